@@ -1,0 +1,60 @@
+# `make` alone explains the targets. A fresh Debian or Ubuntu with Python 3.11 needs nothing else.
+
+# Another interpreter: make PYTHON=python3.13
+PYTHON ?= python3
+export PYTHON
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages browser up down demo test check clean
+
+help: ## this list
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/\$$\$$/$$/g; s/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: packages $(STAMP) ## RabbitMQ, PostgreSQL and .venv, each only if it is missing
+
+packages:
+	@.ci/packages services
+
+# Installing again is what makes a changed pin or dependency real; without a change nothing runs.
+$(STAMP): pyproject.toml constraints.txt
+	@.ci/packages venv
+	@echo 'Filling .venv (about half a minute)' >&2
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+browser: ## chromium and its driver, for the browser test
+	@.ci/packages browser
+
+up: setup ## start the private RabbitMQ and PostgreSQL; eval "$$(make -s up)" sets their addresses
+	@$(BIN)/statesys up
+
+down: ## stop them; the data stays in .statesys
+	@if [ -x $(BIN)/statesys ]; then $(BIN)/statesys down; fi
+
+demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at the end
+	@$(BIN)/statesys up >/dev/null
+	@$(BIN)/statesys demo
+
+test: setup ## all tests, against real servers of their own
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+# runtime.services needs the standard library only, so this works without .venv too. It stops
+# here, before anything is removed, when a server cannot be stopped.
+clean: ## stop the private servers, remove .venv, .statesys and caches
+	@$(PYTHON) -c 'from pathlib import Path; from runtime.services import down; \
+		[down(Path(home), purge=True) for home in (".statesys", ".statesys-test")]'
+	@rm -rf .venv .statesys .statesys-test build statesys.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
