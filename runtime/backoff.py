@@ -1,0 +1,39 @@
+"""Waiting for a server that is away: longer each time, never longer than a few seconds."""
+
+import threading
+
+import structlog
+import tenacity
+
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+
+#: Seconds. The first try comes quickly, since most troubles are short; the longest pause keeps
+#: the recovery within seconds of the server's return.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+
+_log = structlog.get_logger()
+
+
+def until_available(stop: threading.Event, worker: str) -> tenacity.Retrying:
+    """Retry a step for as long as broker or database are away, or until `stop` is set.
+
+    Args:
+        stop: also ends a pause at once.
+        worker: who waits, for the log.
+
+    Returns:
+        A tenacity object; call it with the step. Once `stop` is set it raises the last error.
+    """
+
+    def waiting(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        _log.warning("worker.waiting", worker=worker, attempt=state.attempt_number, why=str(error))
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((BrokerUnavailable, DatabaseUnavailable)),
+        wait=tenacity.wait_exponential_jitter(initial=FIRST_PAUSE, max=LONGEST_PAUSE, jitter=0.1),
+        sleep=tenacity.sleep_using_event(stop),
+        stop=tenacity.stop_when_event_set(stop),
+        before_sleep=waiting,
+        reraise=True,
+    )

@@ -1,0 +1,174 @@
+"""Short, blocking errands at the broker: declare, look at depths, take single messages."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    NackError,
+    UnroutableError,
+)
+
+from runtime.broker.connecting import Properties, parameters, unavailable
+from runtime.broker.session import Delivery
+from schemas.errors import StatesysError
+from schemas.topology import Queue
+
+T = TypeVar("T")
+
+#: AMQP reply codes.
+_NOT_FOUND, _ACCESS_REFUSED = 404, 403
+#: Seconds that an errand waits while an alarm blocks publishers.
+BLOCKED_TIMEOUT = 30
+
+
+class QueueDepth(NamedTuple):
+    """Messages ready in a queue (what is handed out and unsettled is not counted), consumers."""
+
+    ready: int
+    consumers: int
+
+
+class Administration:
+    """A blocking connection for errands; use it as a context manager.
+
+    Raises:
+        BrokerUnavailable: from every method, when the connection cannot be had or is lost.
+    """
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._parameters = parameters(url, name)
+        # A blocked publisher would wait for ever; an errand rather fails and is tried again.
+        self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
+        with self._translated():
+            self._connection = pika.BlockingConnection(self._parameters)
+            self._channel: BlockingChannel = self._open()
+
+    def __enter__(self) -> "Administration":
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close in good order; never raises."""
+        try:
+            if self._connection.is_open:
+                self._connection.close()
+        except (AMQPError, OSError):
+            # Closing a connection that broke changes nothing.
+            pass
+
+    def declare(self, queues: Iterable[Queue]) -> list[str]:
+        """Create the queues (and their exchanges) that are missing.
+
+        Looking first keeps rights small: a queue that exists needs none to configure it.
+
+        Returns:
+            The names of the queues that were created.
+        """
+        created = []
+        for queue in queues:
+            if queue.exchange is not None and not self._has_exchange(queue.exchange):
+                with self._translated():
+                    self._channel.exchange_declare(queue.exchange, "direct", durable=True)
+            if self.depth(queue.name) is None:
+                with self._translated():
+                    self._channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+                created.append(queue.name)
+            if queue.exchange is not None:
+                self._bind(queue.name, queue.exchange)
+        return created
+
+    def depth(self, queue: str) -> QueueDepth | None:
+        """Depth of a queue, None when it does not exist."""
+        found = self._tolerating(
+            _NOT_FOUND, lambda: self._channel.queue_declare(queue, passive=True).method
+        )
+        return None if found is None else QueueDepth(found.message_count, found.consumer_count)
+
+    def take(self, queue: str) -> Delivery | None:
+        """Take one message, unsettled; None when the queue is empty."""
+        with self._translated():
+            method, properties, body = self._channel.basic_get(queue)
+        if method is None or properties is None or body is None:
+            return None
+        return Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
+
+    def ack(self, tag: int) -> None:
+        """Settle a taken message for good."""
+        with self._translated():
+            self._channel.basic_ack(tag)
+
+    def requeue(self, tag: int, *, up_to: bool = False) -> None:
+        """Give a taken message back; with `up_to` all before it too."""
+        with self._translated():
+            self._channel.basic_nack(tag, multiple=up_to, requeue=True)
+
+    def publish(
+        self, *, routing_key: str, body: bytes, properties: Properties, exchange: str = ""
+    ) -> None:
+        """Publish and wait for the confirm.
+
+        Raises:
+            StatesysError: when the broker returned or refused the message.
+        """
+        try:
+            with self._translated():
+                self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+        except UnroutableError:
+            raise StatesysError(
+                f"no queue takes messages for {routing_key!r}; start a worker, it declares them"
+            ) from None
+        except NackError:
+            raise StatesysError(
+                f"the broker did not take the message for {routing_key!r}"
+            ) from None
+
+    def _open(self) -> BlockingChannel:
+        channel = self._connection.channel()
+        channel.confirm_delivery()
+        return channel
+
+    def _has_exchange(self, name: str) -> bool:
+        found = self._tolerating(
+            _NOT_FOUND, lambda: self._channel.exchange_declare(name, passive=True)
+        )
+        return found is not None
+
+    def _bind(self, queue: str, exchange: str) -> None:
+        """Bind, always: whoever created the two may have died before binding them.
+
+        A user without the right to configure finds them bound by somebody who has it.
+        """
+        self._tolerating(_ACCESS_REFUSED, lambda: self._channel.queue_bind(queue, exchange, queue))
+
+    def _tolerating(self, code: int, call: Callable[[], T]) -> T | None:
+        """Run a call; None, on a new channel, when the broker answers with this one code."""
+        with self._translated():
+            try:
+                return call()
+            except ChannelClosedByBroker as error:
+                if error.reply_code != code:
+                    raise
+                self._channel = self._open()
+                return None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (UnroutableError, NackError):
+            raise
+        except (AMQPError, OSError) as error:
+            raise unavailable(error, self._parameters) from None

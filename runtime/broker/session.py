@@ -1,0 +1,300 @@
+"""A session: one connection and one channel, driven by the thread that calls `poll`.
+
+pika's `SelectConnection` is a tangle of callbacks; here they all end in a list of events, so that
+the stages read as straight lines: poll, look at the events, act. A blocking connection would wait
+a round trip for each confirm (about 3,000 publishes a second); with any number of unconfirmed
+messages in the air the same machine reaches about 20,000.
+
+Nothing is repaired in here. A lost connection raises `BrokerUnavailable` from `poll`; what was
+held is void, the caller makes a new session, and no delivery tag outlives the session it is of.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.channel import Channel
+from pika.exceptions import AMQPError
+from pika.spec import Basic
+
+from runtime.broker.connecting import CONNECT_TIMEOUT, Properties, parameters, unavailable
+from schemas.errors import BrokerUnavailable
+
+#: Bounds of the prefetch of one consumer (messages).
+MIN_PREFETCH, MAX_PREFETCH = 10, 2000
+
+
+class Delivery(NamedTuple):
+    """A message that the broker handed to us and waits to see settled."""
+
+    tag: int
+    queue: str
+    body: bytes
+    properties: Properties
+    redelivered: bool
+
+
+class Settled(NamedTuple):
+    """What became of a publish: `problem` None is confirmed and not returned."""
+
+    token: Any
+    problem: str | None
+
+
+class Measured(NamedTuple):
+    """The answer to `measure`: messages ready in a queue, and its consumers."""
+
+    queue: str
+    ready: int
+    consumers: int
+
+
+Event = Delivery | Settled | Measured
+
+
+class _Publish:
+    """A publish that waits for its confirm."""
+
+    __slots__ = ("address", "problem", "token")
+
+    def __init__(self, token: Any, address: tuple[str, str, str | None]) -> None:
+        self.token = token
+        self.address = address
+        self.problem: str | None = None
+
+
+class Session:
+    """One connection with one channel in confirm mode. Not thread-safe, except `wake`.
+
+    Args:
+        url: of the broker.
+        name: shown in the RabbitMQ UI.
+
+    Raises:
+        BrokerUnavailable: when no connection can be had.
+
+    Attributes:
+        blocked: why the broker blocks publishers at the moment (memory, disk), or None.
+    """
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._parameters = parameters(url, name)
+        self._events: list[Event] = []
+        self._failure: BrokerUnavailable | None = None
+        self._unconfirmed: dict[int, _Publish] = {}
+        self._published = 0
+        self._consumers: dict[str, str] = {}
+        self.blocked: str | None = None
+        self._ready = False
+        self._loop = IOLoop()
+        self._loop.activate_poller()
+        self._connection = pika.SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=lambda _, error: self._fail(error),
+            on_close_callback=lambda _, reason: self._fail(reason),
+            custom_ioloop=self._loop,
+        )
+        self._channel: Channel
+        self._await(lambda: self._ready)
+
+    # -- what a stage does ------------------------------------------------------------------
+
+    def consume(self, queue: str, *, prefetch: int) -> None:
+        """Ask for deliveries of a queue.
+
+        Args:
+            prefetch: unsettled messages at a time, cut to 10..2,000 unless it is 1
+                (1 is for taking suspects one by one).
+        """
+        if prefetch != 1:
+            prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
+        # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
+        self._channel.basic_qos(prefetch_count=prefetch)
+        self._consumers[queue] = self._channel.basic_consume(
+            queue, partial(self._on_delivery, queue)
+        )
+
+    def cancel(self) -> None:
+        """Ask for no more deliveries; what is on its way still comes."""
+        for consumer in self._consumers.values():
+            self._channel.basic_cancel(consumer)
+        self._consumers.clear()
+
+    def publish(
+        self,
+        *,
+        routing_key: str,
+        body: bytes,
+        properties: Properties,
+        token: Any,
+        exchange: str = "",
+    ) -> None:
+        """Publish, mandatory; `Settled(token, …)` will tell what became of it.
+
+        Args:
+            token: anything; comes back in the event.
+        """
+        self._published += 1
+        self._unconfirmed[self._published] = _Publish(
+            token, (exchange, routing_key, properties.message_id)
+        )
+        self._call(
+            self._channel.basic_publish, exchange, routing_key, body, properties, mandatory=True
+        )
+
+    def ack(self, tag: int, *, up_to: bool = False) -> None:
+        """Settle a delivery for good; with `up_to` all before it too."""
+        self._call(self._channel.basic_ack, tag, multiple=up_to)
+
+    def requeue(self, tag: int) -> None:
+        """Give a delivery back. Always nack: RabbitMQ 4.3 counts reject differently."""
+        self._call(self._channel.basic_nack, tag, requeue=True)
+
+    def measure(self, queue: str) -> None:
+        """Ask for the depth of a queue; `Measured` brings it. A missing queue ends the session."""
+
+        def measured(frame: Any) -> None:
+            self._events.append(
+                Measured(queue, frame.method.message_count, frame.method.consumer_count)
+            )
+
+        self._call(self._channel.queue_declare, queue, passive=True, callback=measured)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many publishes wait for their confirm."""
+        return len(self._unconfirmed)
+
+    def poll(self, timeout: float) -> list[Event]:
+        """Do what the socket asks for, and return what came of it.
+
+        Args:
+            timeout: seconds to wait at most; returns early with anything at all, perhaps nothing.
+
+        Raises:
+            BrokerUnavailable: the connection or channel is gone, and with it all that was held.
+        """
+        if not self._events:
+            self._turn(timeout)
+        if self._failure is not None:
+            raise self._failure
+        events, self._events = self._events, []
+        return events
+
+    def wake(self) -> None:
+        """Make a `poll` of another thread return soon."""
+        self._loop.add_callback_threadsafe(_nothing)
+
+    def close(self) -> None:
+        """Close in good order; never raises."""
+        try:
+            if self._connection.is_open:
+                self._connection.close()
+                self._await(lambda: self._connection.is_closed)
+        except (BrokerUnavailable, AMQPError, OSError):
+            # It is gone either way, and the broker requeues what was not settled.
+            pass
+        finally:
+            self._loop.deactivate_poller()
+            self._loop.close()
+
+    # -- pika's callbacks -------------------------------------------------------------------
+
+    def _on_open(self, connection: pika.SelectConnection) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(lambda _, reason: self._fail(reason))
+        channel.add_on_return_callback(self._on_return)
+        channel.add_on_cancel_callback(lambda _: self._fail("a queue we consume was deleted"))
+        channel.confirm_delivery(self._on_confirm, self._on_confirm_mode)
+
+    def _on_confirm_mode(self, _frame: object) -> None:
+        self._ready = True
+
+    def _on_blocked(self, _connection: object, frame: Any) -> None:
+        self.blocked = frame.method.reason or "resource alarm"
+
+    def _on_unblocked(self, _connection: object, _frame: object) -> None:
+        self.blocked = None
+
+    def _on_delivery(
+        self,
+        queue: str,
+        _channel: object,
+        method: Basic.Deliver,
+        properties: Properties,
+        body: bytes,
+    ) -> None:
+        self._events.append(
+            Delivery(method.delivery_tag, queue, body, properties, method.redelivered)
+        )
+
+    def _on_return(
+        self, _channel: object, method: Basic.Return, properties: Properties, _body: bytes
+    ) -> None:
+        """Mark the publish that comes back.
+
+        A return carries no sequence number, but arrives before the confirm of its message and in
+        the order of publishing: it is the oldest unmarked publish to the same address.
+        """
+        address = (method.exchange, method.routing_key, properties.message_id)
+        for publish in self._unconfirmed.values():
+            if publish.problem is None and publish.address == address:
+                publish.problem = f"returned: {method.reply_text}"
+                return
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        problem = "nack: the broker did not take it" if isinstance(method, Basic.Nack) else None
+        tags = [method.delivery_tag]
+        if method.multiple:
+            tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
+        for tag in tags:
+            publish = self._unconfirmed.pop(tag)
+            self._events.append(Settled(publish.token, problem or publish.problem))
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _fail(self, reason: BaseException | str) -> None:
+        if self._failure is None:
+            self._failure = unavailable(reason, self._parameters)
+
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            method(*args, **kwargs)
+        except AMQPError as error:
+            # The channel closed under us; say so in the one way a caller expects it.
+            self._fail(error)
+            raise self._failure or unavailable(error, self._parameters) from None
+
+    def _turn(self, timeout: float) -> None:
+        timer = self._loop.call_later(max(timeout, 0), _nothing)
+        try:
+            self._loop.poll()
+            self._loop.process_timeouts()
+        except AMQPError as error:
+            self._fail(error)
+        finally:
+            self._loop.remove_timeout(timer)
+
+    def _await(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while not done():
+            if self._failure is not None:
+                raise self._failure
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise unavailable(f"no answer within {CONNECT_TIMEOUT} s", self._parameters)
+            self._turn(left)
+
+
+def _nothing() -> None:
+    """A callback whose only purpose is that something happened."""

@@ -1,0 +1,42 @@
+"""Durations as people write them: `200ms`, `2s`, `15m`, `48h`, `90d`."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def parse_duration(value: object) -> object:
+    """Read a duration text; other values pass, for pydantic to judge.
+
+    Raises:
+        ValueError: for a text of another form.
+    """
+    if not isinstance(value, str):
+        return value
+    found = _FORM.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f"{value!r} is no duration; write it as 200ms, 2s, 15m, 48h or 90d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def render_duration(value: timedelta) -> str:
+    """Write a duration in the largest unit that gives a whole number."""
+    for name in ("d", "h", "m", "s"):
+        if value and value % _UNITS[name] == timedelta(0):
+            return f"{value // _UNITS[name]}{name}"
+    return "0s" if not value else f"{value // _UNITS['ms']}ms"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(render_duration)]

@@ -1,0 +1,35 @@
+"""Logs: one line for each unit of work, an event name plus keys, on stderr."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import structlog
+
+
+def set_up_logs(*, form: str, level: str) -> None:
+    """Configure structlog once for the process.
+
+    Args:
+        form: `console` for people (colours on a terminal, none with NO_COLOR), or `json`.
+        level: lowest level written: debug, info, warning or error.
+    """
+    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,44 @@
+"""Command-line options made from settings, so that unit and reason are written once."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from runtime.durations import render_duration
+from runtime.settings import PREFIX, Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def setting(field: str, *flags: str) -> Callable[[Command], Command]:
+    """An option for a field of `Settings`.
+
+    The value stays a text here; `load_settings` validates it, in the same way as a variable.
+
+    Args:
+        field: name of the field.
+        flags: such as `--threads`; the field's own name when none is given.
+    """
+    info = Settings.model_fields[field]
+    default = info.default
+    shown = render_duration(default) if hasattr(default, "total_seconds") else default
+    return click.option(
+        *(flags or (f"--{field.replace('_', '-')}",)),
+        field,
+        metavar="DURATION" if hasattr(default, "total_seconds") else "N",
+        help=f"{info.description} [{PREFIX}{field.upper()}, default {shown}]",
+    )
+
+
+def json_option(command: Command) -> Command:
+    """The option `--json`: data for a program instead of a table for a person."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of a table."
+    )(command)
+
+
+def stdout_is_terminal() -> bool:
+    """Whether a person looks at stdout (progress and colours are for them only)."""
+    return sys.stdout.isatty()

@@ -1,0 +1,152 @@
+"""Both servers together: up, down, and whether they run."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from runtime.services import place, postgres, processes, rabbitmq, registry
+from runtime.services.endpoints import Endpoints
+from runtime.services.errors import ServicesError
+from runtime.services.registry import Services
+
+_LOCK = "services.lock"
+
+
+def up(home: Path) -> Endpoints:
+    """Start what does not run and wait until both servers answer.
+
+    Safe to call again, and from several processes at a time: one does the work, the others wait.
+    What was started before an error stays registered: the next `up` goes on from there, and
+    `down` stops it.
+
+    Args:
+        home: the directory of all data; made when it is not there.
+
+    Raises:
+        ServicesError: a server is not installed or does not come up.
+    """
+    home = home.resolve()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            return _up(_known(home) or registry.create(home)).endpoints
+    except OSError as error:
+        raise _not_ours(home, error) from error
+
+
+def down(home: Path, *, purge: bool = False) -> bool:
+    """Stop both servers; with `purge`, delete their data, ports and passwords too.
+
+    Returns:
+        False when nothing ran.
+
+    Raises:
+        ServicesError: a server did not stop; its data is left alone then.
+    """
+    home = home.resolve()
+    if not home.is_dir():
+        return False
+    try:
+        with _alone(home):
+            services = _known(home)
+            ran = services is not None and _down(services)
+            if purge:
+                _remove(home)
+            return ran
+    except OSError as error:
+        raise _not_ours(home, error) from error
+
+
+def running(home: Path) -> Endpoints | None:
+    """Where both servers answer, or None; reads one small file and two of /proc.
+
+    Raises:
+        ServicesError: the file cannot be read.
+    """
+    services = registry.load(home.resolve())
+    if services is None or services.home != home.resolve():
+        return None
+    both = processes.alive(services.postgres.process) and processes.alive(services.rabbitmq.process)
+    return services.endpoints if both else None
+
+
+def _up(services: Services) -> Services:
+    """The broker takes longest, so the database starts while it boots."""
+    broker = rabbitmq.Server(services.home, services.rabbitmq)
+    launched = services.rabbitmq.process
+    if launched is None or not processes.alive(launched):
+        launched = broker.launch()
+        services = replace(services, rabbitmq=replace(services.rabbitmq, process=launched))
+        # Before anything else can fail: a process that nobody wrote down nobody can stop.
+        registry.save(services)
+    database = postgres.Server(services.home, services.postgres).start()
+    services = replace(services, postgres=replace(services.postgres, process=database))
+    registry.save(services)
+    broker.wait(launched)
+    return services
+
+
+def _down(services: Services) -> bool:
+    """Stop the broker first: what still publishes notices there."""
+    was_broker, was_database = services.rabbitmq.process, services.postgres.process
+    ran = processes.alive(was_broker) or processes.alive(was_database)
+    try:
+        rabbitmq.Server(services.home, services.rabbitmq).stop(was_broker)
+    finally:
+        if place.link(services.home).exists():
+            postgres.Server(services.home, services.postgres).stop()
+    registry.save(
+        replace(
+            services,
+            rabbitmq=replace(services.rabbitmq, process=None),
+            postgres=replace(services.postgres, process=None),
+        )
+    )
+    return ran
+
+
+def _remove(home: Path) -> None:
+    """Delete what is the servers'.
+
+    Directory and lock file stay: whoever waits for the lock must wait for the same file.
+    """
+    place.remove(home)
+    rabbitmq.remove(home)
+    (home / registry.FILE).unlink(missing_ok=True)
+
+
+def _known(home: Path) -> Services | None:
+    """The servers of this home.
+
+    Raises:
+        ServicesError: the directory is a copy of another home whose servers run.
+    """
+    services = registry.load(home)
+    if services is None or services.home == home:
+        return services
+    theirs = (services.rabbitmq.process, services.postgres.process)
+    if any(processes.alive(process) for process in theirs):
+        msg = (
+            f"{home} was copied or moved from {services.home} while its servers ran: stop them "
+            f"(`statesys down --home {services.home}`, or kill the pids in {registry.FILE}), "
+            f"or remove {home} to begin anew"
+        )
+        raise ServicesError(msg)
+    return replace(services, home=home)
+
+
+def _not_ours(home: Path, error: OSError) -> ServicesError:
+    return ServicesError(
+        f"{home} cannot be used: {error}. If it was made by another user, run this as that user; "
+        f"else remove it"
+    )
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home's lock file; the kernel lets go of it when a process dies."""
+    with (home / _LOCK).open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,7 @@
+"""What can go wrong with the private servers."""
+
+from schemas.errors import StatesysError
+
+
+class ServicesError(StatesysError):
+    """A private server cannot be started or stopped; the message says what to do about it."""

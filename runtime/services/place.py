@@ -1,0 +1,60 @@
+"""Where PostgreSQL's files lie.
+
+Normally in the home directory. As root they belong to the service user, and where that one
+cannot reach the home (a clone below /root), they lie under /var/lib, and a symbolic link in the
+home says where.
+"""
+
+import hashlib
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from runtime.services.account import Account
+
+_ELSEWHERE = Path("/var/lib/statesys")
+
+
+def link(home: Path) -> Path:
+    """The name in the home: a directory, or a symbolic link to one."""
+    return home / "postgres"
+
+
+def prepare(home: Path, account: Account) -> Path:
+    """Make the directory, if it is not there, and say where it really is."""
+    place = link(home)
+    if not place.exists():
+        place.unlink(missing_ok=True)  # a link whose target is gone
+        if account.reaches(home):
+            place.mkdir(mode=0o700)
+        else:
+            _ELSEWHERE.mkdir(mode=0o755, exist_ok=True)
+            elsewhere(home).mkdir(mode=0o700)
+            place.symlink_to(elsewhere(home))
+        account.own(place)
+    return place.resolve()
+
+
+def elsewhere(home: Path) -> Path:
+    """The directory of a home that the service user cannot reach; one per home."""
+    return _ELSEWHERE / hashlib.sha256(str(home).encode()).hexdigest()[:12]
+
+
+def orphan(home: Path) -> Path | None:
+    """What lies elsewhere though this home knows nothing of it: the home was removed by hand."""
+    left = elsewhere(home)
+    return left if left.exists() and not link(home).exists() else None
+
+
+def remove(home: Path) -> None:
+    """Delete everything that `prepare` made for this home, and nothing else."""
+    place = link(home)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
+    # By its own name, not by what the link says: a copied home links to another home's data.
+    if elsewhere(home).exists():
+        shutil.rmtree(elsewhere(home))
+        with suppress(OSError):  # other homes' data is in it
+            _ELSEWHERE.rmdir()

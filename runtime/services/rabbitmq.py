@@ -1,0 +1,209 @@
+"""The private RabbitMQ: the distribution's start script with everything of its own.
+
+Own node name, ports, port mapper, cookie, data, logs and configuration, all told through the
+environment, and everything bound to 127.0.0.1. It shares nothing with a system-wide RabbitMQ.
+"""
+
+import base64
+import os
+import shutil
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from runtime.services import epmd, ports, processes, programs
+from runtime.services.errors import ServicesError
+from runtime.services.logs import tail
+from runtime.services.polling import until
+from runtime.services.processes import Process
+from runtime.services.registry import NAME, Rabbitmq
+
+# Seconds. About 5 when empty; a broker that holds a large backlog reads its logs first.
+START = 120
+# Seconds; quorum queues flush at the end.
+STOP = 60
+# Seconds for the port mapper to notice that its node is gone.
+_MAPPER_STOP = 10
+
+_NODE = f"{NAME}@localhost"
+
+_CONFIGURATION = """\
+# Written by `statesys up` at each start.
+listeners.tcp.local = {host}:{amqp_port}
+management.tcp.ip = {host}
+management.tcp.port = {management_port}
+
+# Takes effect at the first start only; there is no guest.
+default_user = {user}
+default_pass = {password}
+
+# The UI and `statesys status` see counts at most this old (milliseconds). The default of 5,000
+# is for brokers with thousands of queues.
+collect_statistics_interval = 2000
+
+# The rest of this machine is PostgreSQL's and the pipeline's own; the default is 0.4.
+vm_memory_high_watermark.relative = 0.25
+# Stop publishers while there is still room for what is in flight: the default of 50 MB is less
+# than one file of the log below.
+disk_free_limit.absolute = 1GB
+
+# Everything in the quorum queues' write-ahead log is in memory too until its file is full. The
+# default of 512 MiB per file lets an idle-looking broker hold well over 1 GiB.
+raft.wal_max_size_bytes = 67108864
+# Entries per segment file. A batch is up to 256 KiB, and a file goes only when all of it is
+# acked: the default of 4,096 entries would make files of 1 GiB.
+raft.segment_max_entries = 512
+
+log.console = false
+log.file.rotation.size = 10485760
+log.file.rotation.count = 3
+"""
+
+
+class Server:
+    """One private RabbitMQ; starting and stopping it twice is harmless."""
+
+    def __init__(self, home: Path, service: Rabbitmq) -> None:
+        """Remember whose it is; nothing is started."""
+        self._base = home / "rabbitmq"
+        self._service = service
+
+    def launch(self) -> Process:
+        """Start it without waiting; `wait` does that.
+
+        Raises:
+            ServicesError: it is not installed, a port is taken, or it ended at once.
+        """
+        script = programs.rabbitmq_server()
+        service = self._service
+        ports.require_free(service.amqp_port, purpose="RabbitMQ, AMQP")
+        ports.require_free(service.management_port, purpose="RabbitMQ, management")
+        ports.require_free(service.distribution_port, purpose="RabbitMQ, Erlang distribution")
+        self._configure()
+        process = processes.spawn(
+            [str(script)], env=self._environment(script), cwd=self._base, output=self._output
+        )
+        if process is None:
+            raise self._did_not_come_up()
+        return process
+
+    def wait(self, process: Process) -> None:
+        """Wait until it answers on both ports.
+
+        Raises:
+            ServicesError: it ended, or did not answer in time; the message has its log's end.
+        """
+
+        def settled() -> bool:
+            return not processes.alive(process) or (self._speaks_amqp() and self._knows_user())
+
+        if not until(settled, seconds=START) or not processes.alive(process):
+            raise self._did_not_come_up()
+
+    def stop(self, process: Process | None) -> None:
+        """End broker and port mapper; queues are flushed first.
+
+        Raises:
+            ServicesError: the broker did not end in time, and was killed: durable queues
+                survive that as they survive a power cut.
+        """
+        ended = process is None or processes.stop(process, seconds=STOP)
+        if process is not None and not ended:
+            processes.kill(process)
+            until(lambda: not processes.alive(process), seconds=1)
+        epmd.stop(self._service.epmd_port, seconds=_MAPPER_STOP)
+        if not ended:
+            msg = f"RabbitMQ did not stop within {STOP} s and was killed\n{tail(*self._logs)}"
+            raise ServicesError(msg)
+
+    @property
+    def _output(self) -> Path:
+        return self._base / "log" / "startup.log"
+
+    @property
+    def _logs(self) -> tuple[Path, Path]:
+        return self._output, self._base / "log" / f"{_NODE}.log"
+
+    def _configure(self) -> None:
+        self._base.mkdir(mode=0o700, exist_ok=True)
+        (self._base / "log").mkdir(exist_ok=True)
+        configuration = _CONFIGURATION.format(
+            host=ports.HOST,
+            user=NAME,
+            password=self._service.password,
+            amqp_port=self._service.amqp_port,
+            management_port=self._service.management_port,
+        )
+        _write(self._base / "rabbitmq.conf", configuration, mode=0o600)
+        _write(self._base / "enabled_plugins", "[rabbitmq_management].\n", mode=0o600)
+        # Erlang insists that nobody else can read it.
+        _write(self._base / ".erlang.cookie", self._service.cookie, mode=0o400)
+
+    def _environment(self, script: Path) -> dict[str, str]:
+        """All that it needs and nothing of ours: RABBITMQ_* of this shell mean another broker."""
+        base, service = self._base, self._service
+        return {
+            # The script calls dirname, readlink and erl.
+            "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(script.parent)]),
+            "LANG": "C.UTF-8",
+            "HOME": str(base),  # the cookie's place
+            "ERL_EPMD_ADDRESS": ports.HOST,
+            "ERL_EPMD_PORT": str(service.epmd_port),
+            "RABBITMQ_NODENAME": _NODE,
+            "RABBITMQ_DIST_PORT": str(service.distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
+            "RABBITMQ_MNESIA_BASE": str(base / "data"),
+            "RABBITMQ_LOG_BASE": str(base / "log"),
+            "RABBITMQ_PLUGINS_EXPAND_DIR": str(base / "plugins"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(base / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(base / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(base / "advanced.config"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
+            "RABBITMQ_PID_FILE": str(base / "pid"),
+            # Not there, so that the system-wide broker's is not read.
+            "RABBITMQ_CONF_ENV_FILE": str(base / "rabbitmq-env.conf"),
+            # Makes the script become the Erlang machine instead of its parent: the pid we know
+            # is the broker's own, and SIGTERM reaches it.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def _speaks_amqp(self) -> bool:
+        """Whether a client would be greeted; the listener comes last in RabbitMQ's start."""
+        try:
+            with socket.create_connection((ports.HOST, self._service.amqp_port), 2) as client:
+                client.sendall(b"AMQP\x00\x00\x09\x01")
+                # Connection.Start: a method frame, type 1.
+                return client.recv(1) == b"\x01"
+        except OSError:
+            return False
+
+    def _knows_user(self) -> bool:
+        """Whether the management API takes our password."""
+        secret = base64.b64encode(f"{NAME}:{self._service.password}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://{ports.HOST}:{self._service.management_port}/api/whoami",
+            headers={"Authorization": f"Basic {secret}"},
+        )
+        # No proxy: the environment's is not meant for this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.HTTPError):
+            return False
+
+    def _did_not_come_up(self) -> ServicesError:
+        return ServicesError(f"RabbitMQ did not come up\n{tail(*self._logs)}")
+
+
+def remove(home: Path) -> None:
+    """Delete all data of a broker that does not run."""
+    if (home / "rabbitmq").exists():
+        shutil.rmtree(home / "rabbitmq")
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)

@@ -1,0 +1,206 @@
+"""Settings: one frozen object, read once at the top of a command.
+
+Names and defaults are those of the ConfigMgr site control file where it has one. Every field can
+be given as a variable `STATESYS_<NAME>`; the commands offer flags for those that concern them.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.durations import Duration
+from schemas.errors import SettingsError
+
+PREFIX = "STATESYS_"
+
+
+class Settings(BaseSettings):
+    """Every setting with unit, default and reason."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=Path(".statesys"),
+        description="Directory of the private servers that `statesys up` starts.",
+    )
+    amqp_url: SecretStr | None = Field(
+        default=None,
+        description="RabbitMQ, amqp://user:password@host:5672/vhost; unset: the private one.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL, postgresql://user:password@host:5432/name; unset: the private one.",
+    )
+    management_url: SecretStr | None = Field(
+        default=None,
+        description="RabbitMQ's management API, http://user:password@host:15672; it tells unacked "
+        "counts and rates, which AMQP cannot. Unset: the private one, or unknown.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="How log lines are written to stderr."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is written."
+    )
+
+    loader_threads: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Threads of a loader process, each with a database connection of its own.",
+    )
+    loader_chunk_size: int = Field(
+        default=256,
+        ge=1,
+        le=65536,
+        description="KiB of SMX in one transaction; a chunk is whole SMX, at least one.",
+    )
+    max_chunks_fetched: int = Field(
+        default=100,
+        ge=1,
+        le=10000,
+        description="Chunks a loader process holds at a time; its prefetch follows from it.",
+    )
+    inbox_polling_interval: Duration = Field(
+        default=timedelta(milliseconds=200),
+        description="An incomplete chunk is loaded after this wait at the latest.",
+    )
+    resync_check_interval: Duration = Field(
+        default=timedelta(minutes=60),
+        gt=timedelta(0),
+        description="How often clients that are due for a resync are looked for.",
+    )
+    min_missing_message_age: Duration = Field(
+        default=timedelta(minutes=2880),
+        description="A missing range is asked for only when it is older: most messages are late, "
+        "not lost. An unanswered request is given up after the same time.",
+    )
+    resync_merge_interval: Duration = Field(
+        default=timedelta(hours=72),
+        description="A client is asked about missing ranges at most once in this time.",
+    )
+    heartbeat_interval: Duration = Field(
+        default=timedelta(minutes=15),
+        description="A client that forwarded nothing for this long forwards a heartbeat, "
+        "which makes a lost last message visible.",
+    )
+    forward_interval: Duration = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="Length of a client's forward cycle.",
+    )
+    batch_size: int = Field(
+        default=256,
+        ge=1,
+        le=8192,
+        description="KiB of SMX in one message from relay to loader; a single larger SMX "
+        "travels alone.",
+    )
+    batch_linger: Duration = Field(
+        default=timedelta(milliseconds=50),
+        description="A batch is sent this long after its first report at the latest.",
+    )
+    max_report_size: int = Field(
+        default=8192, ge=1, le=8192, description="KiB of a report; a larger one is refused."
+    )
+    max_missing_ranges: int = Field(
+        default=1000,
+        ge=1,
+        le=10000,
+        description="Missing ranges kept for one client; beyond, they become one merged range.",
+    )
+    reuse_date_tolerance: Duration = Field(
+        default=timedelta(minutes=5),
+        description="A report with old serials that was rendered this much later than the one "
+        "with the highest serial is a sign of reused serials.",
+    )
+    resyncs_per_check: int = Field(
+        default=500,
+        ge=1,
+        description="Clients asked at one check over the whole site, oldest first: answers are "
+        "whole states, and too many at a time are a storm.",
+    )
+    resync_backlog_threshold: int = Field(
+        default=1000,
+        ge=0,
+        description="No client is asked while more batches than this wait for the loaders: "
+        "resyncs under backlog feed the backlog.",
+    )
+    retention: Duration = Field(
+        default=timedelta(days=90),
+        ge=timedelta(days=1),
+        description="State messages, closed ranges and requests are removed when older.",
+    )
+
+    def required_amqp_url(self) -> str:
+        """The broker's URL: the one given, or the private server's.
+
+        Raises:
+            SettingsError: when there is neither.
+        """
+        return self._required("amqp_url", "RabbitMQ")
+
+    def required_database_url(self) -> str:
+        """The database's URL: the one given, or the private server's.
+
+        Raises:
+            SettingsError: when there is neither, or it is no PostgreSQL URL.
+        """
+        url = self._required("database_url", "PostgreSQL")
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise SettingsError(
+                "STATESYS_DATABASE_URL cannot be used; "
+                "write it as postgresql://user:password@host:5432/name"
+            )
+        return url
+
+    def optional_management_url(self) -> str | None:
+        """The management API's URL, None when nothing is known of one."""
+        if self.management_url is not None:
+            return self.management_url.get_secret_value()
+        if self.amqp_url is not None:
+            # The private broker's counts say nothing about another broker.
+            return None
+        return self._private("management_url")
+
+    def _required(self, name: str, server: str) -> str:
+        given: SecretStr | None = getattr(self, name)
+        if given is not None:
+            return given.get_secret_value()
+        private = self._private(name)
+        if private is None:
+            raise SettingsError(
+                f"no {server}: run `statesys up` for a private one, or set {PREFIX}{name.upper()}"
+            )
+        return private
+
+    def _private(self, name: str) -> str | None:
+        # Imported late: only commands without URLs need to know how private servers are kept.
+        from runtime.services import running  # noqa: PLC0415
+
+        endpoints = running(self.home)
+        return None if endpoints is None else str(getattr(endpoints, name))
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings: flags first, then variables, then defaults.
+
+    Args:
+        flags: values by field name; None is "not given".
+
+    Raises:
+        SettingsError: names the variable or flag, and what is wrong with it.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else "settings"
+            words = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{PREFIX}{name.upper()} (or its flag): {words}")
+        raise SettingsError("; ".join(problems)) from None

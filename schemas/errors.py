@@ -1,0 +1,60 @@
+"""Every error of the project on one page, sorted by what must happen next.
+
+=====================  ==========================================================  =========
+error                  what happens next                                           exit code
+=====================  ==========================================================  =========
+`Refused`              the input breaks the contract: dead-letter it, go on        1
+`BrokerUnavailable`    wait, reconnect, go on                                      3
+`DatabaseUnavailable`  wait, reconnect, go on                                      4
+`SchemaMissing`        an operator has to migrate the database                     1
+`SettingsError`        the operator has to change a flag or a variable             2
+any other              a defect or a full machine: crash and be redelivered        1
+=====================  ==========================================================  =========
+"""
+
+from schemas.refusal import Reason
+
+
+class StatesysError(Exception):
+    """The root: a failure that is told to a person in one sentence, without a traceback.
+
+    The message says what is wrong and what to do about it.
+    """
+
+    exit_code = 1
+
+
+class Refused(StatesysError):
+    """An input that breaks the contract of `docs/wire.md`.
+
+    Attributes:
+        reason: which rule was broken.
+        detail: one sentence for a person; never empty.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class BrokerUnavailable(StatesysError):
+    """RabbitMQ cannot be reached, refused us, or closed the connection."""
+
+    exit_code = 3
+
+
+class DatabaseUnavailable(StatesysError):
+    """PostgreSQL cannot be reached or is unwell; the same work may succeed later."""
+
+    exit_code = 4
+
+
+class SchemaMissing(StatesysError):
+    """The database answers but has not been migrated (or not to this version)."""
+
+
+class SettingsError(StatesysError):
+    """A flag, a variable or a URL that cannot be used."""
+
+    exit_code = 2

@@ -1,0 +1,82 @@
+"""Report to bytes: the XML a client sends."""
+
+from xml.sax.saxutils import escape, quoteattr
+
+from schemas import cim_datetime
+from schemas.report import Claim, Report, StateMessage
+
+#: A bare carriage return in text would be read back as a line feed (XML 1.0, section 2.11).
+_TEXT_ENTITIES = {"\r": "&#13;"}
+
+
+def render_report(report: Report) -> bytes:
+    """Render a report as a client sends it: UTF-16 (little-endian) with a byte-order mark.
+
+    Args:
+        report: its texts hold characters legal in XML 1.0 only.
+    """
+    text = '<?xml version="1.0" encoding="UTF-16"?>\n' + report_xml(report)
+    return b"\xff\xfe" + text.encode("utf-16-le")
+
+
+def report_xml(report: Report) -> str:
+    """The `Report` element as text, without an XML declaration."""
+    priority = "" if report.priority is None else f"<Priority>{report.priority}</Priority>"
+    claim = "" if report.claim is None else _claim(report.claim)
+    return (
+        "<Report><ReportHeader><Identification><Machine>"
+        "<ClientInstalled>1</ClientInstalled><ClientType>1</ClientType>"
+        f"<ClientID>GUID:{str(report.client_id).upper()}</ClientID>"
+        f"<ClientVersion>{_escaped(report.client_version)}</ClientVersion>"
+        f"<NetBIOSName>{_escaped(report.client_name)}</NetBIOSName>"
+        "<CodePage>437</CodePage><SystemDefaultLCID>1033</SystemDefaultLCID>"
+        f"{priority}</Machine></Identification><ReportDetails>"
+        "<ReportContent>State Message Data</ReportContent><ReportType>Full</ReportType>"
+        f"<Date>{cim_datetime.render(report.date)}</Date>"
+        f"<Version>1.0</Version><Format>1.0</Format>{claim}"
+        "</ReportDetails></ReportHeader><ReportBody>"
+        + "".join(map(_message, report.messages))
+        + "</ReportBody></Report>"
+    )
+
+
+def _claim(claim: Claim) -> str:
+    return (
+        f'<Resync RequestID="{claim.request_id}" FirstSerial="{claim.first_serial}"'
+        f' LastSerial="{claim.last_serial}"/>'
+    )
+
+
+def _message(m: StateMessage) -> str:
+    number = m.serial_text if m.serial is None else m.serial
+    serial = "" if number is None else f" SerialNumber={quoteattr(str(number))}"
+    id_type = "" if m.id_type is None else f' IDType="{m.id_type}"'
+    user = f" User={quoteattr(m.user_name)}" if m.user_name else ""
+    sid = f" UserSID={quoteattr(m.user_sid)}" if m.user_sid else ""
+    params = (
+        f'<UserParameters Flags="0" Count="{len(m.params)}">'
+        + "".join(f"<Param>{_escaped(param)}</Param>" for param in m.params)
+        + "</UserParameters>"
+        if m.params
+        else ""
+    )
+    return (
+        f'<StateMessage MessageTime="{cim_datetime.render(m.message_time)}"{serial}>'
+        f'<Topic ID={quoteattr(m.topic_id)} Type="{m.topic_type}"{id_type}{user}{sid}/>'
+        f'<State ID="{m.state_id}" Criticality="{m.criticality}"/>'
+        f"{params}{_details(m)}</StateMessage>"
+    )
+
+
+def _details(m: StateMessage) -> str:
+    if m.details is None:
+        return ""
+    kind = "" if m.details_type is None else f" Type={quoteattr(m.details_type)}"
+    # CDATA can hold neither its own end nor a carriage return that survives reading.
+    if "]]>" in m.details or "\r" in m.details:
+        return f"<StateDetails{kind}>{_escaped(m.details)}</StateDetails>"
+    return f"<StateDetails{kind}><![CDATA[{m.details}]]></StateDetails>"
+
+
+def _escaped(text: str) -> str:
+    return escape(text, _TEXT_ENTITIES)

@@ -1,0 +1,94 @@
+"""The resync request: the server asks a client for its whole current state."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from lxml import etree
+
+from schemas import xml
+from schemas.errors import Refused
+from schemas.refusal import Reason
+from schemas.serials import SerialRange
+
+#: Ranges named in one request; a client answers with its whole state, however many there are.
+MAX_REQUEST_RANGES = 100
+#: Bytes; a request with all its ranges is about 6 KiB.
+MAX_REQUEST_BYTES = 64 * 1024
+
+
+class ResyncReason(StrEnum):
+    """Why a client is asked."""
+
+    MISSING = "missing"
+    SERIAL_REUSED = "serial_reused"
+    MERGED = "merged"
+    OPERATOR = "operator"
+
+
+class ResyncRequest(NamedTuple):
+    """One request to one client.
+
+    Attributes:
+        highest_serial: the server's; the client goes on above it, whatever the reason.
+        requested_at: when the server decided; aware, UTC.
+        ranges: missing ranges, at most 100 of them.
+        more: there are more ranges than are named.
+    """
+
+    request_id: UUID
+    client_id: UUID
+    reason: ResyncReason
+    highest_serial: int
+    requested_at: datetime
+    ranges: tuple[SerialRange, ...] = ()
+    more: bool = False
+
+
+def render_request(request: ResyncRequest) -> bytes:
+    """Render a request, UTF-8."""
+    more = {"More": "1"} if request.more else {}
+    root = etree.Element(
+        "ResyncRequest",
+        {
+            "ID": str(request.request_id),
+            "ClientID": f"GUID:{str(request.client_id).upper()}",
+            "Reason": request.reason.value,
+            "HighestSerial": str(request.highest_serial),
+            "RequestedAt": request.requested_at.isoformat(),
+            **more,
+        },
+    )
+    for first, last in request.ranges:
+        etree.SubElement(root, "MissingRange", {"First": str(first), "Last": str(last)})
+    return etree.tostring(root, encoding="UTF-8")
+
+
+def parse_request(body: bytes) -> ResyncRequest:
+    """Read a request, as a client does.
+
+    Raises:
+        Refused: when it breaks the contract.
+    """
+    root = xml.parse(body, max_bytes=MAX_REQUEST_BYTES)
+    if root.tag != "ResyncRequest":
+        raise Refused(Reason.BAD_STRUCTURE, "the root element is not ResyncRequest")
+    try:
+        requested_at = datetime.fromisoformat(root.attrib["RequestedAt"])
+        if requested_at.tzinfo is None:
+            raise ValueError("RequestedAt has no zone")
+        return ResyncRequest(
+            request_id=UUID(root.attrib["ID"]),
+            client_id=UUID(root.attrib["ClientID"].upper().removeprefix("GUID:").strip()),
+            reason=ResyncReason(root.attrib["Reason"]),
+            highest_serial=int(root.attrib["HighestSerial"]),
+            requested_at=requested_at,
+            ranges=tuple(
+                SerialRange(int(r.attrib["First"]), int(r.attrib["Last"]))
+                for r in root.iterchildren("MissingRange")
+            ),
+            more=root.get("More") == "1",
+        )
+    except (KeyError, ValueError) as error:
+        raise Refused(Reason.BAD_STRUCTURE, f"not a resync request: {error}") from None

@@ -1,0 +1,152 @@
+"""SMX: a report as the relay hands it on, and the batches in which they travel.
+
+    <Batch ID Relay><SMX ID ReceivedAt ForwardedAt MessageID ReplyTo><Report>…</Report></SMX>…</Batch>
+
+One UTF-8 document for each AMQP message, so that a person can read it in the RabbitMQ UI.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+from xml.sax.saxutils import quoteattr
+
+from lxml import etree
+
+from schemas import xml
+from schemas.errors import Refused
+from schemas.refusal import Reason
+from schemas.report import Report
+from schemas.report_reader import read_report
+from schemas.report_writer import report_xml
+
+#: Bytes of one SMX. UTF-16 of mostly East Asian text grows by half in UTF-8.
+MAX_SMX_BYTES = 12 * 1024 * 1024
+#: A batch is closed before it passes its size; only a single SMX may be larger than that.
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+class Envelope(NamedTuple):
+    """What the relay knows of a report beside the report.
+
+    Attributes:
+        smx_id: given by the relay.
+        received_at: when the relay took it from its queue; aware, UTC.
+        forwarded_at: the sender's AMQP timestamp, None when not sent.
+        message_id: the sender's AMQP message id, None when not sent.
+        reply_to: the queue that takes resync requests for the client, None when not sent.
+    """
+
+    smx_id: UUID
+    received_at: datetime
+    forwarded_at: datetime | None = None
+    message_id: str | None = None
+    reply_to: str | None = None
+
+
+class Smx(NamedTuple):
+    """One report in its envelope."""
+
+    envelope: Envelope
+    report: Report
+
+
+class Batch(NamedTuple):
+    """SMX that travel together."""
+
+    batch_id: UUID
+    relay: str
+    smx: tuple[Smx, ...]
+
+
+def render_smx(envelope: Envelope, report: etree._Element | Report) -> bytes:
+    """One `SMX` element, UTF-8.
+
+    Args:
+        report: the tree as it was parsed, so that what the reader does not know travels on;
+            or a report value.
+
+    Raises:
+        Refused: `too_large`, over 12 MiB.
+    """
+    inner = (
+        report_xml(report).encode()
+        if isinstance(report, Report)
+        else etree.tostring(report, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    )
+    optional = "".join(
+        f" {name}={quoteattr(value)}"
+        for name, value in (
+            ("ForwardedAt", envelope.forwarded_at and envelope.forwarded_at.isoformat()),
+            ("MessageID", envelope.message_id),
+            ("ReplyTo", envelope.reply_to),
+        )
+        if value is not None
+    )
+    head = f'<SMX ID="{envelope.smx_id}" ReceivedAt="{envelope.received_at.isoformat()}"{optional}>'
+    smx = b"%b%b</SMX>" % (head.encode(), inner)
+    if len(smx) > MAX_SMX_BYTES:
+        raise Refused(Reason.TOO_LARGE, f"{len(smx)} bytes as SMX; at most {MAX_SMX_BYTES}")
+    return smx
+
+
+def render_batch(batch_id: UUID, relay: str, smx: Iterable[bytes]) -> bytes:
+    """One batch of rendered SMX, UTF-8.
+
+    Args:
+        relay: the name of the process that made it.
+    """
+    head = f'<Batch ID="{batch_id}" Relay={quoteattr(relay)}>'.encode()
+    return b"".join((head, *smx, b"</Batch>"))
+
+
+def parse_batch(body: bytes) -> Batch:
+    """Read a batch.
+
+    Raises:
+        Refused: when it, or any report in it, breaks the contract.
+    """
+    root = xml.parse(body, max_bytes=MAX_BATCH_BYTES)
+    if root.tag != "Batch":
+        raise Refused(Reason.BAD_STRUCTURE, f"the root element is {str(root.tag)[:80]}, not Batch")
+    smx = tuple(map(_read_smx, root))
+    if not smx:
+        raise Refused(Reason.BAD_STRUCTURE, "the batch is empty")
+    return Batch(_uuid(root), root.get("Relay", ""), smx)
+
+
+def _read_smx(element: etree._Element) -> Smx:
+    if element.tag != "SMX" or len(element) != 1:
+        raise Refused(Reason.BAD_STRUCTURE, "a batch holds SMX, and each SMX one report")
+    received_at = _moment(element, "ReceivedAt")
+    if received_at is None:
+        raise Refused(Reason.BAD_STRUCTURE, "an SMX without ReceivedAt")
+    envelope = Envelope(
+        smx_id=_uuid(element),
+        received_at=received_at,
+        forwarded_at=_moment(element, "ForwardedAt"),
+        message_id=element.get("MessageID"),
+        reply_to=element.get("ReplyTo"),
+    )
+    return Smx(envelope, read_report(element[0]))
+
+
+def _uuid(element: etree._Element) -> UUID:
+    text = element.get("ID", "")
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refused(Reason.BAD_STRUCTURE, f"ID {text[:60]!r} is no UUID") from None
+
+
+def _moment(element: etree._Element, attribute: str) -> datetime | None:
+    text = element.get(attribute)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refused(Reason.BAD_DATE, f"{attribute} {text[:60]!r} is no ISO 8601 moment with zone")
+    return moment

@@ -1,0 +1,33 @@
+"""The topic catalogue: names of topic types and state ids.
+
+Microsoft documents only a part of them; unknown pairs are normal and stored as they are.
+"""
+
+import csv
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class TopicState(NamedTuple):
+    """One row of the catalogue; `state_id` None is the type itself."""
+
+    topic_type: int
+    topic_name: str
+    state_id: int | None
+    state_name: str | None
+
+
+@cache
+def catalogue() -> tuple[TopicState, ...]:
+    """Every row of `topic_states.csv`, in its order."""
+    with files("schemas").joinpath("topic_states.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            TopicState(
+                int(row["topic_type"]),
+                row["topic_name"],
+                int(row["state_id"]) if row["state_id"] else None,
+                row["state_name"] or None,
+            )
+            for row in csv.DictReader(file)
+        )

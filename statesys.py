@@ -1,0 +1,96 @@
+"""The console command: builds the tree of commands, and turns errors into exit codes.
+
+Commands are loaded when they are called, not when the program starts: `statesys --help` stays
+quick, and a command pays only for the libraries of its own stage.
+"""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from schemas.errors import StatesysError
+
+#: Where each command lives: name -> (module:attribute, one line for the help).
+COMMANDS = {
+    "up": ("runtime.services.cli:up", "Start a private RabbitMQ and PostgreSQL."),
+    "down": ("runtime.services.cli:down", "Stop the private servers; the data stays."),
+    "demo": ("console.demo.cli:demo", "Run the whole job on a synthetic fleet with faults."),
+    "producers": ("producers.cli:producers", "Publish a synthetic fleet, or keep one alive."),
+    "relay": ("relay.cli:relay", "Turn reports into batches of SMX."),
+    "loader": ("loader.cli:loader", "Load batches into PostgreSQL; migrate the database."),
+    "status": ("console.cli:status", "Queues, dead letters, clients, messages, resyncs."),
+    "verify": ("console.cli:verify", "Prove that what was sent is what is stored."),
+    "trace": ("console.cli:trace", "Where a message is or went."),
+    "states": ("console.cli:states", "The current state of a client."),
+    "gaps": ("console.cli:gaps", "Missing ranges: what has not been received."),
+    "topics": ("console.cli:topics", "Names of topic types and state ids."),
+    "dead": ("console.cli:dead", "Dead letters: list, show, replay, purge."),
+    "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
+    "client": ("loader.cli:client", "Forget a client."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Every command, in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("statesys"), prog_name="statesys")
+def cli() -> None:
+    """State messages of managed clients: from reports on RabbitMQ into PostgreSQL, without loss.
+
+    \b
+    Example:
+      statesys up                 start private servers
+      statesys demo               run the whole job once
+      statesys status             see where everything is
+
+    Exit codes: 0 done, 1 failed or not verified, 2 usage, 3 broker unreachable,
+    4 database unreachable.
+    """
+
+
+def main() -> None:
+    """Run the command line; a failure a user can cause is one sentence and an exit code."""
+    try:
+        cli.main(prog_name="statesys", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+    except StatesysError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The private servers, for real: started, stopped, killed and started again."""
+
+import os
+import shlex
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pika
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from runtime import services
+from runtime.services import Endpoints, ServicesError, cli, ports, processes, programs, registry
+from schemas.errors import StatesysError
+from tests.waiting import wait_until
+
+# Seconds. Three starts and stops of an Erlang machine on a busy computer.
+pytestmark = pytest.mark.timeout(240)
+
+SOMEWHERE = Endpoints(
+    amqp_url="amqp://u:p@127.0.0.1:1/%2F",
+    database_url="postgresql://u:it's@127.0.0.1:2/d",
+    management_url="http://u:p@127.0.0.1:3",
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of this module's own. Every test calls `up` itself: it costs nothing twice."""
+    home = tmp_path_factory.mktemp("services")
+    yield home
+    services.down(home, purge=True)
+
+
+def kept(home: Path) -> registry.Services:
+    found = registry.load(home)
+    assert found is not None
+    return found
+
+
+def test_two_ups_at_a_time_start_one_pair_of_servers(home: Path) -> None:
+    together = threading.Barrier(2)
+
+    def up() -> Endpoints:
+        together.wait()
+        return services.up(home)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(up), pool.submit(up)
+    assert first.result() == second.result() == services.running(home)
+
+
+def test_up_again_changes_nothing(home: Path) -> None:
+    services.up(home)
+    before = kept(home)
+    services.up(home)
+    assert kept(home) == before
+
+
+def test_both_servers_take_connections_with_their_passwords(home: Path) -> None:
+    endpoints = services.up(home)
+    with psycopg.connect(endpoints.database_url) as connection:
+        durability = connection.execute(
+            "SELECT current_setting('fsync'), current_setting('synchronous_commit'),"
+            " current_setting('server_encoding')"
+        )
+        assert durability.fetchone() == ("on", "on", "UTF8")
+    pika.BlockingConnection(pika.URLParameters(endpoints.amqp_url)).close()
+
+
+def test_nobody_gets_in_without_a_password(home: Path) -> None:
+    database = services.up(home).database_url.replace(kept(home).postgres.password, "guess")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(database)
+
+
+def test_they_listen_on_this_machine_only(home: Path) -> None:
+    services.up(home)
+    broker, database = kept(home).rabbitmq, kept(home).postgres
+    listening = {
+        broker.amqp_port,
+        broker.management_port,
+        broker.distribution_port,
+        broker.epmd_port,
+        database.port,
+    }
+    # Addresses as the kernel writes them: 127.0.0.1 and, for epmd, ::1.
+    loopback = {"0100007F", "00000000000000000000000001000000"}
+    found: dict[int, set[str]] = {}
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for line in table.read_text(encoding="ascii").splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            address, port = local.split(":")
+            if state == "0A" and int(port, 16) in listening:
+                found.setdefault(int(port, 16), set()).add(address)
+    assert found.keys() == listening
+    assert set().union(*found.values()) <= loopback
+
+
+def test_only_their_owner_can_read_the_passwords(home: Path) -> None:
+    services.up(home)
+    secret = [home / registry.FILE, home / "rabbitmq"]
+    assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in secret] == [0, 0]
+
+
+def test_down_and_up_keep_addresses_and_data(home: Path) -> None:
+    endpoints = services.up(home)
+    with psycopg.connect(endpoints.database_url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    broker = pika.BlockingConnection(pika.URLParameters(endpoints.amqp_url))
+    broker.channel().queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+    broker.close()
+
+    assert services.down(home)
+    assert services.running(home) is None
+    assert not services.down(home)
+    assert services.up(home) == endpoints
+
+    with psycopg.connect(endpoints.database_url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    broker = pika.BlockingConnection(pika.URLParameters(endpoints.amqp_url))
+    broker.channel().queue_declare("kept", passive=True)
+    broker.close()
+
+
+def test_down_leaves_no_process_behind(home: Path) -> None:
+    services.up(home)
+    before = kept(home)
+    services.down(home)
+    assert not processes.alive(before.postgres.process)
+    assert not processes.alive(before.rabbitmq.process)
+    assert ports.free(before.rabbitmq.epmd_port)
+
+
+def test_a_killed_server_is_noticed_and_started_again(home: Path) -> None:
+    endpoints = services.up(home)
+    broker = kept(home).rabbitmq.process
+    assert broker is not None
+    os.kill(broker.pid, signal.SIGKILL)
+    wait_until(lambda: services.running(home) is None, what="the killed broker to be missed")
+    assert services.up(home) == services.running(home) == endpoints
+
+
+def test_a_copied_home_does_not_take_the_servers_of_the_first(home: Path, tmp_path: Path) -> None:
+    services.up(home)
+    (tmp_path / registry.FILE).write_bytes((home / registry.FILE).read_bytes())
+    assert services.running(tmp_path) is None
+    with pytest.raises(ServicesError, match="copied or moved"):
+        services.up(tmp_path)
+
+
+def test_purge_deletes_their_data_and_nothing_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "fleet").mkdir(parents=True)
+    first = services.up(home)
+    data = (home / "postgres").resolve()
+    assert services.down(home, purge=True)
+    assert not data.exists()
+    assert {path.name for path in home.iterdir()} == {"fleet", "services.lock"}
+    assert first.amqp_url.startswith("amqp://statesys:")
+
+
+def test_nothing_runs_in_a_home_that_is_not_there(tmp_path: Path) -> None:
+    assert services.running(tmp_path / "nowhere") is None
+    assert not services.down(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_missing_server_names_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "_DEBIAN_RABBITMQ", tmp_path / "none")
+    monkeypatch.setattr(programs, "_DEBIAN_POSTGRESQL", tmp_path / "none")
+    with pytest.raises(StatesysError, match=r"make setup.*package rabbitmq-server"):
+        programs.rabbitmq_server()
+    with pytest.raises(StatesysError, match=r"make setup.*package postgresql"):
+        programs.postgresql_bin()
+
+
+def test_the_newest_postgresql_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("9.6", "15", "17"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "initdb").touch()
+    monkeypatch.setattr(programs, "_DEBIAN_POSTGRESQL", tmp_path)
+    assert programs.postgresql_bin() == tmp_path / "17" / "bin"
+
+
+def test_a_taken_port_is_named_with_its_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_LETTING_GO", 0)
+    with socket.create_server((ports.HOST, 0)) as somebody:
+        port = somebody.getsockname()[1]
+        with pytest.raises(ServicesError, match=f"{port}.*AMQP.*taken"):
+            ports.require_free(port, purpose="AMQP")
+
+
+def test_a_pid_that_was_given_away_is_not_the_same_process() -> None:
+    me = processes.identify(os.getpid())
+    assert me is not None
+    assert processes.alive(me)
+    assert not processes.alive(replace(me, started=me.started + 1))
+    assert not processes.alive(replace(me, boot="another"))
+
+
+def test_a_broken_registry_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / registry.FILE).write_text("{}", encoding="utf-8")
+    with pytest.raises(ServicesError, match="remove"):
+        services.running(tmp_path)
+
+
+def test_up_prints_three_lines_that_a_shell_can_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "up", lambda _home: SOMEWHERE)
+    done = CliRunner().invoke(cli.up, catch_exceptions=False)
+    assigned = dict(shlex.split(line)[0].split("=", 1) for line in done.stdout.splitlines())
+    assert assigned == {
+        "STATESYS_AMQP_URL": SOMEWHERE.amqp_url,
+        "STATESYS_DATABASE_URL": SOMEWHERE.database_url,
+        "STATESYS_MANAGEMENT_URL": SOMEWHERE.management_url,
+    }
+    assert "http://127.0.0.1:3/" in done.stderr
+
+
+def test_down_tells_whether_anything_ran(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.down, ["--home", str(tmp_path)], catch_exceptions=False)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "nothing was running\n")
