@@ -1,0 +1,1 @@
+"""From mp_relayendpoint to batches in statesys.incoming."""

@@ -1,0 +1,37 @@
+"""Commands of the relay."""
+
+from typing import Any
+
+import click
+
+from runtime.logs import set_up_logs
+from runtime.options import setting
+from runtime.settings import load_settings
+
+
+@click.group()
+def relay() -> None:
+    """Turn reports into SMX, and SMX into batches."""
+
+
+@relay.command()
+@setting("batch_size", "--batch-size")
+@setting("batch_linger", "--linger")
+@setting("max_report_size")
+@click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
+def run(*, exit_when_empty: bool, **flags: Any) -> None:
+    r"""Run a relay until it is stopped. Start several to share the work.
+
+    SIGTERM finishes the batch in hand; a second one stops at once. Nothing is lost either way.
+
+    \b
+    Example:
+      statesys relay run --batch-size 512 --linger 20ms
+    """
+    # The service brings pika and lxml; --help does without.
+    from relay.service import Relay  # noqa: PLC0415
+    from runtime.stop import Stop  # noqa: PLC0415
+
+    settings = load_settings(**flags)
+    set_up_logs(form=settings.log_format, level=settings.log_level)
+    Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

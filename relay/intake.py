@@ -1,0 +1,66 @@
+"""One delivery into one SMX: the relay's judgement, without a socket."""
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+from runtime.broker import Delivery
+from schemas import xml
+from schemas.report import Lane
+from schemas.report_reader import read_report
+from schemas.smx import Envelope, render_smx
+from schemas.topology import is_reply_queue
+
+#: Printable characters that XML 1.0 allows; a message id of anything else is not worth keeping.
+_PRINTABLE = re.compile(r"[\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]{1,255}")
+#: Seconds since 1970 up to the year 2200; other timestamps are no moments of ours.
+_LAST_TIMESTAMP = 7_258_118_400
+
+
+class Taken(NamedTuple):
+    """A report that was accepted."""
+
+    lane: Lane
+    smx: bytes
+    messages: int
+
+
+def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Taken:
+    """Read a report and render it as SMX.
+
+    The XML is what counts. Properties are optional, and what is odd about them is left out.
+
+    Args:
+        received_at: aware.
+        max_bytes: of the body.
+
+    Raises:
+        Refused: with the reason.
+    """
+    root = xml.parse(delivery.body, max_bytes=max_bytes)
+    report = read_report(root)
+    properties = delivery.properties
+    envelope = Envelope(
+        smx_id=uuid4(),
+        received_at=received_at,
+        forwarded_at=_moment(properties.timestamp),
+        message_id=_printable(properties.message_id),
+        reply_to=_reply_to(properties.reply_to),
+    )
+    return Taken(report.lane, render_smx(envelope, root), len(report.messages))
+
+
+def _moment(timestamp: object) -> datetime | None:
+    if isinstance(timestamp, int) and 0 < timestamp < _LAST_TIMESTAMP:
+        return datetime.fromtimestamp(timestamp, UTC)
+    return None
+
+
+def _printable(text: object) -> str | None:
+    return text if isinstance(text, str) and _PRINTABLE.fullmatch(text) else None
+
+
+def _reply_to(name: object) -> str | None:
+    """Only our own form: nobody makes the loader write into a queue of his choice."""
+    return name if isinstance(name, str) and is_reply_queue(name) else None

@@ -1,0 +1,254 @@
+"""A relay process: reports in, batches out, and an ack only after the confirm.
+
+One thread, two sessions. Memory and disk alarms stop connections that publish, and a stopped
+connection would not hear that the broker takes the consumed reports back.
+"""
+
+import os
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+
+from relay.batcher import Batcher, Closed
+from relay.intake import accept
+from relay.settling import Settling
+from runtime.backoff import until_available
+from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, persistent
+from runtime.broker.session import MAX_PREFETCH
+from runtime.dead_letters import dead_letter
+from runtime.settings import Settings
+from schemas.errors import BrokerUnavailable, Refused
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+
+_log = structlog.get_logger()
+_KIB = 1024
+#: Bytes of bodies held at which the relay stops reading, and at which it goes on.
+HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
+#: Seconds of one poll when nothing is waiting; also how late a stop is noticed.
+_POLL = 0.1
+#: Seconds of nothing to do before "empty" counts, and between two looks at the queue.
+_EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
+#: Seconds before a batch that the broker did not take is published again.
+_AGAIN_AFTER = 1.0
+#: Seconds that confirms of the last batches get when stopping.
+_FINISH_TIMEOUT = 30.0
+
+
+class _Letter(NamedTuple):
+    """A refused report on its way to `statesys.dead`."""
+
+    delivery: Delivery
+    refusal: Refused
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        return (self.delivery.tag,)
+
+
+class Relay:
+    """One relay process.
+
+    Args:
+        settings: read once at the top.
+        stop: set to end; the batch in hand is finished first.
+    """
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._url = settings.required_amqp_url()
+        self._name = f"{socket.gethostname()}/{os.getpid()}"
+        self._max_bytes = settings.max_report_size * _KIB
+
+    def run(self, *, exit_when_empty: bool = False) -> None:
+        """Relay until stopped, or until nothing has been left for a second."""
+        try:
+            until_available(self._stop, "relay")(self._session, exit_when_empty)
+        except BrokerUnavailable:
+            # Only when stopping while the broker is away: what was held comes again.
+            if not self._stop.is_set():
+                raise
+        _log.info("relay.stopped")
+
+    def _session(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+        with Administration(self._url, name="statesys relay") as desk:
+            desk.declare(QUEUES)
+        shift = _Shift(self._url, self._name, self._settings)
+        try:
+            shift.run(self._stop, exit_when_empty=exit_when_empty)
+        finally:
+            shift.close()
+
+
+class _Shift:
+    """The work of one pair of sessions; nothing of it outlives them."""
+
+    def __init__(self, url: str, name: str, settings: Settings) -> None:
+        self._max_bytes = settings.max_report_size * _KIB
+        self._prefetch = MAX_PREFETCH
+        self._batcher = Batcher(
+            name,
+            max_bytes=settings.batch_size * _KIB,
+            linger=settings.batch_linger.total_seconds(),
+        )
+        self._settling = Settling()
+        self._held: dict[int, int] = {}
+        self._held_bytes = 0
+        self._paused = False
+        self._again: list[tuple[float, Closed | _Letter]] = []
+        self._ready = 1
+        self._busy_at = self._measured_at = time.monotonic()
+        self._out = Session(url, name="statesys relay publish")
+        try:
+            self._in = Session(url, name="statesys relay consume")
+        except BaseException:
+            self._out.close()
+            raise
+
+    def run(self, stop: threading.Event, *, exit_when_empty: bool) -> None:
+        self._in.consume(REPORTS, prefetch=self._prefetch)
+        _log.info("relay.consuming", queue=REPORTS)
+        while not stop.is_set():
+            self._turn()
+            if exit_when_empty and self._empty():
+                break
+        self._in.cancel()
+        _log.info("relay.stopping")
+        self._send_all(self._batcher.close_all())
+        deadline = time.monotonic() + _FINISH_TIMEOUT
+        while (self._out.unconfirmed or self._again) and time.monotonic() < deadline:
+            self._collect(self._out.poll(_POLL))
+            self._retry()
+        # One more turn for the frames of the last acks.
+        self._in.poll(0)
+
+    def close(self) -> None:
+        self._in.close()
+        self._out.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        wait = self._batcher.wait(now)
+        # While confirms are awaited, the other session must be looked at often.
+        patience = 0.002 if self._out.unconfirmed else _POLL
+        for event in self._in.poll(patience if wait is None else min(patience, wait)):
+            if isinstance(event, Delivery):
+                self._take(event)
+            elif isinstance(event, Measured):
+                self._ready = event.ready
+        self._send_all(self._batcher.overdue(time.monotonic()))
+        self._collect(self._out.poll(0))
+        self._retry()
+        self._govern()
+
+    def _take(self, delivery: Delivery) -> None:
+        self._settling.took(delivery.tag)
+        self._held[delivery.tag] = len(delivery.body)
+        self._held_bytes += len(delivery.body)
+        try:
+            taken = accept(delivery, received_at=datetime.now(UTC), max_bytes=self._max_bytes)
+        except Refused as refusal:
+            self._send(_Letter(delivery, refusal))
+            return
+        full = self._batcher.add(
+            taken.lane, delivery.tag, taken.smx, taken.messages, time.monotonic()
+        )
+        if full is not None:
+            self._send(full)
+
+    def _send_all(self, batches: list[Closed]) -> None:
+        for batch in batches:
+            self._send(batch)
+
+    def _send(self, item: Closed | _Letter) -> None:
+        if isinstance(item, Closed):
+            self._out.publish(
+                routing_key=INCOMING[item.lane],
+                body=item.body,
+                properties=persistent(
+                    content_type="application/xml",
+                    message_id=str(item.batch_id),
+                    timestamp=int(time.time()),
+                    headers={"reports": len(item.tags), "messages": item.messages},
+                ),
+                token=item,
+            )
+            return
+        self._out.publish(
+            routing_key=DEAD,
+            body=item.delivery.body,
+            properties=dead_letter(
+                item.delivery.properties,
+                stage="relay",
+                reason=item.refusal.reason,
+                detail=item.refusal.detail,
+                queue=REPORTS,
+                now=datetime.now(UTC),
+            ),
+            token=item,
+        )
+
+    def _collect(self, events: list[Event]) -> None:
+        for event in events:
+            if not isinstance(event, Settled):
+                continue
+            item: Closed | _Letter = event.token
+            if event.problem is not None:
+                _log.warning("relay.not_sent", why=event.problem)
+                self._again.append((time.monotonic() + _AGAIN_AFTER, item))
+                continue
+            self._log(item)
+            for tag in item.tags:
+                self._held_bytes -= self._held.pop(tag)
+            up_to = self._settling.settle(item.tags)
+            if up_to is not None:
+                self._in.ack(up_to, up_to=True)
+
+    def _log(self, item: Closed | _Letter) -> None:
+        if isinstance(item, Closed):
+            _log.info(
+                "relay.batch_sent",
+                batch=str(item.batch_id),
+                queue=INCOMING[item.lane],
+                reports=len(item.tags),
+                messages=item.messages,
+                bytes=len(item.body),
+            )
+        else:
+            _log.warning(
+                "relay.report_refused",
+                reason=item.refusal.reason.value,
+                detail=item.refusal.detail,
+                bytes=len(item.delivery.body),
+            )
+
+    def _retry(self) -> None:
+        now = time.monotonic()
+        due = [item for at, item in self._again if at <= now]
+        self._again = [(at, item) for at, item in self._again if at > now]
+        for item in due:
+            self._send(item)
+
+    def _govern(self) -> None:
+        """Stop reading above 64 MiB: the broker keeps reports better than a process does."""
+        if not self._paused and self._held_bytes > HELD_LIMIT:
+            self._in.cancel()
+            self._paused = True
+            self._prefetch = max(1, len(self._held) // 2)
+            _log.warning("relay.paused", held_bytes=self._held_bytes, blocked=self._out.blocked)
+        elif self._paused and self._held_bytes < HELD_AGAIN:
+            self._in.consume(REPORTS, prefetch=self._prefetch)
+            self._paused = False
+
+    def _empty(self) -> bool:
+        now = time.monotonic()
+        if self._ready or self._held:
+            self._busy_at = now
+        if now - self._measured_at > _MEASURE_EVERY:
+            self._measured_at = now
+            self._in.measure(REPORTS)
+        return now - self._busy_at >= _EMPTY_FOR
