@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL, postgresql://user:password@host:5432/name; unset: the private one.",
+        description="PostgreSQL, postgresql://user:password@host:5432/name; "
+        "unset: the private one.",
     )
     management_url: SecretStr | None = Field(
         default=None,

@@ -75,13 +75,13 @@ def parse_request(body: bytes) -> ResyncRequest:
     if root.tag != "ResyncRequest":
         raise Refused(Reason.BAD_STRUCTURE, "the root element is not ResyncRequest")
     try:
-        requested_at = datetime.fromisoformat(root.attrib["RequestedAt"])
+        requested_at = datetime.fromisoformat(str(root.attrib["RequestedAt"]))
         if requested_at.tzinfo is None:
             raise ValueError("RequestedAt has no zone")
         return ResyncRequest(
-            request_id=UUID(root.attrib["ID"]),
-            client_id=UUID(root.attrib["ClientID"].upper().removeprefix("GUID:").strip()),
-            reason=ResyncReason(root.attrib["Reason"]),
+            request_id=UUID(str(root.attrib["ID"])),
+            client_id=UUID(str(root.attrib["ClientID"]).upper().removeprefix("GUID:").strip()),
+            reason=ResyncReason(str(root.attrib["Reason"])),
             highest_serial=int(root.attrib["HighestSerial"]),
             requested_at=requested_at,
             ranges=tuple(

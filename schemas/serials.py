@@ -20,7 +20,7 @@ class SerialRange(NamedTuple):
     first: int
     last: int
 
-    def __len__(self) -> int:  # type: ignore[override]
+    def __len__(self) -> int:
         """How many serials it holds."""
         return self.last - self.first + 1
 

@@ -1,6 +1,8 @@
 """SMX: a report as the relay hands it on, and the batches in which they travel.
 
-    <Batch ID Relay><SMX ID ReceivedAt ForwardedAt MessageID ReplyTo><Report>…</Report></SMX>…</Batch>
+    <Batch ID Relay>
+      <SMX ID ReceivedAt ForwardedAt MessageID ReplyTo><Report>…</Report></SMX>…
+    </Batch>
 
 One UTF-8 document for each AMQP message, so that a person can read it in the RabbitMQ UI.
 """
@@ -74,10 +76,11 @@ def render_smx(envelope: Envelope, report: etree._Element | Report) -> bytes:
         if isinstance(report, Report)
         else etree.tostring(report, encoding="UTF-8", xml_declaration=False, with_tail=False)
     )
+    forwarded_at = envelope.forwarded_at
     optional = "".join(
         f" {name}={quoteattr(value)}"
         for name, value in (
-            ("ForwardedAt", envelope.forwarded_at and envelope.forwarded_at.isoformat()),
+            ("ForwardedAt", None if forwarded_at is None else forwarded_at.isoformat()),
             ("MessageID", envelope.message_id),
             ("ReplyTo", envelope.reply_to),
         )

@@ -21,13 +21,13 @@ class TopicState(NamedTuple):
 @cache
 def catalogue() -> tuple[TopicState, ...]:
     """Every row of `topic_states.csv`, in its order."""
-    with files("schemas").joinpath("topic_states.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            TopicState(
-                int(row["topic_type"]),
-                row["topic_name"],
-                int(row["state_id"]) if row["state_id"] else None,
-                row["state_name"] or None,
-            )
-            for row in csv.DictReader(file)
+    text = files("schemas").joinpath("topic_states.csv").read_text(encoding="utf-8")
+    return tuple(
+        TopicState(
+            int(row["topic_type"]),
+            row["topic_name"],
+            int(row["state_id"]) if row["state_id"] else None,
+            row["state_name"] or None,
         )
+        for row in csv.DictReader(text.splitlines())
+    )

@@ -52,7 +52,7 @@ def parameters(url: str, name: str) -> pika.URLParameters:
 
 
 def unavailable(
-    error: BaseException | str | None, found: pika.ConnectionParameters
+    error: BaseException | str | None, found: pika.connection.Parameters
 ) -> BrokerUnavailable:
     """Put a lost or refused connection into one sentence that says what to do."""
     where = f"{found.host}:{found.port}"

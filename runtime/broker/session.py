@@ -234,7 +234,7 @@ class Session:
         body: bytes,
     ) -> None:
         self._events.append(
-            Delivery(method.delivery_tag, queue, body, properties, method.redelivered)
+            Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
         )
 
     def _on_return(

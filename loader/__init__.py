@@ -1,0 +1,1 @@
+"""From batches to PostgreSQL: chunks, missing ranges, resync requests, partitions."""

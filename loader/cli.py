@@ -1,0 +1,161 @@
+"""Commands of the loader: `loader`, `resync` and `client`."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import click
+
+from runtime.logs import set_up_logs
+from runtime.options import json_option, setting
+from runtime.settings import Settings, load_settings
+from schemas.errors import StatesysError
+
+
+def _settings(**flags: Any) -> Settings:
+    settings = load_settings(**flags)
+    set_up_logs(form=settings.log_format, level=settings.log_level)
+    return settings
+
+
+@click.group()
+def loader() -> None:
+    """Put batches of SMX into PostgreSQL, and know what is missing."""
+
+
+@loader.command()
+@setting("loader_threads", "--threads")
+@setting("loader_chunk_size", "--chunk-size")
+@setting("max_chunks_fetched")
+@setting("inbox_polling_interval")
+@setting("resync_check_interval")
+@setting("min_missing_message_age")
+@setting("resync_merge_interval")
+@setting("resyncs_per_check")
+@setting("resync_backlog_threshold")
+@setting("max_missing_ranges")
+@setting("retention")
+@click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
+def run(*, exit_when_empty: bool, **flags: Any) -> None:
+    r"""Run a loader until it is stopped. Start several to share the work.
+
+    \b
+    Example:
+      statesys loader run --threads 8 --chunk-size 1024
+      statesys loader run --resync-check-interval 2s --min-missing-message-age 3s
+    """
+    # The service brings psycopg, pika and lxml; --help does without.
+    from loader.service import Loader  # noqa: PLC0415
+    from runtime.stop import Stop  # noqa: PLC0415
+
+    settings = _settings(**flags)
+    Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
+
+
+@loader.command()
+def migrate() -> None:
+    r"""Create or update the tables; safe to run again.
+
+    \b
+    Example:
+      statesys loader migrate
+    """
+    from loader.migrations import migrate as apply  # noqa: PLC0415
+
+    applied = apply(_settings().required_database_url())
+    click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
+
+
+@click.group()
+def resync() -> None:
+    """Ask clients for their whole state."""
+
+
+@resync.command()
+@click.option("--dry-run", is_flag=True, help="Only list who would be asked, and why.")
+@setting("min_missing_message_age")
+@setting("resync_merge_interval")
+@setting("resyncs_per_check")
+@json_option
+def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    r"""Look now for clients that are due; a running loader sends the requests.
+
+    \b
+    Example:
+      statesys resync check --dry-run
+    """
+    from loader.service import open_resync_store  # noqa: PLC0415
+
+    settings = _settings(**flags)
+    store = open_resync_store(settings, settings.required_database_url())
+    try:
+        now, limit = store.now(), settings.resyncs_per_check
+        due = (
+            store.preview(now=now, limit=limit)
+            if dry_run
+            else store.check(now=now, limit=limit, with_missing=True)
+        )
+    finally:
+        store.close()
+    rows = [
+        {"client_id": str(d.client_id), "reason": d.reason.value, "since": d.since.isoformat()}
+        for d in due
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        for row in rows:
+            click.echo(f"{row['client_id']}  {row['reason']:<13}  since {row['since']}")
+        click.echo(f"{len(rows)} clients {'would be' if dry_run else 'are'} asked", err=True)
+
+
+@resync.command()
+@click.argument("client_id", metavar="CLIENT", type=click.UUID)
+def request(client_id: UUID) -> None:
+    r"""Ask one client now, whatever the intervals say; a running loader sends the request.
+
+    Also clears a duplicate identity.
+
+    \b
+    Example:
+      statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
+    """
+    from loader.service import open_resync_store  # noqa: PLC0415
+
+    settings = _settings()
+    store = open_resync_store(settings, settings.required_database_url())
+    try:
+        request_id = store.request(client_id, now=store.now())
+    finally:
+        store.close()
+    if request_id is None:
+        raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
+    click.echo(str(request_id))
+
+
+@click.group()
+def client() -> None:
+    """Clients as the database knows them."""
+
+
+@client.command()
+@click.argument("client_id", metavar="CLIENT", type=click.UUID)
+@click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
+def forget(client_id: UUID) -> None:
+    r"""Remove a client; its history stays until its partitions are dropped.
+
+    \b
+    Example:
+      statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
+    """
+    from loader.service import open_resync_store  # noqa: PLC0415
+
+    settings = _settings()
+    store = open_resync_store(settings, settings.required_database_url())
+    try:
+        known = store.forget(client_id)
+    finally:
+        store.close()
+    if not known:
+        raise StatesysError(f"client {client_id} is not known")
+    click.echo(f"forgot {client_id}", err=True)

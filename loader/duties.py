@@ -1,0 +1,62 @@
+"""The loader's periodic duties, each on its own thread, none of them in the way of loading."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from loader.store import PartitionStore
+from runtime.backoff import until_available
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+
+_log = structlog.get_logger()
+
+#: Partitions are made a week ahead; an hour's delay is nothing.
+PARTITION_INTERVAL = timedelta(hours=1)
+
+
+class Duty(threading.Thread):
+    """Does one thing at once and then on its interval, until `stop` is set.
+
+    A server that is away is waited for; the loader does not end because of it.
+    """
+
+    def __init__(
+        self, name: str, act: Callable[[], None], *, every: timedelta, stop: threading.Event
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._act = act
+        self._every = every.total_seconds()
+        self._stop_event = stop
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Run until stopped."""
+        next_at = time.monotonic()
+        try:
+            while not self._stop_event.wait(max(0.0, next_at - time.monotonic())):
+                next_at = time.monotonic() + self._every
+                until_available(self._stop_event, self.name)(self._act)
+        except (BrokerUnavailable, DatabaseUnavailable):
+            # Only when stopping.
+            pass
+        except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
+            self.failure = error
+
+
+def keep_partitions(url: str, retention: timedelta) -> None:
+    """Make the coming days' partitions, drop the old ones, forget what was closed long ago.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    store = PartitionStore(url, name="statesys partitions")
+    try:
+        made, dropped = store.keep(today=datetime.now(UTC).date(), retention=retention)
+        removed = store.forget_before(datetime.now(UTC) - retention)
+    finally:
+        store.close()
+    if made or dropped or removed:
+        _log.info("loader.partitions_kept", made=made, dropped=dropped, rows_removed=removed)

@@ -1,0 +1,100 @@
+"""The inbox: deliveries wait here until a thread takes a chunk of them.
+
+Threads pull. So the choice what to load next is made at the last moment, and high goes before
+normal before low however long the normal ones have waited.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runtime.broker import Delivery
+
+
+class Held(NamedTuple):
+    """A delivery with the session it belongs to: its tag means nothing to another one."""
+
+    session: int
+    arrived: float
+    delivery: Delivery
+
+
+class Inbox:
+    """Deliveries by queue, in order of priority. Thread-safe.
+
+    Args:
+        queues: names, the most urgent first.
+        chunk_bytes: a chunk is whole batches up to this size, at least one.
+        wait: seconds until an incomplete chunk is given out all the same.
+    """
+
+    def __init__(self, queues: Iterable[str], *, chunk_bytes: int, wait: float) -> None:
+        self._lanes: dict[str, deque[Held]] = {queue: deque() for queue in queues}
+        self._chunk_bytes = chunk_bytes
+        self._wait = wait
+        self._bytes = 0
+        self._hurry = False
+        self._closed = False
+        self._change = threading.Condition()
+
+    def put(self, held: Held) -> None:
+        """Add a delivery."""
+        with self._change:
+            self._lanes[held.delivery.queue].append(held)
+            self._bytes += len(held.delivery.body)
+            self._change.notify()
+
+    def hurry(self, *, on: bool) -> None:
+        """Waiting for more is of no use (nothing more can come): give out what is there."""
+        with self._change:
+            self._hurry = on
+            if on:
+                self._change.notify_all()
+
+    def take(self) -> list[Held]:
+        """Wait for a chunk and take it; empty once the inbox is closed."""
+        with self._change:
+            while not self._closed:
+                oldest = min(
+                    (lane[0].arrived for lane in self._lanes.values() if lane), default=None
+                )
+                if oldest is None:
+                    self._change.wait()
+                    continue
+                left = oldest + self._wait - time.monotonic()
+                if self._hurry or self._bytes >= self._chunk_bytes or left <= 0:
+                    return self._cut()
+                self._change.wait(left)
+            return []
+
+    def drop(self) -> None:
+        """Forget everything held: the session it came from is gone."""
+        with self._change:
+            for lane in self._lanes.values():
+                lane.clear()
+            self._bytes = 0
+
+    def close(self) -> None:
+        """Give out nothing more; what is left goes back to the broker with the session."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def __len__(self) -> int:
+        with self._change:
+            return sum(map(len, self._lanes.values()))
+
+    def _cut(self) -> list[Held]:
+        chunk: list[Held] = []
+        size = 0
+        for lane in self._lanes.values():
+            while lane and (not chunk or size + len(lane[0].delivery.body) <= self._chunk_bytes):
+                held = lane.popleft()
+                size += len(held.delivery.body)
+                chunk.append(held)
+            if lane:
+                break
+        self._bytes -= size
+        return chunk

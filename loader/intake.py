@@ -1,0 +1,167 @@
+"""The intake: what stands between the broker and the loader threads.
+
+It owns the consuming session, fills the inbox and settles what the threads have finished. It
+never publishes: memory and disk alarms stop connections that do, and a loader under alarm should
+go on emptying queues.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+
+from loader.inbox import Held, Inbox
+from runtime.broker import Delivery, Measured, Session
+from schemas.errors import BrokerUnavailable
+
+_log = structlog.get_logger()
+
+#: Bytes of bodies held at which a loader stops reading, and at which it goes on.
+HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
+#: Seconds between two questions for a queue's depth, and of nothing to do before "empty" counts.
+_MEASURE_EVERY, EMPTY_FOR = 0.25, 1.0
+#: Seconds of one poll; also how late a stop is noticed.
+_POLL = 0.1
+
+
+class Intake:
+    """Consumes for one loader process.
+
+    Args:
+        url: of the broker.
+        queues: to consume, the most urgent first.
+        inbox: where deliveries go.
+        prefetch: unsettled deliveries of each queue.
+    """
+
+    def __init__(self, url: str, *, queues: Sequence[str], inbox: Inbox, prefetch: int) -> None:
+        self._url = url
+        self._queues = queues
+        self._inbox = inbox
+        self._prefetch = prefetch
+        self._number = 0
+        self._session: Session | None = None
+        self._finished: deque[Held] = deque()
+        # Unsettled deliveries of the current session: tag -> bytes of the body.
+        self._held: dict[int, int] = {}
+        self._held_bytes = 0
+        self._cautious = True
+        self._paused = False
+        self._ready: dict[str, int] = {}
+        self._busy_at = self._measured_at = time.monotonic()
+
+    def settle(self, chunk: Sequence[Held]) -> None:
+        """Note deliveries as done; the intake's own thread acks them. Called by any thread."""
+        self._finished.extend(chunk)
+        session = self._session
+        if session is not None:
+            # The session may be closed this very moment; its tags then mean nothing any more.
+            with suppress(OSError, AttributeError):
+                session.wake()
+
+    def connect(self) -> None:
+        """Begin a session; what another one held is void.
+
+        Raises:
+            BrokerUnavailable: no connection.
+        """
+        self.close()
+        self._session = Session(self._url, name="statesys loader")
+        self._number += 1
+        self._consume(cautious=True)
+        self._busy_at = time.monotonic()
+
+    def turn(self) -> None:
+        """One round: take what came, give back what is done.
+
+        Raises:
+            BrokerUnavailable: the session is lost; `connect` begins the next.
+        """
+        session = self._session
+        assert session is not None
+        for event in session.poll(_POLL):
+            if isinstance(event, Delivery):
+                self._take(event)
+            elif isinstance(event, Measured):
+                self._ready[event.queue] = event.ready
+        while self._finished:
+            held = self._finished.popleft()
+            if held.session == self._number and held.delivery.tag in self._held:
+                self._held_bytes -= self._held.pop(held.delivery.tag)
+                session.ack(held.delivery.tag)
+        self._govern(session)
+
+    def stop_taking(self) -> None:
+        """Ask for no more deliveries."""
+        if self._session is not None:
+            # Nothing comes from a lost session either.
+            with suppress(BrokerUnavailable):
+                self._session.cancel()
+
+    def finish(self) -> None:
+        """Settle what the threads finished last."""
+        if self._session is not None:
+            # What is not acked comes again, and counts as duplicates.
+            with suppress(BrokerUnavailable):
+                self.turn()
+
+    def close(self) -> None:
+        """End the session; the broker takes back what is unsettled."""
+        self._inbox.drop()
+        self._held.clear()
+        self._held_bytes = 0
+        self._finished.clear()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def empty(self) -> bool:
+        """Whether there has been nothing to do for a second, in the queues and in hand."""
+        return time.monotonic() - self._busy_at >= EMPTY_FOR
+
+    def measure(self) -> None:
+        """Ask for the depths that `empty` rests on, now and then."""
+        now = time.monotonic()
+        if self._held or any(self._ready.get(queue, 1) for queue in self._queues):
+            self._busy_at = now
+        if self._session is not None and now - self._measured_at > _MEASURE_EVERY:
+            self._measured_at = now
+            for queue in self._queues:
+                self._session.measure(queue)
+
+    def _take(self, delivery: Delivery) -> None:
+        self._held[delivery.tag] = len(delivery.body)
+        self._held_bytes += len(delivery.body)
+        self._inbox.put(Held(self._number, time.monotonic(), delivery))
+        if self._cautious and not delivery.redelivered:
+            self._consume(cautious=False)
+
+    def _consume(self, *, cautious: bool) -> None:
+        """(Re)start the consumers.
+
+        A worker that died on a poisonous batch finds it again after its start. Taken one by one,
+        only that batch pays for another death with its delivery limit; the first batch that was
+        never delivered before says that the suspects are through.
+        """
+        assert self._session is not None
+        self._session.cancel()
+        for queue in self._queues:
+            self._session.consume(queue, prefetch=1 if cautious else self._prefetch)
+        self._cautious = cautious
+        self._inbox.hurry(on=cautious)
+
+    def _govern(self, session: Session) -> None:
+        """Stop reading above 64 MiB; and do not wait for more when no more can come."""
+        if not self._paused and self._held_bytes > HELD_LIMIT:
+            session.cancel()
+            self._paused = True
+            # Large bodies: hold fewer of them from now on.
+            self._prefetch = max(1, min(self._prefetch, len(self._held) // 2))
+            _log.warning("loader.paused", held_bytes=self._held_bytes, prefetch=self._prefetch)
+        elif self._paused and self._held_bytes < HELD_AGAIN:
+            self._paused = False
+            self._consume(cautious=False)
+        saturated = self._paused or self._cautious or len(self._held) >= self._prefetch
+        self._inbox.hurry(on=saturated)

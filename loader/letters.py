@@ -1,0 +1,74 @@
+"""The loader's dead letters: on a connection of their own, and done when confirmed.
+
+A letter is rare, so a plain blocking publish will do; and since memory alarms stop connections
+that publish, it must not be the connection that consumes and acks.
+"""
+
+import threading
+from datetime import UTC, datetime
+
+import structlog
+
+from runtime.backoff import until_available
+from runtime.broker import Administration, Properties
+from runtime.dead_letters import dead_letter
+from schemas.errors import BrokerUnavailable, Refused, StatesysError
+from schemas.topology import DEAD
+
+_log = structlog.get_logger()
+
+
+class Letters:
+    """Buries what cannot be loaded. Shared by the loader threads, one at a time.
+
+    Args:
+        url: of the broker.
+        stop: ends waiting for a broker that is away.
+    """
+
+    def __init__(self, url: str, *, stop: threading.Event) -> None:
+        self._url = url
+        self._stop = stop
+        self._turn = threading.Lock()
+        self._desk: Administration | None = None
+
+    def bury(self, body: bytes, original: Properties, refusal: Refused, *, queue: str) -> None:
+        """Publish one letter and wait until the broker has it.
+
+        Args:
+            body: what was refused, byte for byte.
+            original: its properties.
+            refusal: the reason and its detail.
+            queue: where it came from, and where a replay puts it back.
+
+        Raises:
+            BrokerUnavailable: only when stopping; the message is then still unsettled.
+        """
+        properties = dead_letter(
+            original,
+            stage="loader",
+            reason=refusal.reason,
+            detail=refusal.detail,
+            queue=queue,
+            now=datetime.now(UTC),
+        )
+        with self._turn:
+            until_available(self._stop, "letters")(self._publish, body, properties)
+        _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._desk is not None:
+            self._desk.close()
+
+    def _publish(self, body: bytes, properties: Properties) -> None:
+        try:
+            if self._desk is None:
+                self._desk = Administration(self._url, name="statesys loader letters")
+            self._desk.publish(routing_key=DEAD, body=body, properties=properties)
+        except BrokerUnavailable:
+            self._desk = None
+            raise
+        except StatesysError as error:
+            # Returned or not taken: not sent. The queue may come back; until then, wait.
+            raise BrokerUnavailable(str(error)) from None

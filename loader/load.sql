@@ -1,0 +1,381 @@
+-- How a chunk gets into the database. A loader thread runs this file once on its connection.
+--
+-- A chunk then is one transaction: COPY into the stage, which takes no lock, and after that one
+-- message with everything else,
+--
+--     EXECUTE lock_clients; EXECUTE store_messages(…); EXECUTE note_claims;
+--     EXECUTE complete_claims; EXECUTE merge_ranges(…); EXECUTE keep_ledger(…); COMMIT
+--
+-- so that the locks are taken and given back by the server alone. A loader that is stopped or cut
+-- off between two steps either has not sent the message, and holds no lock, or has, and its
+-- transaction ends without it.
+--
+-- The lock on a client's row is what makes loading exact: two chunks with messages of one client
+-- are judged one after the other, on any number of loaders. Locks are taken in key order, so no
+-- two chunks wait for each other. Locking is a statement of its own: each statement sees what was
+-- committed when it started, and one that locked and read at once would see the new client row
+-- beside the old history.
+
+CREATE TEMPORARY TABLE stage (
+    client_id      uuid NOT NULL,
+    serial         bigint,
+    serial_text    text,
+    digest         bytea NOT NULL,
+    topic_type     integer NOT NULL,
+    topic_id       text NOT NULL,
+    id_type        integer,
+    user_name      text NOT NULL,
+    user_sid       text NOT NULL,
+    state_id       integer NOT NULL,
+    criticality    integer NOT NULL,
+    message_time   timestamptz NOT NULL,
+    params         text[] NOT NULL,
+    details        text,
+    details_type   text,
+    report_date    timestamptz NOT NULL,
+    forwarded_at   timestamptz,
+    received_at    timestamptz NOT NULL,
+    smx_id         uuid NOT NULL,
+    batch_id       uuid NOT NULL,
+    claim_id       uuid,
+    claim_first    bigint,
+    claim_last     bigint,
+    -- Set in one row of each client, from its report with the latest received_at.
+    client_name    text,
+    client_version text,
+    reply_queue    text,
+    -- How often the message is in the chunk; the stage has it once.
+    copies         integer NOT NULL,
+    -- A different message under the same serial stands before it in the chunk.
+    rival          boolean NOT NULL
+) ON COMMIT DELETE ROWS;
+
+
+-- Creates the clients that are new and locks all of the chunk, in key order.
+-- ON CONFLICT locks a row even when its WHERE then declines the update: no new row version.
+PREPARE lock_clients AS
+INSERT INTO client (client_id)
+SELECT DISTINCT client_id FROM stage ORDER BY client_id
+ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false;
+
+
+-- Judges every message, stores it, and moves the current state and the client's counters.
+--
+-- A serial that is not accounted for is new. One that is: the history knows. The same digest
+-- there is a duplicate; another digest is a serial used twice; no row at all is a message that
+-- comes late, after a resync or a merge had written it off. Only a client's row lock makes
+-- "not in accounted" and "not in the history" one and the same moment.
+--
+-- $1: how much later than the report with the highest serial a report with lower serials may be
+-- rendered before it is a sign that the client counts anew.
+PREPARE store_messages(interval) AS
+WITH judged AS MATERIALIZED (
+    SELECT s.*, c.highest_serial, c.highest_report_date, c.resynced_below,
+        CASE
+            WHEN s.serial IS NULL THEN
+                CASE WHEN EXISTS (
+                    SELECT FROM state_message h
+                    WHERE h.client_id = s.client_id AND h.serial IS NULL AND h.digest = s.digest
+                ) THEN 'duplicate' ELSE 'new' END
+            WHEN NOT c.accounted @> s.serial THEN
+                CASE WHEN s.rival THEN 'reused' ELSE 'new' END
+            ELSE
+                CASE (
+                    SELECT bool_or(h.digest = s.digest) FROM state_message h
+                    WHERE h.client_id = s.client_id AND h.serial = s.serial
+                )
+                    WHEN true THEN 'duplicate'
+                    WHEN false THEN 'reused'
+                    ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
+                END
+        END AS verdict
+    FROM stage s JOIN client c USING (client_id)
+),
+stored AS (
+    INSERT INTO state_message (
+        client_id, serial, serial_text, digest, topic_type, topic_id, id_type, user_name,
+        user_sid, state_id, criticality, message_time, params, details, details_type,
+        report_date, forwarded_at, received_at, smx_id, batch_id, reused, resync_request_id,
+        loaded_at)
+    SELECT
+        client_id, serial, serial_text, digest, topic_type, topic_id, id_type, user_name,
+        user_sid, state_id, criticality, message_time, params, details, details_type,
+        report_date, forwarded_at, received_at, smx_id, batch_id, verdict = 'reused', claim_id,
+        statement_timestamp()
+    FROM judged WHERE verdict <> 'duplicate'
+),
+-- What may become current: types 700 and 701 are no state, and what a resync overtook stays so.
+stateful AS (
+    SELECT * FROM judged
+    WHERE verdict IN ('new', 'late')
+      AND topic_type NOT IN (700, 701)
+      AND (serial IS NULL OR serial >= resynced_below)
+),
+-- Clocks jump, serials do not: the serial orders first. The digest makes the order total.
+applied AS (
+    INSERT INTO current_state AS now_current (
+        client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+        message_time, digest, params, details)
+    SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
+        client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+        message_time, digest, params, details
+    FROM stateful
+    ORDER BY client_id, topic_type, topic_id, user_sid,
+             coalesce(serial, 0) DESC, message_time DESC, digest DESC
+    ON CONFLICT (client_id, topic_type, topic_id, user_sid) DO UPDATE SET
+        id_type = excluded.id_type, state_id = excluded.state_id,
+        criticality = excluded.criticality, serial = excluded.serial,
+        message_time = excluded.message_time, digest = excluded.digest,
+        params = excluded.params, details = excluded.details
+    WHERE (coalesce(excluded.serial, 0), excluded.message_time, excluded.digest)
+        > (coalesce(now_current.serial, 0), now_current.message_time, now_current.digest)
+    RETURNING client_id
+),
+tally AS (
+    SELECT client_id,
+        coalesce(range_agg(int8range(serial, serial + 1)) FILTER (WHERE verdict = 'new'), '{}')
+            AS arrived,
+        max(serial) FILTER (WHERE verdict = 'new') AS highest,
+        (array_agg(report_date ORDER BY serial DESC)
+            FILTER (WHERE verdict = 'new' AND serial IS NOT NULL))[1] AS highest_date,
+        sum(copies) - count(*) FILTER (WHERE verdict <> 'duplicate') AS duplicates,
+        count(*) FILTER (WHERE verdict = 'reused') AS reused,
+        max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
+        max(received_at) AS last_seen, max(message_time) AS last_message_time
+    FROM judged GROUP BY client_id
+),
+-- The client's counters as they will be, to measure the second sign of reuse against.
+ahead AS (
+    SELECT t.*,
+        greatest(t.highest, c.highest_serial) AS new_highest,
+        CASE WHEN t.highest > c.highest_serial THEN t.highest_date
+             ELSE c.highest_report_date END AS new_highest_date,
+        (SELECT count(*) FROM stateful s WHERE s.client_id = t.client_id)
+            - (SELECT count(*) FROM applied a WHERE a.client_id = t.client_id) AS superseded
+    FROM tally t JOIN client c USING (client_id)
+),
+counted AS (
+    UPDATE client c SET
+        highest_serial = a.new_highest,
+        highest_report_date = a.new_highest_date,
+        accounted = c.accounted + a.arrived,
+        reuse_seen_at = CASE
+            WHEN a.reused > 0 OR EXISTS (
+                SELECT FROM judged j
+                WHERE j.client_id = c.client_id AND j.verdict IN ('new', 'late')
+                  AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
+            ) THEN statement_timestamp() ELSE c.reuse_seen_at END,
+        -- The latest report says who the client is, whatever order reports are loaded in.
+        name = CASE WHEN c.last_seen > a.last_seen THEN c.name ELSE a.name END,
+        version = CASE WHEN c.last_seen > a.last_seen THEN c.version ELSE a.version END,
+        reply_queue = CASE WHEN c.last_seen > a.last_seen THEN c.reply_queue
+                           ELSE a.reply_queue END,
+        last_seen = greatest(c.last_seen, a.last_seen),
+        last_message_time = greatest(c.last_message_time, a.last_message_time),
+        duplicates = c.duplicates + a.duplicates,
+        superseded = c.superseded + a.superseded,
+        reused = c.reused + a.reused
+    FROM ahead a WHERE a.client_id = c.client_id
+)
+SELECT
+    count(*) FILTER (WHERE verdict = 'new') AS new,
+    count(*) FILTER (WHERE verdict = 'late') AS late,
+    count(*) FILTER (WHERE verdict = 'reused') AS reused,
+    coalesce(sum(copies), 0) - count(*) FILTER (WHERE verdict <> 'duplicate') AS duplicates
+FROM judged;
+
+
+-- Writes down which serials an answer claims as the client's whole state.
+--
+-- A claim belongs to its request's row. One that fits none gets a row of its own without
+-- requested_at: an unknown request, another client's, or a second, different block under an id
+-- (a rolled-back store answers again) under an id made from both, so that its parts find it.
+PREPARE note_claims AS
+WITH claim AS (
+    SELECT client_id, claim_id, claim_first, claim_last,
+        row_number() OVER (PARTITION BY client_id, claim_id ORDER BY claim_first, claim_last) AS n
+    FROM (SELECT DISTINCT client_id, claim_id, claim_first, claim_last FROM stage
+          WHERE claim_id IS NOT NULL) distinct_claim
+)
+INSERT INTO resync_request AS known (client_id, request_id, first_serial, last_serial)
+SELECT claim.client_id,
+    CASE WHEN (r.first_serial, r.last_serial) = (claim_first, claim_last)
+              OR (r.first_serial IS NULL AND n = 1)
+         THEN claim_id
+         ELSE md5(claim_id || ':' || claim_first || ':' || claim_last)::uuid END,
+    claim_first, claim_last
+FROM claim LEFT JOIN resync_request r
+    ON r.client_id = claim.client_id AND r.request_id = claim.claim_id
+ORDER BY 1, 2
+ON CONFLICT (client_id, request_id) DO UPDATE
+    SET first_serial = excluded.first_serial, last_serial = excluded.last_serial
+    WHERE known.first_serial IS NULL;
+
+
+-- A claim takes effect once all of its serials are accounted for: what lies below is overtaken.
+--
+-- Its parts may come in any order and over any number of chunks, so every chunk looks at the
+-- claims of its clients. Later requests stay open: their cause may be younger than this answer.
+-- A claim of our own making (requested_at null) completes only itself.
+-- After a merge accounted says more than arrived; then the history is counted.
+PREPARE complete_claims AS
+WITH complete AS (
+    SELECT r.client_id, r.request_id, r.first_serial, r.requested_at
+    FROM resync_request r JOIN client c USING (client_id)
+    WHERE r.client_id IN (SELECT client_id FROM stage)
+      AND r.first_serial IS NOT NULL
+      AND (r.closed_at IS NULL OR r.closed_how NOT IN ('answered', 'overtaken')
+           OR r.first_serial > c.resynced_below)
+      AND c.accounted @> int8range(r.first_serial, r.last_serial + 1)
+      AND (NOT EXISTS (
+               SELECT FROM missing_message_range m
+               WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND m.merged
+                 AND m.first_serial <= r.last_serial AND m.last_serial >= r.first_serial)
+           OR r.last_serial - r.first_serial + 1 = (
+               SELECT count(DISTINCT h.serial) FROM state_message h
+               WHERE h.client_id = r.client_id
+                 AND h.serial BETWEEN r.first_serial AND r.last_serial))
+),
+effect AS (
+    SELECT client_id, max(first_serial) AS first_serial, max(requested_at) AS requested_at
+    FROM complete GROUP BY client_id
+),
+overtaken AS (
+    DELETE FROM current_state s USING effect e
+    WHERE s.client_id = e.client_id AND s.serial < e.first_serial
+),
+moved AS (
+    UPDATE client c SET
+        resynced_below = greatest(c.resynced_below, e.first_serial),
+        accounted = c.accounted + int8multirange(int8range(1, e.first_serial))
+    FROM effect e WHERE e.client_id = c.client_id
+)
+UPDATE resync_request r SET
+    closed_at = statement_timestamp(),
+    closed_how = CASE WHEN EXISTS (
+        SELECT FROM complete d WHERE (d.client_id, d.request_id) = (r.client_id, r.request_id)
+    ) THEN 'answered' ELSE 'overtaken' END
+FROM effect e
+WHERE r.client_id = e.client_id
+  AND (EXISTS (SELECT FROM complete d
+               WHERE (d.client_id, d.request_id) = (r.client_id, r.request_id))
+       OR (r.closed_at IS NULL AND r.requested_at <= e.requested_at));
+
+
+-- The cap. A client with more than $1 missing ranges gets one merged range in their place, and
+-- everything up to its highest counts as accounted; only a completed resync closes that range.
+-- The insert reads what the delete returns, so the old rows are gone before the new one comes.
+PREPARE merge_ranges(integer) AS
+WITH crowded AS MATERIALIZED (
+    SELECT c.client_id, c.highest_serial, lower(missing) AS first_serial,
+           upper(missing) - 1 AS last_serial
+    FROM client c,
+         LATERAL (SELECT int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted) m(missing)
+    WHERE c.client_id IN (SELECT client_id FROM stage)
+      AND c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
+      AND (SELECT count(*) FROM unnest(missing)) > $1
+),
+counted AS (
+    UPDATE client c SET accounted = int8multirange(int8range(1, c.highest_serial + 1))
+    FROM crowded WHERE crowded.client_id = c.client_id
+),
+removed AS (
+    DELETE FROM missing_message_range m USING crowded
+    WHERE m.client_id = crowded.client_id AND m.closed_at IS NULL
+    RETURNING m.client_id, m.first_serial, m.last_serial, m.detected_at
+),
+was AS (
+    SELECT client_id, min(first_serial) AS first_serial, max(last_serial) AS last_serial,
+           min(detected_at) AS detected_at
+    FROM removed GROUP BY client_id
+)
+INSERT INTO missing_message_range (client_id, first_serial, last_serial, merged, detected_at)
+SELECT client_id, least(c.first_serial, w.first_serial), greatest(c.last_serial, w.last_serial),
+       true, coalesce(w.detected_at, statement_timestamp())
+FROM crowded c LEFT JOIN was w USING (client_id);
+
+
+-- Makes the open rows say what is missing: [1, highest] - accounted.
+--
+-- A row whose range is still missing stays untouched. One that was hit becomes its first piece,
+-- further pieces become rows with its detected_at, and when none is left it closes, or is deleted
+-- if it was never due ($1: min_missing_message_age): most "missing" is only late, and would bury
+-- what was really lost. A merged row is cut by resyncs only.
+PREPARE keep_ledger(interval) AS
+WITH touched AS MATERIALIZED (
+    SELECT c.client_id, c.resynced_below,
+           int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted AS missing
+    FROM client c
+    WHERE c.client_id IN (SELECT client_id FROM stage)
+      AND (c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
+           OR EXISTS (SELECT FROM missing_message_range m
+                      WHERE m.client_id = c.client_id AND m.closed_at IS NULL))
+),
+missing AS MATERIALIZED (
+    SELECT client_id, lower(piece) AS first_serial, upper(piece) - 1 AS last_serial
+    FROM touched, unnest(missing) AS piece
+),
+open_row AS MATERIALIZED (
+    SELECT m.client_id, m.id, m.first_serial, m.last_serial, m.detected_at, m.merged,
+           t.resynced_below
+    FROM missing_message_range m JOIN touched t USING (client_id)
+    WHERE m.closed_at IS NULL
+),
+hit AS (
+    SELECT * FROM open_row o
+    WHERE NOT merged AND NOT EXISTS (
+        SELECT FROM missing p
+        WHERE (p.client_id, p.first_serial, p.last_serial)
+            = (o.client_id, o.first_serial, o.last_serial))
+),
+piece AS MATERIALIZED (
+    SELECT p.client_id, p.first_serial, p.last_serial, h.id AS origin, h.detected_at,
+           row_number() OVER (PARTITION BY h.client_id, h.id ORDER BY p.first_serial) AS n
+    FROM missing p LEFT JOIN hit h
+        ON h.client_id = p.client_id
+       AND h.first_serial <= p.first_serial AND h.last_serial >= p.last_serial
+    WHERE NOT EXISTS (
+        SELECT FROM open_row o
+        WHERE NOT o.merged AND (p.client_id, p.first_serial, p.last_serial)
+            = (o.client_id, o.first_serial, o.last_serial))
+),
+shrunk AS (
+    UPDATE missing_message_range m SET first_serial = p.first_serial, last_serial = p.last_serial
+    FROM piece p
+    WHERE p.origin IS NOT NULL AND p.n = 1 AND (m.client_id, m.id) = (p.client_id, p.origin)
+),
+gone AS (
+    SELECT * FROM hit h
+    WHERE NOT EXISTS (SELECT FROM piece p WHERE (p.client_id, p.origin) = (h.client_id, h.id))
+),
+closed AS (
+    UPDATE missing_message_range m SET
+        closed_at = statement_timestamp(),
+        closed_how = CASE WHEN g.last_serial < g.resynced_below THEN 'resynced'
+                          ELSE 'arrived' END
+    FROM gone g
+    WHERE (m.client_id, m.id) = (g.client_id, g.id)
+      AND g.detected_at + $1 <= statement_timestamp()
+),
+forgotten AS (
+    DELETE FROM missing_message_range m USING gone g
+    WHERE (m.client_id, m.id) = (g.client_id, g.id)
+      AND g.detected_at + $1 > statement_timestamp()
+),
+merged_closed AS (
+    UPDATE missing_message_range m SET
+        closed_at = statement_timestamp(), closed_how = 'resynced'
+    FROM open_row o
+    WHERE o.merged AND o.last_serial < o.resynced_below
+      AND (m.client_id, m.id) = (o.client_id, o.id)
+),
+merged_cut AS (
+    UPDATE missing_message_range m SET first_serial = o.resynced_below
+    FROM open_row o
+    WHERE o.merged AND o.first_serial < o.resynced_below AND o.resynced_below <= o.last_serial
+      AND (m.client_id, m.id) = (o.client_id, o.id)
+)
+INSERT INTO missing_message_range (client_id, first_serial, last_serial, detected_at)
+SELECT client_id, first_serial, last_serial, coalesce(detected_at, statement_timestamp())
+FROM piece
+WHERE origin IS NULL OR n > 1;

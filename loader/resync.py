@@ -1,0 +1,144 @@
+"""The resync duty: who is due is asked, by one loader at a time, however many run."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from loader.store import ResyncStore, UnsentRequest
+from runtime.broker import Administration, Session, Settled, persistent
+from schemas.errors import BrokerUnavailable
+from schemas.resync import render_request
+from schemas.topology import INCOMING, RESYNC
+
+_log = structlog.get_logger()
+
+#: The causes that cannot be late news (reused serials, merged ranges, an operator) are looked
+#: for this often, or at each check if that is more often.
+SIGNS_INTERVAL = timedelta(minutes=1)
+#: A request lives in its queue at least this long: a client may be between two cycles.
+MIN_EXPIRATION = timedelta(minutes=1)
+#: Seconds to wait for the broker's confirms.
+_CONFIRM_TIMEOUT = 30.0
+
+
+class ResyncDuty:
+    """Checks and publishes.
+
+    Args:
+        store: opens the database connection.
+        url: of the broker.
+        check_interval, min_missing_age, per_check, backlog_threshold: as in the settings.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], ResyncStore],
+        url: str,
+        *,
+        check_interval: timedelta,
+        min_missing_age: timedelta,
+        per_check: int,
+        backlog_threshold: int,
+    ) -> None:
+        self._open_store = store
+        self._url = url
+        self._check_interval = check_interval
+        self._expiration = max(min_missing_age, MIN_EXPIRATION)
+        self._per_check = per_check
+        self._backlog_threshold = backlog_threshold
+
+    @property
+    def interval(self) -> timedelta:
+        """How often `run` is worth calling."""
+        return min(self._check_interval, SIGNS_INTERVAL)
+
+    def run(self) -> None:
+        """Check if it is this process's turn, then publish what is unsent.
+
+        Raises:
+            BrokerUnavailable: try again; unsent requests stay rows.
+            DatabaseUnavailable: try again.
+        """
+        store = self._open_store()
+        try:
+            now = store.now()
+            missing = store.take_turn("resync.missing", now=now, interval=self._check_interval)
+            signs = store.take_turn("resync.signs", now=now, interval=self.interval)
+            if (missing or signs) and not self._under_backlog():
+                self._check(store, now, with_missing=missing)
+            self._publish(store)
+        finally:
+            store.close()
+
+    def _check(self, store: ResyncStore, now: datetime, *, with_missing: bool) -> None:
+        due = store.check(now=now, limit=self._per_check, with_missing=with_missing)
+        for client_id, reason, since in due:
+            _log.info(
+                "loader.resync_due",
+                client=str(client_id),
+                reason=reason.value,
+                since=since.isoformat(timespec="seconds"),
+            )
+
+    def _under_backlog(self) -> bool:
+        with Administration(self._url, name="statesys loader resync") as desk:
+            depths = [desk.depth(queue) for queue in INCOMING.values()]
+        waiting = sum(depth.ready for depth in depths if depth is not None)
+        if waiting > self._backlog_threshold:
+            _log.warning("loader.resync_postponed", batches_waiting=waiting)
+            return True
+        return False
+
+    def _publish(self, store: ResyncStore) -> None:
+        """Row first, confirm second, mark third: a crash in between sends a request twice.
+
+        Clients answer an id once, so twice does no harm; the other order could lose one.
+        """
+        while unsent := store.unsent():
+            session = Session(self._url, name="statesys loader resync")
+            try:
+                for one in unsent:
+                    self._send(session, one)
+                waiting = len(unsent)
+                while waiting:
+                    for event in session.poll(_CONFIRM_TIMEOUT):
+                        if isinstance(event, Settled):
+                            waiting -= 1
+                            self._settle(store, event)
+            finally:
+                session.close()
+            store.commit()
+        store.commit()
+
+    def _send(self, session: Session, one: UnsentRequest) -> None:
+        request = one.request
+        session.publish(
+            routing_key=one.reply_queue or RESYNC,
+            body=render_request(request),
+            properties=persistent(
+                content_type="application/xml",
+                message_id=str(request.request_id),
+                correlation_id=str(request.request_id),
+                expiration=str(round(self._expiration.total_seconds() * 1000)),
+                headers={
+                    "client_id": str(request.client_id),
+                    "reason": request.reason.value,
+                    "highest_serial": request.highest_serial,
+                    "ranges": len(request.ranges),
+                },
+            ),
+            token=one,
+        )
+
+    def _settle(self, store: ResyncStore, event: Settled) -> None:
+        one: UnsentRequest = event.token
+        if event.problem is not None and not event.problem.startswith("returned"):
+            raise BrokerUnavailable(f"a resync request was not taken: {event.problem}")
+        store.mark(one.request, sent=event.problem is None)
+        _log.info(
+            "loader.resync_sent" if event.problem is None else "loader.resync_unroutable",
+            client=str(one.request.client_id),
+            request=str(one.request.request_id),
+            queue=one.reply_queue or RESYNC,
+        )

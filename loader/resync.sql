@@ -1,0 +1,146 @@
+-- Who is asked for a whole state, and when. Named statements of the resync duty; every moment
+-- comes in as a value (%(now)s), so that three days can be proved in a second.
+
+-- name: close_requests
+-- What is given up: unanswered after min_missing_message_age, or not due any more.
+UPDATE resync_request r SET
+    closed_at = %(now)s,
+    closed_how = CASE WHEN r.requested_at + %(min_age)s <= %(now)s THEN 'unanswered'
+                      ELSE 'arrived' END
+WHERE r.closed_at IS NULL AND r.requested_at IS NOT NULL
+  AND (r.requested_at + %(min_age)s <= %(now)s
+       OR (r.reason = 'missing' AND NOT EXISTS (
+               SELECT FROM missing_message_range m
+               WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND NOT m.merged
+                 AND m.detected_at + %(min_age)s <= %(now)s))
+       OR (r.reason = 'merged' AND NOT EXISTS (
+               SELECT FROM missing_message_range m
+               WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND m.merged)));
+
+-- name: mark_duplicate_identities
+-- Five answered requests about reused serials within a day: two machines share one id, and each
+-- answer makes the other one's serials look used again. Asking more would never end.
+-- An operator's request starts the count anew.
+UPDATE client c SET duplicate_identity_at = %(now)s
+WHERE c.reuse_seen_at IS NOT NULL AND c.duplicate_identity_at IS NULL
+  AND 5 <= (
+      SELECT count(*) FROM resync_request r
+      WHERE r.client_id = c.client_id AND r.reason = 'serial_reused'
+        AND r.closed_how = 'answered' AND r.closed_at > %(now)s - interval '24 hours'
+        AND r.requested_at > coalesce(
+            (SELECT max(o.requested_at) FROM resync_request o
+             WHERE o.client_id = c.client_id AND o.reason = 'operator'), '-infinity'));
+
+-- name: due
+-- The clients to ask now, oldest cause first, one reason each.
+WITH cause AS (
+    -- An operator asked and got no answer.
+    SELECT r.client_id, 'operator' AS reason, 1 AS rank, max(r.requested_at) AS since
+    FROM resync_request r
+    WHERE r.reason = 'operator' AND r.closed_how IN ('unanswered', 'unroutable')
+      AND NOT EXISTS (
+          SELECT FROM resync_request d
+          WHERE d.client_id = r.client_id AND d.closed_how IN ('answered', 'overtaken')
+            AND d.requested_at >= r.requested_at)
+    GROUP BY r.client_id
+    UNION ALL
+    SELECT c.client_id, 'serial_reused', 2, c.reuse_seen_at
+    FROM client c
+    WHERE c.reuse_seen_at IS NOT NULL
+      AND NOT EXISTS (
+          SELECT FROM resync_request d
+          WHERE d.client_id = c.client_id AND d.closed_how IN ('answered', 'overtaken')
+            AND d.requested_at >= c.reuse_seen_at)
+    UNION ALL
+    SELECT client_id, 'merged', 3, min(detected_at)
+    FROM missing_message_range WHERE closed_at IS NULL AND merged GROUP BY client_id
+    UNION ALL
+    SELECT client_id, 'missing', 4, min(detected_at)
+    FROM missing_message_range
+    WHERE closed_at IS NULL AND NOT merged AND detected_at + %(min_age)s <= %(now)s
+      AND %(with_missing)s
+    GROUP BY client_id
+),
+allowed AS (
+    SELECT DISTINCT ON (cause.client_id)
+        cause.client_id, cause.reason, cause.since, c.highest_serial, asked.times
+    FROM cause
+    JOIN client c USING (client_id)
+    CROSS JOIN LATERAL (
+        SELECT
+            max(r.requested_at) AS last_at,
+            count(*) FILTER (WHERE r.closed_at IS NULL) AS open,
+            -- Requests that count for the doubling: those of the last merge interval.
+            count(*) FILTER (WHERE r.requested_at > %(now)s - %(merge_interval)s
+                               AND r.reason <> 'missing') AS times
+        FROM resync_request r
+        WHERE r.client_id = cause.client_id AND r.requested_at IS NOT NULL
+    ) asked
+    CROSS JOIN LATERAL (
+        -- Three in a row without an answer, and not a word since: silent.
+        SELECT count(*) FILTER (WHERE r.closed_how IN ('unanswered', 'unroutable')) AS unheard,
+               max(r.closed_at) AS closed_at
+        FROM (SELECT closed_how, closed_at FROM resync_request
+              WHERE client_id = cause.client_id AND requested_at IS NOT NULL
+              ORDER BY requested_at DESC LIMIT 3) r
+    ) silence
+    WHERE c.duplicate_identity_at IS NULL
+      AND asked.open = 0
+      AND NOT (silence.unheard = 3 AND coalesce(c.last_seen <= silence.closed_at, true))
+      AND (asked.last_at IS NULL OR asked.last_at + CASE
+               WHEN cause.reason = 'missing' OR asked.times > 20 THEN %(merge_interval)s
+               WHEN asked.times = 0 THEN interval '0'
+               ELSE least(%(merge_interval)s, interval '1 minute' * 2 ^ (asked.times - 1))
+           END <= %(now)s)
+    ORDER BY cause.client_id, cause.rank
+)
+SELECT client_id, reason, since, highest_serial FROM allowed ORDER BY since, client_id
+LIMIT %(limit)s;
+
+-- name: request
+-- One request, with the ranges that are missing at this moment.
+INSERT INTO resync_request (client_id, request_id, reason, ranges, highest_serial, requested_at)
+SELECT c.client_id, gen_random_uuid(), %(reason)s,
+    coalesce((SELECT range_agg(int8range(m.first_serial, m.last_serial + 1))
+              FROM missing_message_range m
+              WHERE m.client_id = c.client_id AND m.closed_at IS NULL), '{}'),
+    c.highest_serial, %(now)s
+FROM client c WHERE c.client_id = %(client_id)s
+RETURNING request_id;
+
+-- name: forgive
+-- An operator's word clears a duplicate identity.
+UPDATE client SET duplicate_identity_at = NULL WHERE client_id = %(client_id)s;
+
+-- name: unsent
+-- Requests that are rows but not yet messages. SKIP LOCKED: several loaders share the work.
+SELECT r.client_id, r.request_id, r.reason, r.ranges, r.highest_serial, r.requested_at,
+       c.reply_queue
+FROM resync_request r JOIN client c USING (client_id)
+WHERE r.closed_at IS NULL AND r.sent_at IS NULL AND r.requested_at IS NOT NULL
+ORDER BY r.requested_at LIMIT %(limit)s
+FOR UPDATE OF r SKIP LOCKED;
+
+-- name: sent
+-- The broker confirmed it and did not return it.
+UPDATE resync_request SET sent_at = now(), attempts = attempts + 1
+WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s);
+
+-- name: unroutable
+-- There is no such reply queue: nobody will ever answer this one.
+UPDATE resync_request SET closed_at = now(), closed_how = 'unroutable', attempts = attempts + 1
+WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS NULL;
+
+-- name: turn
+-- Takes the site's turn at a duty: true for one loader in each interval.
+INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
+ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
+WHERE duty.done_at + %(interval)s <= excluded.done_at
+RETURNING true;
+
+-- name: forget_client
+-- Everything of one client but its history, which leaves with its partitions.
+WITH gone AS (DELETE FROM current_state WHERE client_id = %(client_id)s),
+     ranges AS (DELETE FROM missing_message_range WHERE client_id = %(client_id)s),
+     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s)
+DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id;

@@ -1,0 +1,180 @@
+"""A loader process: intake, threads and duties, started and stopped in an order."""
+
+import math
+import threading
+
+import structlog
+
+from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions
+from loader.inbox import Inbox
+from loader.intake import Intake
+from loader.letters import Letters
+from loader.resync import ResyncDuty
+from loader.store import ChunkStore, ResyncStore
+from loader.worker import Worker
+from runtime.backoff import until_available
+from runtime.broker import Administration
+from runtime.settings import Settings
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+from schemas.topology import INCOMING, QUEUES
+
+_log = structlog.get_logger()
+_KIB = 1024
+#: Seconds that the threads get to finish the chunk in hand when stopping.
+_FINISH_TIMEOUT = 30.0
+
+
+class Loader:
+    """One loader process.
+
+    Args:
+        settings: read once at the top.
+        stop: set to end; see `run` for the order.
+    """
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._amqp_url = settings.required_amqp_url()
+        self._database_url = settings.required_database_url()
+        # Threads and duties end after the intake, not with it.
+        self._halt = threading.Event()
+        queues = list(INCOMING.values())
+        self._inbox = Inbox(
+            queues,
+            chunk_bytes=settings.loader_chunk_size * _KIB,
+            wait=settings.inbox_polling_interval.total_seconds(),
+        )
+        self._intake = Intake(
+            self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
+        )
+        self._letters = Letters(self._amqp_url, stop=self._halt)
+        self._workers = [self._worker(number) for number in range(1, settings.loader_threads + 1)]
+        self._duties = self._make_duties()
+
+    def run(self, *, exit_when_empty: bool = False) -> None:
+        """Load until stopped, or until there is nothing left to load.
+
+        Stops in an order: take no more, finish the chunks in hand, settle them, close. What was
+        taken and not begun goes back to the broker.
+
+        Args:
+            exit_when_empty: end after a second with nothing ready and nothing in hand.
+
+        Raises:
+            SchemaMissing: the database is not migrated.
+        """
+        try:
+            until_available(self._stop, "loader")(self._prepare)
+            for thread in self._threads():
+                thread.start()
+            until_available(self._stop, "loader")(self._consume, exit_when_empty)
+        except (BrokerUnavailable, DatabaseUnavailable):
+            # Only when stopping while a server is away.
+            if not self._stop.is_set():
+                raise
+        finally:
+            self._shut_down()
+        self._raise_failures()
+
+    def _prepare(self) -> None:
+        """What must be there before the first chunk: tables, partitions, queues."""
+        self._chunk_store("loader").close()
+        keep_partitions(self._database_url, self._settings.retention)
+        with Administration(self._amqp_url, name="statesys loader") as desk:
+            desk.declare(QUEUES)
+
+    def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+        self._intake.connect()
+        _log.info("loader.consuming", threads=len(self._workers))
+        while not self._stop.is_set():
+            self._intake.turn()
+            if any(thread.failure for thread in self._threads()):
+                return
+            if exit_when_empty:
+                self._intake.measure()
+                if self._intake.empty():
+                    return
+
+    def _shut_down(self) -> None:
+        _log.info("loader.stopping")
+        self._intake.stop_taking()
+        self._inbox.close()
+        self._halt.set()
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join(_FINISH_TIMEOUT)
+        self._intake.finish()
+        self._intake.close()
+        for duty in self._duties:
+            if duty.is_alive():
+                duty.join(1)
+        self._letters.close()
+        _log.info("loader.stopped")
+
+    def _raise_failures(self) -> None:
+        for thread in self._threads():
+            if thread.failure is not None:
+                raise thread.failure
+
+    def _threads(self) -> list[Worker | Duty]:
+        return [*self._workers, *self._duties]
+
+    def _worker(self, number: int) -> Worker:
+        return Worker(
+            name=f"loader-{number}",
+            inbox=self._inbox,
+            open_store=self._chunk_store,
+            letters=self._letters,
+            settle=self._intake.settle,
+            chunk_bytes=self._settings.loader_chunk_size * _KIB,
+            stop=self._halt,
+        )
+
+    def _make_duties(self) -> list[Duty]:
+        settings = self._settings
+        resync = ResyncDuty(
+            self._resync_store,
+            self._amqp_url,
+            check_interval=settings.resync_check_interval,
+            min_missing_age=settings.min_missing_message_age,
+            per_check=settings.resyncs_per_check,
+            backlog_threshold=settings.resync_backlog_threshold,
+        )
+        return [
+            Duty("resync", resync.run, every=resync.interval, stop=self._halt),
+            Duty(
+                "partitions",
+                lambda: keep_partitions(self._database_url, settings.retention),
+                every=PARTITION_INTERVAL,
+                stop=self._halt,
+            ),
+        ]
+
+    def _chunk_store(self, name: str) -> ChunkStore:
+        return ChunkStore(
+            self._database_url,
+            name=f"statesys {name}",
+            reuse_tolerance=self._settings.reuse_date_tolerance,
+            max_ranges=self._settings.max_missing_ranges,
+            min_missing_age=self._settings.min_missing_message_age,
+        )
+
+    def _resync_store(self) -> ResyncStore:
+        return open_resync_store(self._settings, self._database_url)
+
+
+def open_resync_store(settings: Settings, url: str) -> ResyncStore:
+    """The resync rows, seen with the settings' ages."""
+    return ResyncStore(
+        url,
+        name="statesys resync",
+        min_missing_age=settings.min_missing_message_age,
+        merge_interval=settings.resync_merge_interval,
+    )
+
+
+def _prefetch(settings: Settings) -> int:
+    """Batches to hold for `max_chunks_fetched` chunks; at least one chunk's worth."""
+    chunks = settings.max_chunks_fetched * settings.loader_chunk_size
+    return max(settings.loader_threads + 1, math.ceil(chunks / settings.batch_size))

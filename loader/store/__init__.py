@@ -1,0 +1,16 @@
+"""The loader's side of PostgreSQL: what the workers and duties ask of the database."""
+
+from loader.store.chunks import ChunkStore, Loaded
+from loader.store.connection import PoisonError
+from loader.store.partitions import PartitionStore
+from loader.store.resyncs import Due, ResyncStore, UnsentRequest
+
+__all__ = [
+    "ChunkStore",
+    "Due",
+    "Loaded",
+    "PartitionStore",
+    "PoisonError",
+    "ResyncStore",
+    "UnsentRequest",
+]

@@ -1,0 +1,104 @@
+"""Chunks into tables: one connection, one transaction for each chunk. The SQL is `load.sql`."""
+
+from datetime import timedelta
+from importlib.resources import files
+from typing import NamedTuple
+
+import psycopg
+
+from loader.store.connection import connect, translated
+
+_PREPARE = files("loader").joinpath("load.sql").read_bytes()
+
+
+class Loaded(NamedTuple):
+    """What became of the messages of a chunk, in messages."""
+
+    new: int
+    late: int
+    reused: int
+    duplicates: int
+
+
+class ChunkStore:
+    """A loader thread's connection; not shared between threads.
+
+    Args:
+        url: of the database.
+        name: of the thread, shown in pg_stat_activity.
+        reuse_tolerance: see `reuse_date_tolerance` in the settings.
+        max_ranges: missing ranges kept for one client.
+        min_missing_age: a range that closes younger leaves no trace.
+
+    Raises:
+        DatabaseUnavailable: no connection.
+        SchemaMissing: the tables are not there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        reuse_tolerance: timedelta,
+        max_ranges: int,
+        min_missing_age: timedelta,
+    ) -> None:
+        self._connection = connect(url, name)
+        try:
+            with translated():
+                self._connection.execute(_PREPARE)
+                self._connection.commit()
+        except BaseException:
+            self._connection.close()
+            raise
+        # One string without parameters travels as one message: the server takes the locks,
+        # does the work and commits, whether this process still runs or not.
+        self._rest = (
+            "EXECUTE lock_clients;"
+            f"EXECUTE store_messages('{reuse_tolerance.total_seconds()} s');"
+            "EXECUTE note_claims; EXECUTE complete_claims;"
+            f"EXECUTE merge_ranges({int(max_ranges)});"
+            f"EXECUTE keep_ledger('{min_missing_age.total_seconds()} s');"
+            "COMMIT"
+        ).encode()
+
+    def load(self, lines: bytes) -> Loaded:
+        """Load one chunk in one transaction.
+
+        Args:
+            lines: rows of the stage in PostgreSQL's COPY text format.
+
+        Raises:
+            PoisonError: some row is refused for what it holds; nothing was stored.
+            DatabaseUnavailable: try again later; nothing was stored, or the answer was lost
+                after the commit, in which case the same rows will count as duplicates.
+            SchemaMissing: a table is gone.
+        """
+        try:
+            with translated(), self._connection.cursor() as cursor:
+                with cursor.copy("COPY stage FROM STDIN") as copy:
+                    copy.write(lines)
+                cursor.execute(self._rest)
+                cursor.nextset()
+                row = cursor.fetchone()
+                assert row is not None
+                return Loaded(*row)
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is lost, so that a new store is needed."""
+        return self._connection.closed
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except psycopg.Error:
+            self._connection.close()

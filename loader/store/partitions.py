@@ -1,0 +1,126 @@
+"""Partitions of `state_message`: one for each UTC day, made early, dropped when too old.
+
+No statement here may wait in front of the loaders. Attaching and detaching want locks that queue
+ahead of every chunk, so they give up after a second and are tried again; detaching runs
+CONCURRENTLY, which waits for old readers without holding anybody up.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from loader.store.connection import SCHEMA, connect, translated
+
+#: Days ahead that have a partition: loaders may be cut off from upkeep for a week.
+DAYS_AHEAD = 7
+_PARENT = "state_message"
+#: Key of the advisory lock of upkeep ("statesys" in letters of a phone, shortened).
+_UPKEEP_LOCK = 7828379701
+
+
+class PartitionStore:
+    """A connection of its own, in autocommit: DETACH CONCURRENTLY runs in no transaction."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._connection = connect(url, name, autocommit=True)
+        with translated():
+            self._connection.execute("SET lock_timeout = '1s'")
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def keep(self, *, today: date, retention: timedelta) -> tuple[list[str], list[str]]:
+        """Make the partitions that are missing, and drop those past the retention.
+
+        Skips when another loader is at it (a session-level try-lock).
+
+        Returns:
+            Names made, and names dropped.
+
+        Raises:
+            DatabaseUnavailable: also for a lock that was not had within a second; try again.
+        """
+        with translated():
+            locked = self._one("SELECT pg_try_advisory_lock(%s)", _UPKEEP_LOCK)
+            if not locked:
+                return [], []
+            try:
+                made = [
+                    name
+                    for ahead in range(DAYS_AHEAD + 1)
+                    if (name := self._make(today + timedelta(days=ahead)))
+                ]
+                return made, self._drop_before(today - retention)
+            finally:
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
+
+    def forget_before(self, moment: datetime) -> int:
+        """Remove closed ranges and requests that were closed before `moment`; how many."""
+        removed = 0
+        with translated():
+            for table in ("missing_message_range", "resync_request"):
+                cursor = self._connection.execute(
+                    sql.SQL("DELETE FROM {} WHERE closed_at < %s").format(sql.Identifier(table)),
+                    [moment],
+                )
+                removed += cursor.rowcount
+        return removed
+
+    def _make(self, day: date) -> str | None:
+        """CREATE and then ATTACH: only the attaching needs a lock on the parent."""
+        name = f"{_PARENT}_{day:%Y%m%d}"
+        if self._attached(name):
+            return None
+        table, parent = sql.Identifier(SCHEMA, name), sql.Identifier(SCHEMA, _PARENT)
+        if self._one("SELECT to_regclass(%s) IS NULL", f"{SCHEMA}.{name}"):
+            self._connection.execute(
+                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
+            )
+        first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        self._connection.execute(
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                parent,
+                table,
+                sql.Literal(first.isoformat()),
+                sql.Literal((first + timedelta(days=1)).isoformat()),
+            )
+        )
+        return name
+
+    def _drop_before(self, day: date) -> list[str]:
+        dropped = []
+        limit = f"{_PARENT}_{day:%Y%m%d}"
+        rows = self._connection.execute(
+            "SELECT c.relname, i.inhdetachpending FROM pg_inherits i "
+            "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass "
+            "ORDER BY i.inhdetachpending DESC, c.relname",
+            [f"{SCHEMA}.{_PARENT}"],
+        ).fetchall()
+        for name, pending in rows:
+            if name >= limit and not pending:
+                continue
+            # A detach that timed out is half done, and blocks every other one until finished.
+            how = "FINALIZE" if pending else "CONCURRENTLY"
+            table = sql.Identifier(SCHEMA, name)
+            self._connection.execute(
+                sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                    sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
+                )
+            )
+            self._connection.execute(sql.SQL("DROP TABLE {}").format(table))
+            dropped.append(name)
+        return dropped
+
+    def _attached(self, name: str) -> bool:
+        return bool(
+            self._one(
+                "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s))",
+                f"{SCHEMA}.{name}",
+            )
+        )
+
+    def _one(self, query: str, value: object) -> object:
+        row: psycopg.rows.TupleRow | None = self._connection.execute(query, [value]).fetchone()
+        return None if row is None else row[0]

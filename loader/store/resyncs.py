@@ -1,0 +1,158 @@
+"""Resync requests as rows. The SQL is `resync.sql`; the rules stand above each statement."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import psycopg
+
+from loader.store.connection import connect, translated
+from runtime.statements import statements
+from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
+from schemas.serials import SerialRange
+
+#: Key of the transaction-level advisory lock: one loader checks at a time, and one that is
+#: stopped gives it back with its transaction.
+_CHECK_LOCK = 7828379702
+_SQL = statements("loader", "resync.sql")
+#: Requests published in one transaction, whose rows stay locked meanwhile.
+_PUBLISH_AT_ONCE = 200
+
+
+class Due(NamedTuple):
+    """A client to ask: why, and since when the cause exists."""
+
+    client_id: UUID
+    reason: ResyncReason
+    since: datetime
+
+
+class UnsentRequest(NamedTuple):
+    """A request that is a row but not yet a message; `reply_queue` None: the client named none."""
+
+    request: ResyncRequest
+    reply_queue: str | None
+
+
+class ResyncStore:
+    """A connection for resync requests.
+
+    Args:
+        min_missing_age, merge_interval: as in the settings.
+    """
+
+    def __init__(
+        self, url: str, *, name: str, min_missing_age: timedelta, merge_interval: timedelta
+    ) -> None:
+        self._connection = connect(url, name)
+        self._ages: dict[str, Any] = {"min_age": min_missing_age, "merge_interval": merge_interval}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def now(self) -> datetime:
+        """The database's clock: the one that detected_at was read from."""
+        with translated(), self._connection.transaction():
+            row = self._connection.execute("SELECT now()").fetchone()
+            assert row is not None
+            return cast(datetime, row[0])
+
+    def take_turn(self, duty: str, *, now: datetime, interval: timedelta) -> bool:
+        """Whether this process does the duty now; true once for the site in each interval."""
+        with translated(), self._connection.transaction():
+            # A little slack, or a timer that fires early would skip every second turn.
+            values = {"name": duty, "now": now, "interval": interval * 0.9}
+            return self._run("turn", values).fetchone() is not None
+
+    def check(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
+        """Close what is over, and write a request for each client that is due.
+
+        Args:
+            now: aware; a value, so that days can be tested in no time.
+            limit: clients asked at most.
+            with_missing: also look for missing ranges; the other causes are looked for always.
+
+        Returns:
+            Who is asked; nothing when another process holds the lock.
+        """
+        with translated(), self._connection.transaction():
+            row = self._connection.execute(
+                "SELECT pg_try_advisory_xact_lock(%s)", [_CHECK_LOCK]
+            ).fetchone()
+            if row is None or not row[0]:
+                return []
+            values = {**self._ages, "now": now}
+            self._run("close_requests", values)
+            self._run("mark_duplicate_identities", values)
+            due = self._due(now=now, limit=limit, with_missing=with_missing)
+            for client_id, reason, _ in due:
+                self._run("request", {"client_id": client_id, "reason": reason.value, "now": now})
+            return due
+
+    def preview(self, *, now: datetime, limit: int) -> list[Due]:
+        """Who would be asked at a check; changes nothing."""
+        with translated(), self._connection.transaction(force_rollback=True):
+            values = {**self._ages, "now": now}
+            self._run("close_requests", values)
+            self._run("mark_duplicate_identities", values)
+            return self._due(now=now, limit=limit, with_missing=True)
+
+    def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
+        """Write an operator's request; its id, or None for a client that is not known."""
+        with translated(), self._connection.transaction():
+            self._run("forgive", {"client_id": client_id})
+            row = self._run(
+                "request",
+                {"client_id": client_id, "reason": ResyncReason.OPERATOR.value, "now": now},
+            ).fetchone()
+            return None if row is None else cast(UUID, row[0])
+
+    def forget(self, client_id: UUID) -> bool:
+        """Remove a client with its states, ranges and requests; False when it is not known."""
+        with translated(), self._connection.transaction():
+            return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
+
+    def unsent(self) -> list[UnsentRequest]:
+        """Requests to publish. They stay locked until `commit`: nobody else sends them too."""
+        with translated():
+            rows = self._run("unsent", {"limit": _PUBLISH_AT_ONCE}).fetchall()
+            return [_unsent(row) for row in rows]
+
+    def mark(self, request: ResyncRequest, *, sent: bool) -> None:
+        """Note that a request was published, or that its queue does not exist."""
+        with translated():
+            self._run(
+                "sent" if sent else "unroutable",
+                {"client_id": request.client_id, "request_id": request.request_id},
+            )
+
+    def commit(self) -> None:
+        """End the transaction of `unsent`."""
+        with translated():
+            self._connection.commit()
+
+    def _due(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
+        values = {**self._ages, "now": now, "limit": limit, "with_missing": with_missing}
+        return [
+            Due(client_id, ResyncReason(reason), since)
+            for client_id, reason, since, _ in self._run("due", values)
+        ]
+
+    def _run(self, name: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
+        return self._connection.execute(_SQL[name], values)
+
+
+def _unsent(row: tuple[Any, ...]) -> UnsentRequest:
+    client_id, request_id, reason, ranges, highest_serial, requested_at, reply_queue = row
+    found = tuple(SerialRange(r.lower, r.upper - 1) for r in ranges)
+    request = ResyncRequest(
+        request_id=request_id,
+        client_id=client_id,
+        reason=ResyncReason(reason),
+        highest_serial=highest_serial,
+        requested_at=requested_at,
+        ranges=found[:MAX_REQUEST_RANGES],
+        more=len(found) > MAX_REQUEST_RANGES,
+    )
+    return UnsentRequest(request, reply_queue)

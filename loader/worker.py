@@ -1,0 +1,154 @@
+"""A loader thread: takes chunks, loads them, and sets poison apart."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+import structlog
+
+from loader.inbox import Held, Inbox
+from loader.letters import Letters
+from loader.prepare import Item, items_of, stage_lines
+from loader.store import ChunkStore, Loaded, PoisonError
+from runtime.backoff import until_available
+from runtime.broker import persistent
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
+from schemas.refusal import Reason
+from schemas.report import Lane
+from schemas.smx import Smx, parse_batch, render_batch, render_smx
+from schemas.topology import INCOMING
+
+_log = structlog.get_logger()
+
+
+class Worker(threading.Thread):
+    """One thread with one database connection.
+
+    Args:
+        inbox: where chunks come from; the thread ends when it is closed.
+        open_store: makes a connection.
+        letters: takes poison, and waits for the broker's confirm.
+        settle: called with every delivery whose messages are all committed or dead-lettered.
+        stop: ends waiting for a database that is away.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        inbox: Inbox,
+        open_store: Callable[[str], ChunkStore],
+        letters: Letters,
+        settle: Callable[[Sequence[Held]], None],
+        chunk_bytes: int,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name=name)
+        self._inbox = inbox
+        self._open_store = open_store
+        self._letters = letters
+        self._settle = settle
+        self._chunk_bytes = chunk_bytes
+        self._stop_event = stop
+        self._store: ChunkStore | None = None
+        #: What ended the thread before its time; the service raises it.
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Load until the inbox is closed."""
+        try:
+            while chunk := self._inbox.take():
+                self._load(chunk)
+        except (DatabaseUnavailable, BrokerUnavailable):
+            # Only when stopping: what was in hand is not settled, and comes again.
+            pass
+        except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
+            self.failure = error
+        finally:
+            if self._store is not None:
+                self._store.close()
+
+    def _load(self, chunk: Sequence[Held]) -> None:
+        pieces: list[list[Item]] = [[]]
+        for held in chunk:
+            try:
+                batch = parse_batch(held.delivery.body)
+            except Refused as error:
+                delivery = held.delivery
+                self._letters.bury(delivery.body, delivery.properties, error, queue=delivery.queue)
+                continue
+            if len(held.delivery.body) <= self._chunk_bytes:
+                pieces[-1] += items_of(batch.batch_id, batch.smx)
+            else:
+                pieces += [items_of(batch.batch_id, p) for p in _cut(batch.smx, self._chunk_bytes)]
+        for piece in pieces:
+            if piece:
+                self._load_items(piece)
+        self._settle(chunk)
+
+    def _load_items(self, items: list[Item]) -> None:
+        """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
+        started = time.monotonic()
+        try:
+            loaded = self._insert(stage_lines(items))
+        except PoisonError as error:
+            if len(items) > 1:
+                middle = len(items) // 2
+                self._load_items(items[:middle])
+                self._load_items(items[middle:])
+            else:
+                self._bury(items[0], error)
+            return
+        _log.info(
+            "loader.chunk_loaded",
+            messages=len(items),
+            **loaded._asdict(),
+            load_ms=round((time.monotonic() - started) * 1000),
+        )
+
+    def _insert(self, lines: bytes) -> Loaded:
+        return until_available(self._stop_event, self.name)(self._try_insert, lines)
+
+    def _try_insert(self, lines: bytes) -> Loaded:
+        if self._store is not None and self._store.broken:
+            self._store.close()
+            self._store = None
+        if self._store is None:
+            self._store = self._open_store(self.name)
+        return self._store.load(lines)
+
+    def _bury(self, item: Item, error: PoisonError) -> None:
+        """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
+        report = item.smx.report._replace(messages=(item.message,))
+        body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
+        serial = item.message.serial
+        self._letters.bury(
+            body,
+            persistent(
+                content_type="application/xml",
+                message_id=str(uuid4()),
+                headers={
+                    "client_id": str(report.client_id),
+                    "first_serial": serial,
+                    "last_serial": serial,
+                    "messages": 1,
+                },
+            ),
+            Refused(Reason.DATABASE, str(error)),
+            queue=INCOMING[Lane.NORMAL],
+        )
+
+
+def _cut(smx: Sequence[Smx], chunk_bytes: int) -> list[list[Smx]]:
+    """Divide a batch that is larger than a chunk into whole SMX, at least one each."""
+    pieces: list[list[Smx]] = []
+    size = chunk_bytes
+    for one in smx:
+        own = len(render_smx(one.envelope, one.report))
+        if size + own > chunk_bytes:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(one)
+        size += own
+    return pieces
