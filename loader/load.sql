@@ -133,8 +133,9 @@ applied AS (
 ),
 tally AS (
     SELECT client_id,
-        coalesce(range_agg(int8range(serial, serial + 1)) FILTER (WHERE verdict = 'new'), '{}')
-            AS arrived,
+        -- Not without the null check: a range with null bounds is the range of everything.
+        coalesce(range_agg(int8range(serial, serial + 1))
+            FILTER (WHERE verdict = 'new' AND serial IS NOT NULL), '{}') AS arrived,
         max(serial) FILTER (WHERE verdict = 'new') AS highest,
         (array_agg(report_date ORDER BY serial DESC)
             FILTER (WHERE verdict = 'new' AND serial IS NOT NULL))[1] AS highest_date,
@@ -243,6 +244,20 @@ effect AS (
 overtaken AS (
     DELETE FROM current_state s USING effect e
     WHERE s.client_id = e.client_id AND s.serial < e.first_serial
+    RETURNING s.client_id, s.topic_type, s.topic_id, s.user_sid
+),
+-- A numbered state hides an unnumbered one of the same topic, but a resync speaks of numbered
+-- ones only: what it uncovers is current again, as if the two had come in the other order.
+uncovered AS (
+    INSERT INTO current_state (
+        client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+        message_time, digest, params, details)
+    SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
+        client_id, topic_type, topic_id, user_sid, h.id_type, h.state_id, h.criticality, NULL,
+        h.message_time, h.digest, h.params, h.details
+    FROM overtaken JOIN state_message h USING (client_id, topic_type, topic_id, user_sid)
+    WHERE h.serial IS NULL
+    ORDER BY client_id, topic_type, topic_id, user_sid, h.message_time DESC, h.digest DESC
 ),
 moved AS (
     UPDATE client c SET

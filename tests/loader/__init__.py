@@ -1,0 +1,1 @@
+"""The loader: laws, ledger, resync, processes."""

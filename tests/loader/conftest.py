@@ -1,0 +1,61 @@
+"""A database to load into, and a way to look at what a law speaks of."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from loader.store import ChunkStore, ResyncStore
+from tests.loader.world import Tables
+
+MIN_AGE, MERGE = timedelta(hours=48), timedelta(hours=72)
+
+
+@pytest.fixture
+def tables(database_url: str) -> Iterator[Tables]:
+    with psycopg.connect(
+        database_url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
+    ) as connection:
+        yield Tables(connection)
+
+
+@pytest.fixture
+def open_store(database_url: str) -> Iterator[Callable[..., ChunkStore]]:
+    stores = []
+
+    def make(*, max_ranges: int = 1000, min_missing_age: timedelta = MIN_AGE) -> ChunkStore:
+        store = ChunkStore(
+            database_url,
+            name="test",
+            reuse_tolerance=timedelta(minutes=5),
+            max_ranges=max_ranges,
+            min_missing_age=min_missing_age,
+        )
+        stores.append(store)
+        return store
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[..., ChunkStore]) -> ChunkStore:
+    return open_store()
+
+
+@pytest.fixture
+def open_resyncs(database_url: str) -> Iterator[Callable[..., ResyncStore]]:
+    stores = []
+
+    def make(*, min_age: timedelta = MIN_AGE, merge: timedelta = MERGE) -> ResyncStore:
+        found = ResyncStore(
+            database_url, name="test", min_missing_age=min_age, merge_interval=merge
+        )
+        stores.append(found)
+        return found
+
+    yield make
+    for found in stores:
+        found.close()

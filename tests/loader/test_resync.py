@@ -1,0 +1,246 @@
+"""Who is asked, and when: every rule with a clock that is a value."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from loader.store import ChunkStore, ResyncStore
+from schemas.report import Claim
+from schemas.resync import ResyncReason
+from tests.loader.world import CLIENT, START, Tables, load, message, report
+
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+Open = Callable[..., ResyncStore]
+
+
+class Clock:
+    """The check at chosen moments; what a reader of the log would see."""
+
+    def __init__(self, store: ResyncStore, start: datetime) -> None:
+        self.store = store
+        self.start = start
+
+    def asks(self, after: timedelta, **changes: Any) -> list[str]:
+        values = {"limit": 100, "with_missing": True, **changes}
+        due = self.store.check(now=self.start + after, **values)
+        return [one.reason.value for one in due]
+
+
+@pytest.fixture
+def clock(open_resyncs: Open) -> Clock:
+    return Clock(open_resyncs(), datetime.now(UTC))
+
+
+def _lose_serial_one(store: ChunkStore) -> None:
+    load(store, report(message(2)))
+
+
+def _answer_open_request(store: ChunkStore, tables: Tables, first: int) -> None:
+    ((request,),) = tables.rows("SELECT request_id FROM resync_request WHERE closed_at IS NULL")
+    load(store, report(message(first, topic_type=700), claim=Claim(request, first, first)))
+
+
+def test_nobody_is_asked_about_a_missing_range_before_48_hours(
+    store: ChunkStore, clock: Clock
+) -> None:
+    _lose_serial_one(store)
+    assert clock.asks(48 * HOUR - MINUTE) == []
+    assert clock.asks(48 * HOUR + MINUTE) == ["missing"]
+
+
+def test_nobody_is_asked_about_missing_ranges_twice_in_72_hours(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    assert clock.asks(49 * HOUR) == ["missing"]
+    assert clock.asks(50 * HOUR) == []
+    # Unanswered after 48 hours; the merge interval still holds.
+    assert clock.asks((49 + 48) * HOUR) == []
+    assert [row[1] for row in tables.requests()] == ["unanswered"]
+    assert clock.asks((49 + 72) * HOUR - MINUTE) == []
+    assert clock.asks((49 + 72) * HOUR) == ["missing"]
+
+
+def test_after_three_unanswered_a_client_is_silent_until_it_is_heard_of(
+    store: ChunkStore, clock: Clock
+) -> None:
+    _lose_serial_one(store)
+    days = timedelta(days=4)
+    for time in range(3):
+        assert clock.asks(49 * HOUR + time * days) == ["missing"]
+    assert clock.asks(49 * HOUR + 3 * days) == []
+    assert clock.asks(49 * HOUR + 30 * days) == []
+    heard = clock.start + 49 * HOUR + 31 * days
+    load(store, report(message(3)), received_at=heard)
+    assert clock.asks(49 * HOUR + 31 * days) == ["missing"]
+
+
+def test_a_request_whose_ranges_arrived_meanwhile_closes_as_arrived(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    clock.asks(49 * HOUR)
+    load(store, report(message(1)))
+    assert clock.asks(50 * HOUR) == []
+    assert [row[:2] for row in tables.requests()] == [("missing", "arrived")]
+
+
+def test_an_answer_completes_its_request_and_the_earlier_ones_but_not_later_ones(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    first = clock.store.request(CLIENT, now=clock.start)
+    second = clock.store.request(CLIENT, now=clock.start + MINUTE)
+    clock.store.request(CLIENT, now=clock.start + 2 * MINUTE)
+    assert first is not None
+    assert second is not None
+    load(store, report(message(5, topic_type=700), claim=Claim(second, 5, 5)))
+    assert [row[1] for row in tables.requests()] == ["overtaken", "answered", None]
+
+
+def test_an_answer_to_a_request_that_was_given_up_still_counts(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    clock.asks(49 * HOUR)
+    ((request,),) = tables.rows("SELECT request_id FROM resync_request")
+    clock.asks(98 * HOUR)
+    assert tables.requests()[0][1] == "unanswered"
+    load(store, report(message(5, topic_type=700), claim=Claim(request, 5, 5)))
+    assert tables.requests()[0][1] == "answered"
+    assert tables.open_ranges() == []
+
+
+def test_reused_serials_are_asked_about_at_once_with_a_doubling_wait(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1, state=1)))
+    serial, now = 10, timedelta(seconds=5)
+    asked_at = []
+    for state in range(2, 6):
+        load(store, report(message(1, state=state)))
+        tables.rows("UPDATE client SET reuse_seen_at = %s RETURNING 1", clock.start + now)
+        while not clock.asks(now):
+            now += SECOND * 30
+        asked_at.append(now)
+        _answer_open_request(store, tables, serial)
+        serial += 1
+        now += SECOND
+    waits = [later - sooner for sooner, later in pairwise(asked_at)]
+    assert all(longer > shorter for shorter, longer in pairwise(waits))
+    assert waits[0] >= MINUTE
+
+
+def test_the_fifth_answer_about_reused_serials_in_a_day_means_two_machines_with_one_id(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1, state=1)))
+    for time in range(5):
+        now = time * HOUR
+        tables.rows("UPDATE client SET reuse_seen_at = %s RETURNING 1", clock.start + now)
+        assert clock.asks(now) == ["serial_reused"]
+        _answer_open_request(store, tables, 10 + time)
+    now = 6 * HOUR
+    tables.rows("UPDATE client SET reuse_seen_at = %s RETURNING 1", clock.start + now)
+    assert clock.asks(now) == []
+    assert tables.rows("SELECT duplicate_identity_at IS NOT NULL FROM client") == [(True,)]
+    # An operator clears it, and counting starts anew.
+    clock.store.request(CLIENT, now=clock.start + 7 * HOUR)
+    assert tables.rows("SELECT duplicate_identity_at FROM client") == [(None,)]
+    _answer_open_request(store, tables, 20)
+    later = clock.start + 8 * HOUR
+    tables.rows("UPDATE client SET reuse_seen_at = %s RETURNING 1", later)
+    assert clock.asks(8 * HOUR) == ["serial_reused"]
+
+
+def test_a_merged_range_is_due_at_once(open_store: Callable[..., ChunkStore], clock: Clock) -> None:
+    load(open_store(max_ranges=1), report(message(2), message(4, topic="t2")))
+    assert clock.asks(SECOND, with_missing=False) == ["merged"]
+
+
+def test_an_unanswered_operator_request_is_made_again(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1)))
+    clock.store.request(CLIENT, now=clock.start)
+    assert clock.asks(HOUR) == []
+    assert clock.asks(49 * HOUR) == ["operator"]
+    _answer_open_request(store, tables, 9)
+    assert clock.asks(200 * HOUR) == []
+
+
+def test_no_more_clients_are_asked_at_a_check_than_allowed_oldest_first(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    for number in range(5):
+        client = UUID(int=number + 1, version=4)
+        load(store, report(message(2), client=client))
+        tables.rows(
+            "UPDATE missing_message_range SET detected_at = %s WHERE client_id = %s RETURNING 1",
+            START - number * HOUR,
+            client,
+        )
+    due = clock.store.check(now=clock.start, limit=2, with_missing=True)
+    assert [one.client_id.int & 0xFF for one in due] == [5, 4]
+
+
+def test_a_preview_changes_nothing(store: ChunkStore, clock: Clock, tables: Tables) -> None:
+    _lose_serial_one(store)
+    later = clock.start + 49 * HOUR
+    assert [d.reason for d in clock.store.preview(now=later, limit=9)] == [ResyncReason.MISSING]
+    assert tables.requests() == []
+
+
+def test_only_one_check_runs_at_a_time(
+    open_resyncs: Open, store: ChunkStore, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    with tables.connection.transaction():
+        tables.rows("SELECT pg_advisory_xact_lock(7828379702)")
+        later = datetime.now(UTC) + 49 * HOUR
+        assert open_resyncs().check(now=later, limit=9, with_missing=True) == []
+    assert len(open_resyncs().check(now=later, limit=9, with_missing=True)) == 1
+
+
+def test_one_process_of_many_gets_the_turn_of_an_interval(open_resyncs: Open) -> None:
+    one, other = open_resyncs(), open_resyncs()
+    now = datetime.now(UTC)
+    assert one.take_turn("x", now=now, interval=HOUR)
+    assert not other.take_turn("x", now=now + MINUTE, interval=HOUR)
+    assert other.take_turn("x", now=now + HOUR, interval=HOUR)
+
+
+def test_a_request_that_another_loader_is_sending_is_not_sent_twice(
+    open_resyncs: Open, store: ChunkStore, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    one, other = open_resyncs(), open_resyncs()
+    one.request(CLIENT, now=datetime.now(UTC))
+    (unsent,) = one.unsent()
+    assert other.unsent() == []
+    assert unsent.request.highest_serial == 2
+    assert [tuple(r) for r in unsent.request.ranges] == [(1, 1)]
+    one.mark(unsent.request, sent=True)
+    one.commit()
+    other.commit()
+    assert other.unsent() == []
+    assert tables.rows("SELECT attempts FROM resync_request") == [(1,)]
+
+
+def test_asking_or_forgetting_an_unknown_client_says_so(open_resyncs: Open) -> None:
+    assert open_resyncs().request(uuid4(), now=START) is None
+    assert not open_resyncs().forget(uuid4())
+
+
+def test_a_forgotten_client_starts_anew(
+    store: ChunkStore, open_resyncs: Open, tables: Tables
+) -> None:
+    load(store, report(message(2**63 - 2)))
+    assert open_resyncs().forget(CLIENT)
+    load(store, report(message(1, state=2)))
+    assert tables.open_ranges() == []
+    assert tables.states() == {"t1": (2, 1)}
