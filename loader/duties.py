@@ -9,6 +9,7 @@ import structlog
 
 from loader.store import PartitionStore
 from runtime.backoff import until_available
+from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 
 _log = structlog.get_logger()
@@ -24,12 +25,19 @@ class Duty(threading.Thread):
     """
 
     def __init__(
-        self, name: str, act: Callable[[], None], *, every: timedelta, stop: threading.Event
+        self,
+        name: str,
+        act: Callable[[], None],
+        *,
+        every: timedelta,
+        stop: threading.Event,
+        pulse: Pulse,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._act = act
         self._every = every.total_seconds()
         self._stop_event = stop
+        self._pulse = pulse
         self.failure: Exception | None = None
 
     def run(self) -> None:
@@ -38,7 +46,8 @@ class Duty(threading.Thread):
         try:
             while not self._stop_event.wait(max(0.0, next_at - time.monotonic())):
                 next_at = time.monotonic() + self._every
-                until_available(self._stop_event, self.name)(self._act)
+                until_available(self._stop_event, self.name, self._pulse)(self._act)
+                self._pulse.settle(self.name)
         except (BrokerUnavailable, DatabaseUnavailable):
             # Only when stopping.
             pass

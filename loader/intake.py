@@ -121,6 +121,11 @@ class Intake:
         """Whether there has been nothing to do for a second, in the queues and in hand."""
         return time.monotonic() - self._busy_at >= EMPTY_FOR
 
+    @property
+    def held(self) -> int:
+        """Deliveries that are not settled yet."""
+        return len(self._held)
+
     def measure(self) -> None:
         """Ask for the depths that `empty` rests on, now and then."""
         now = time.monotonic()

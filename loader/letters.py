@@ -12,6 +12,7 @@ import structlog
 from runtime.backoff import until_available
 from runtime.broker import Administration, Properties
 from runtime.dead_letters import dead_letter
+from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, Refused, StatesysError
 from schemas.topology import DEAD
 
@@ -24,11 +25,13 @@ class Letters:
     Args:
         url: of the broker.
         stop: ends waiting for a broker that is away.
+        pulse: hears of progress and trouble.
     """
 
-    def __init__(self, url: str, *, stop: threading.Event) -> None:
+    def __init__(self, url: str, *, stop: threading.Event, pulse: Pulse) -> None:
         self._url = url
         self._stop = stop
+        self._pulse = pulse
         self._turn = threading.Lock()
         self._desk: Administration | None = None
 
@@ -53,7 +56,8 @@ class Letters:
             now=datetime.now(UTC),
         )
         with self._turn:
-            until_available(self._stop, "letters")(self._publish, body, properties)
+            until_available(self._stop, "letters", self._pulse)(self._publish, body, properties)
+            self._pulse.progress("letters")
         _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from loader.store import ChunkStore, ResyncStore
 from loader.worker import Worker
 from runtime.backoff import until_available
 from runtime.broker import Administration
+from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 from schemas.topology import INCOMING, QUEUES
@@ -48,7 +49,8 @@ class Loader:
         self._intake = Intake(
             self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
         )
-        self._letters = Letters(self._amqp_url, stop=self._halt)
+        self._pulse = Pulse(settings.home, "loader")
+        self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
         self._workers = [self._worker(number) for number in range(1, settings.loader_threads + 1)]
         self._duties = self._make_duties()
 
@@ -64,11 +66,12 @@ class Loader:
         Raises:
             SchemaMissing: the database is not migrated.
         """
+        self._pulse.beat(held=0, now=True)
         try:
-            until_available(self._stop, "loader")(self._prepare)
+            until_available(self._stop, "loader", self._pulse)(self._prepare)
             for thread in self._threads():
                 thread.start()
-            until_available(self._stop, "loader")(self._consume, exit_when_empty)
+            until_available(self._stop, "loader", self._pulse)(self._consume, exit_when_empty)
         except (BrokerUnavailable, DatabaseUnavailable):
             # Only when stopping while a server is away.
             if not self._stop.is_set():
@@ -86,9 +89,11 @@ class Loader:
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         self._intake.connect()
+        self._pulse.progress("loader")
         _log.info("loader.consuming", threads=len(self._workers))
         while not self._stop.is_set():
             self._intake.turn()
+            self._pulse.beat(held=self._intake.held)
             if any(thread.failure for thread in self._threads()):
                 return
             if exit_when_empty:
@@ -110,6 +115,7 @@ class Loader:
             if duty.is_alive():
                 duty.join(1)
         self._letters.close()
+        self._pulse.end()
         _log.info("loader.stopped")
 
     def _raise_failures(self) -> None:
@@ -129,6 +135,7 @@ class Loader:
             settle=self._intake.settle,
             chunk_bytes=self._settings.loader_chunk_size * _KIB,
             stop=self._halt,
+            pulse=self._pulse,
         )
 
     def _make_duties(self) -> list[Duty]:
@@ -142,12 +149,13 @@ class Loader:
             backlog_threshold=settings.resync_backlog_threshold,
         )
         return [
-            Duty("resync", resync.run, every=resync.interval, stop=self._halt),
+            Duty("resync", resync.run, every=resync.interval, stop=self._halt, pulse=self._pulse),
             Duty(
                 "partitions",
                 lambda: keep_partitions(self._database_url, settings.retention),
                 every=PARTITION_INTERVAL,
                 stop=self._halt,
+                pulse=self._pulse,
             ),
         ]
 

@@ -13,6 +13,7 @@ from loader.prepare import Item, items_of, stage_lines
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
 from runtime.broker import persistent
+from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
 from schemas.report import Lane
@@ -31,6 +32,7 @@ class Worker(threading.Thread):
         letters: takes poison, and waits for the broker's confirm.
         settle: called with every delivery whose messages are all committed or dead-lettered.
         stop: ends waiting for a database that is away.
+        pulse: hears of progress and trouble.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Worker(threading.Thread):
         settle: Callable[[Sequence[Held]], None],
         chunk_bytes: int,
         stop: threading.Event,
+        pulse: Pulse,
     ) -> None:
         super().__init__(name=name)
         self._inbox = inbox
@@ -51,6 +54,7 @@ class Worker(threading.Thread):
         self._settle = settle
         self._chunk_bytes = chunk_bytes
         self._stop_event = stop
+        self._pulse = pulse
         self._store: ChunkStore | None = None
         #: What ended the thread before its time; the service raises it.
         self.failure: Exception | None = None
@@ -108,7 +112,7 @@ class Worker(threading.Thread):
         )
 
     def _insert(self, lines: bytes) -> Loaded:
-        return until_available(self._stop_event, self.name)(self._try_insert, lines)
+        return until_available(self._stop_event, self.name, self._pulse)(self._try_insert, lines)
 
     def _try_insert(self, lines: bytes) -> Loaded:
         if self._store is not None and self._store.broken:
@@ -116,7 +120,9 @@ class Worker(threading.Thread):
             self._store = None
         if self._store is None:
             self._store = self._open_store(self.name)
-        return self._store.load(lines)
+        loaded = self._store.load(lines)
+        self._pulse.progress(self.name)
+        return loaded
 
     def _bury(self, item: Item, error: PoisonError) -> None:
         """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""

@@ -20,6 +20,7 @@ from runtime.backoff import until_available
 from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, persistent
 from runtime.broker.session import MAX_PREFETCH
 from runtime.dead_letters import dead_letter
+from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, Refused
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
@@ -62,22 +63,25 @@ class Relay:
         self._stop = stop
         self._url = settings.required_amqp_url()
         self._name = f"{socket.gethostname()}/{os.getpid()}"
-        self._max_bytes = settings.max_report_size * _KIB
+        self._pulse = Pulse(settings.home, "relay")
 
     def run(self, *, exit_when_empty: bool = False) -> None:
         """Relay until stopped, or until nothing has been left for a second."""
+        self._pulse.beat(held=0, now=True)
         try:
-            until_available(self._stop, "relay")(self._session, exit_when_empty)
+            until_available(self._stop, "relay", self._pulse)(self._session, exit_when_empty)
         except BrokerUnavailable:
             # Only when stopping while the broker is away: what was held comes again.
             if not self._stop.is_set():
                 raise
+        finally:
+            self._pulse.end()
         _log.info("relay.stopped")
 
     def _session(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         with Administration(self._url, name="statesys relay") as desk:
             desk.declare(QUEUES)
-        shift = _Shift(self._url, self._name, self._settings)
+        shift = _Shift(self._url, self._name, self._settings, self._pulse)
         try:
             shift.run(self._stop, exit_when_empty=exit_when_empty)
         finally:
@@ -87,7 +91,8 @@ class Relay:
 class _Shift:
     """The work of one pair of sessions; nothing of it outlives them."""
 
-    def __init__(self, url: str, name: str, settings: Settings) -> None:
+    def __init__(self, url: str, name: str, settings: Settings, pulse: Pulse) -> None:
+        self._pulse = pulse
         self._max_bytes = settings.max_report_size * _KIB
         self._prefetch = MAX_PREFETCH
         self._batcher = Batcher(
@@ -111,6 +116,7 @@ class _Shift:
 
     def run(self, stop: threading.Event, *, exit_when_empty: bool) -> None:
         self._in.consume(REPORTS, prefetch=self._prefetch)
+        self._pulse.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
         while not stop.is_set():
             self._turn()
@@ -144,6 +150,7 @@ class _Shift:
         self._collect(self._out.poll(0))
         self._retry()
         self._govern()
+        self._pulse.beat(held=len(self._held), blocked=self._out.blocked)
 
     def _take(self, delivery: Delivery) -> None:
         self._settling.took(delivery.tag)
@@ -202,6 +209,7 @@ class _Shift:
                 self._again.append((time.monotonic() + _AGAIN_AFTER, item))
                 continue
             self._log(item)
+            self._pulse.progress("relay")
             for tag in item.tags:
                 self._held_bytes -= self._held.pop(tag)
             up_to = self._settling.settle(item.tags)

@@ -5,6 +5,7 @@ import threading
 import structlog
 import tenacity
 
+from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 
 #: Seconds. The first try comes quickly, since most troubles are short; the longest pause keeps
@@ -14,12 +15,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 _log = structlog.get_logger()
 
 
-def until_available(stop: threading.Event, worker: str) -> tenacity.Retrying:
+def until_available(
+    stop: threading.Event, worker: str, pulse: Pulse | None = None
+) -> tenacity.Retrying:
     """Retry a step for as long as broker or database are away, or until `stop` is set.
 
     Args:
         stop: also ends a pause at once.
         worker: who waits, for the log.
+        pulse: also hears of it; `progress` of the same worker ends the trouble.
 
     Returns:
         A tenacity object; call it with the step. Once `stop` is set it raises the last error.
@@ -27,11 +31,14 @@ def until_available(stop: threading.Event, worker: str) -> tenacity.Retrying:
 
     def waiting(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
+        if pulse is not None:
+            pulse.trouble(worker, str(error))
         _log.warning("worker.waiting", worker=worker, attempt=state.attempt_number, why=str(error))
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((BrokerUnavailable, DatabaseUnavailable)),
-        wait=tenacity.wait_exponential_jitter(initial=FIRST_PAUSE, max=LONGEST_PAUSE, jitter=0.1),
+        wait=tenacity.wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE)
+        + tenacity.wait_random(0, FIRST_PAUSE),
         sleep=tenacity.sleep_using_event(stop),
         stop=tenacity.stop_when_event_set(stop),
         before_sleep=waiting,

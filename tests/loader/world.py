@@ -219,7 +219,7 @@ def deliveries(draw: st.DrawFn, reports: Sequence[Report]) -> list[list[Report]]
         order.insert(draw(st.integers(0, len(order))), extra)
     chunks: list[list[Report]] = [[]]
     for one in order:
-        if chunks[-1] and draw(st.booleans()):
+        if draw(st.booleans()) and chunks[-1]:
             chunks.append([])
         chunks[-1].append(one)
     return chunks

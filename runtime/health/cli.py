@@ -1,0 +1,40 @@
+"""`statesys health relay|loader`: for people, health checks and process supervisors."""
+
+import json
+import time
+
+import click
+
+from runtime.health import judge, read_pulses
+from runtime.options import json_option
+from runtime.settings import load_settings
+from schemas.errors import StatesysError
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["relay", "loader"]))
+@click.option(
+    "--interval", default=60.0, show_default=True, help="Seconds that work may go without progress."
+)
+@json_option
+def health(*, role: str, interval: float, as_json: bool) -> None:
+    r"""Exit 0 only if the workers on this machine made progress, or had nothing to do.
+
+    Looks at workers that were started with the same STATESYS_HOME. A server that is away, a
+    blocked connection, deliveries that do not move and a process that hangs each say so.
+
+    \b
+    Example:
+      statesys health loader
+    """
+    home = load_settings().home
+    verdicts = [judge(p, now=time.time(), interval=interval) for p in read_pulses(home, role)]
+    if as_json:
+        click.echo(json.dumps([v._asdict() for v in verdicts]))
+    else:
+        for verdict in verdicts:
+            click.echo(f"{role} {verdict.pid}: {verdict.problem or 'healthy'}")
+    if not verdicts:
+        raise StatesysError(f"no {role} runs here; start one with `statesys {role} run`")
+    if any(verdict.problem for verdict in verdicts):
+        raise StatesysError(f"a {role} is not healthy")

@@ -1,0 +1,38 @@
+"""What a pulse means. Pure; time comes in as a value."""
+
+from typing import Any, NamedTuple
+
+#: Seconds without a new pulse after which a worker hangs.
+STALE_AFTER = 15.0
+
+
+class Verdict(NamedTuple):
+    """One worker's health: `problem` None is healthy."""
+
+    pid: int
+    problem: str | None
+
+
+def judge(pulse: dict[str, Any], *, now: float, interval: float) -> Verdict:
+    """Judge one pulse.
+
+    A worker is healthy only if it made progress, or had nothing to do, within the interval.
+
+    Args:
+        pulse: as `read_pulses` returns it.
+        now: seconds since 1970.
+        interval: seconds that work in hand may go without progress.
+    """
+    pid = int(pulse["pid"])
+    silent = now - float(pulse["at"])
+    stuck = now - float(pulse["progress_at"])
+    if silent > STALE_AFTER:
+        return Verdict(pid, f"hangs: no sign of life for {silent:.0f} s")
+    if pulse["troubles"]:
+        who, why = next(iter(pulse["troubles"].items()))
+        return Verdict(pid, f"{who} waits: {why}")
+    if pulse["blocked"]:
+        return Verdict(pid, f"the broker blocks publishing: {pulse['blocked']}")
+    if pulse["held"] and stuck > interval:
+        return Verdict(pid, f"holds {pulse['held']} deliveries, no progress for {stuck:.0f} s")
+    return Verdict(pid, None)

@@ -1,0 +1,109 @@
+"""The pulse: a small file in which a worker says every second how it is.
+
+A file, not a port: it needs no listener and no library, works for several workers on one machine,
+and a worker that hangs simply stops writing it.
+"""
+
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+#: Seconds between two writes.
+_EVERY = 1.0
+
+
+class Pulse:
+    """How one worker process is. `progress` and `trouble` may be called by any thread.
+
+    Args:
+        home: the directory of `STATESYS_HOME`; the file is `run/<role>-<pid>.json` in it.
+        role: `relay` or `loader`.
+    """
+
+    def __init__(self, home: Path, role: str) -> None:
+        self._path = home / "run" / f"{role}-{os.getpid()}.json"
+        self._lock = threading.Lock()
+        self._troubles: dict[str, str] = {}
+        self._progress_at = time.time()
+        self._written_at = 0.0
+
+    def progress(self, who: str) -> None:
+        """Somebody got something done: his trouble is over."""
+        with self._lock:
+            self._progress_at = time.time()
+            self._troubles.pop(who, None)
+
+    def settle(self, who: str) -> None:
+        """Somebody's trouble is over, without progress in what the worker is for."""
+        with self._lock:
+            self._troubles.pop(who, None)
+
+    def trouble(self, who: str, why: str) -> None:
+        """Somebody waits for a server; `why` is a sentence."""
+        with self._lock:
+            self._troubles[who] = why
+
+    def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
+        """Write the file if a second has passed. Called from the worker's main loop.
+
+        Args:
+            held: unsettled deliveries.
+            blocked: why the broker blocks our publishing, if it does.
+            now: write it whatever the time.
+        """
+        at = time.time()
+        if not now and at - self._written_at < _EVERY:
+            return
+        self._written_at = at
+        with self._lock:
+            if held == 0:
+                # Nothing to do is as good as progress.
+                self._progress_at = at
+            words: dict[str, Any] = {
+                "pid": os.getpid(),
+                "at": at,
+                "progress_at": self._progress_at,
+                "held": held,
+                "blocked": blocked,
+                "troubles": dict(self._troubles),
+            }
+        # A full disk must not stop a worker; the old pulse then says that something is wrong.
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part = self._path.with_suffix(".part")
+            part.write_text(json.dumps(words), encoding="utf-8")
+            part.replace(self._path)
+
+    def end(self) -> None:
+        """Remove the file: the worker stopped in good order."""
+        self._path.unlink(missing_ok=True)
+
+
+def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
+    """The pulses of the workers of a role that are alive; files of dead ones are removed."""
+    pulses = []
+    for path in sorted((home / "run").glob(f"{role}-*.json")):
+        try:
+            words = json.loads(path.read_text(encoding="utf-8"))
+            alive = _alive(int(words["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if alive:
+            pulses.append(words)
+        else:
+            path.unlink(missing_ok=True)
+    return pulses
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,99 @@
+"""Health that tells the truth."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.health import Pulse, judge, read_pulses
+from tests.waiting import wait_until
+
+NOW = 1_000_000.0
+HEALTHY: dict[str, object] = {
+    "pid": 1,
+    "at": NOW,
+    "progress_at": NOW,
+    "held": 5,
+    "blocked": None,
+    "troubles": {},
+}
+
+
+def _problem(**changes: object) -> str | None:
+    return judge({**HEALTHY, **changes}, now=NOW, interval=60).problem
+
+
+def test_a_worker_that_makes_progress_is_healthy() -> None:
+    assert _problem() is None
+
+
+def test_a_worker_with_nothing_in_hand_need_not_make_progress() -> None:
+    assert _problem(held=0, progress_at=NOW - 9999) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"at": NOW - 100}, "hangs"),
+        ({"progress_at": NOW - 61}, "no progress for 61 s"),
+        ({"blocked": "low on disk"}, "low on disk"),
+        ({"troubles": {"loader-1": "PostgreSQL: connection refused"}}, "connection refused"),
+    ],
+)
+def test_every_trouble_says_what_it_is(changes: dict[str, object], words: str) -> None:
+    assert words in str(_problem(**changes))
+
+
+def test_trouble_ends_with_progress_of_the_same_thread_only(tmp_path: Path) -> None:
+    pulse = Pulse(tmp_path, "loader")
+    pulse.trouble("loader-1", "away")
+    pulse.progress("loader-2")
+    pulse.beat(held=1, now=True)
+    assert read_pulses(tmp_path, "loader")[0]["troubles"] == {"loader-1": "away"}
+    pulse.progress("loader-1")
+    pulse.beat(held=1, now=True)
+    assert read_pulses(tmp_path, "loader")[0]["troubles"] == {}
+
+
+def test_a_stopped_worker_leaves_no_pulse_and_a_dead_one_is_not_believed(tmp_path: Path) -> None:
+    Pulse(tmp_path, "relay").beat(held=0, now=True)
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    file = tmp_path / "run" / f"relay-{os.getpid()}.json"
+    file.with_name(f"relay-{dead}.json").write_text(
+        file.read_text().replace(str(os.getpid()), dead)
+    )
+    assert [p["pid"] for p in read_pulses(tmp_path, "relay")] == [os.getpid()]
+    Pulse(tmp_path, "relay").end()
+    assert read_pulses(tmp_path, "relay") == []
+
+
+def test_a_relay_that_is_stopped_by_a_signal_is_seen_to_hang(tmp_path: Path, amqp_url: str) -> None:
+    environment = {**os.environ, "STATESYS_AMQP_URL": amqp_url, "STATESYS_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "statesys"]
+    relay = subprocess.Popen([*command, "relay", "run"], env=environment)
+    try:
+        health = [*command, "health", "relay"]
+
+        def healthy() -> bool:
+            return subprocess.run(health, env=environment, check=False).returncode == 0
+
+        wait_until(healthy, timeout=20, what="the relay is healthy")
+        relay.send_signal(signal.SIGSTOP)
+        (pulse,) = read_pulses(tmp_path, "relay")
+        assert "hangs" in str(judge(pulse, now=time.time() + 20, interval=60).problem)
+        relay.send_signal(signal.SIGCONT)
+        relay.terminate()
+        assert relay.wait(20) == 0
+        assert not healthy()
+    finally:
+        relay.kill()
+        relay.wait()
