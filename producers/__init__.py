@@ -1,0 +1,1 @@
+"""The clients: durable store and outbox, report rendering, the fleet."""

@@ -1,0 +1,238 @@
+"""`statesys producers`: publish a synthetic fleet, or keep one alive."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from producers.faults import FAULTS
+from producers.fleet import Fleet, utc_now
+from producers.fleet import Progress as Step
+from producers.plan import MAX_CLIENTS, Plan
+from producers.store import Store
+from producers.summary import Summary
+from runtime.durations import render_duration
+from runtime.logs import set_up_logs
+from runtime.options import json_option, setting
+from runtime.settings import Settings, load_settings
+from runtime.stop import Stop
+from schemas.errors import StatesysError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_log = structlog.get_logger()
+
+
+def _fleet_options(command: Command) -> Command:
+    """What both commands are told about a fleet."""
+    options = [
+        click.option(
+            "--fleet",
+            "directory",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=".statesys/fleet",
+            show_default=True,
+            help="Directory of the fleet's store; made when it is missing.",
+        ),
+        click.option(
+            "--clients",
+            type=click.IntRange(1, MAX_CLIENTS),
+            help="How many clients take part [default: all of the store, 100 in a new one].",
+        ),
+        click.option(
+            "--messages",
+            type=click.FloatRange(0, 10_000),
+            default=4,
+            show_default=True,
+            help="State messages that a client records in a forward cycle, on average.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
+        ),
+        *(
+            click.option(
+                f"--{name}",
+                type=click.FloatRange(0, 1),
+                default=0,
+                show_default=True,
+                help=f"Share of the reports that meet this fault: {_lower(fault.__doc__)}",
+            )
+            for name, fault in FAULTS.items()
+        ),
+        setting("log_format"),
+        setting("log_level"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _lower(text: str | None) -> str:
+    return text[0].lower() + text[1:] if text else ""
+
+
+@click.group()
+def producers() -> None:
+    """Synthetic clients: publish a fleet's reports, or keep a fleet alive."""
+
+
+@producers.command()
+@_fleet_options
+@click.option(
+    "--cycles",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Forward cycles that every client lives, as fast as possible.",
+)
+@click.option(
+    "--heartbeat/--no-heartbeat",
+    default=True,
+    show_default=True,
+    help="End with a faultless heartbeat of every client, which makes lost last reports visible.",
+)
+@json_option
+def publish(
+    *,
+    directory: Path,
+    clients: int | None,
+    messages: float,
+    seed: int | None,
+    cycles: int,
+    heartbeat: bool,
+    as_json: bool,
+    log_format: str | None,
+    log_level: str | None,
+    **faults: float,
+) -> None:
+    """Publish some forward cycles of a fleet as fast as the broker takes them.
+
+    The store goes on where it was: run again, the clients live further cycles, and what an
+    interrupted run had not published is published first. Resync requests wait for `run`.
+
+    \b
+    Example:
+      statesys producers publish --clients 1000 --cycles 5 --loss 0.02 --duplicate 0.05
+    """
+    settings = _settings(log_format=log_format, log_level=log_level)
+    stop = Stop().install()
+    with _store(directory, clients, seed) as store:
+        plan = _plan(store, clients, messages, faults)
+        before, started = store.totals(), time.monotonic()
+        injected = store.injected_by_kind()
+        with (
+            _progress() as show,
+            Fleet(store, settings.required_amqp_url(), plan, stop=stop, on_progress=show) as fleet,
+        ):
+            fleet.publish_cycles(cycles)
+            if heartbeat:
+                fleet.heartbeat_all()
+            fleet.drain()
+        summary = Summary.between(
+            before, injected, store, clients=plan.clients, seconds=time.monotonic() - started
+        )
+    click.echo(json.dumps(summary.as_dict())) if as_json else _show(summary)
+    if stop.is_set():
+        raise StatesysError(
+            f"stopped before the end; {summary.outbox} reports wait in the outbox, "
+            "the next run publishes them first"
+        )
+
+
+@producers.command()
+@_fleet_options
+@setting("forward_interval")
+@setting("heartbeat_interval")
+def run(
+    *,
+    directory: Path,
+    clients: int | None,
+    messages: float,
+    seed: int | None,
+    log_format: str | None,
+    log_level: str | None,
+    forward_interval: str | None,
+    heartbeat_interval: str | None,
+    **faults: float,
+) -> None:
+    """Keep a fleet alive: forward cycles on a clock, heartbeats, resyncs answered, until stopped.
+
+    Several fleets run side by side, each with a store (and a seed) of its own. A broker that is
+    away is waited for.
+
+    \b
+    Example:
+      statesys producers run --fleet .statesys/north --clients 500 --seed 7 --forward-interval 1m
+    """
+    settings = _settings(
+        log_format=log_format,
+        log_level=log_level,
+        forward_interval=forward_interval,
+        heartbeat_interval=heartbeat_interval,
+    )
+    stop = Stop().install()
+    with _store(directory, clients, seed) as store:
+        plan = _plan(store, clients, messages, faults)
+        _log.info(
+            "producers.started",
+            fleet=str(directory),
+            clients=plan.clients,
+            seed=plan.seed,
+            forward_interval=render_duration(settings.forward_interval),
+            reports_per_second=round(plan.clients / settings.forward_interval.total_seconds(), 2),
+        )
+        url = settings.required_amqp_url()
+        with Fleet(store, url, plan, stop=stop, patient=True) as fleet:
+            fleet.run(settings.forward_interval, settings.heartbeat_interval)
+        _log.info("producers.stopped", **store.totals()._asdict())
+
+
+def _settings(**flags: Any) -> Settings:
+    settings = load_settings(**flags)
+    set_up_logs(form=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def _store(directory: Path, clients: int | None, seed: int | None) -> Store:
+    return Store(directory, seed=seed, clients=clients, now=utc_now())
+
+
+def _plan(store: Store, clients: int | None, messages: float, faults: dict[str, float]) -> Plan:
+    return Plan(
+        clients=clients or store.totals().clients,
+        messages=messages,
+        seed=store.seed,
+        faults={name: rate for name, rate in faults.items() if rate},
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Step], None] | None]:
+    """A bar for a person at a terminal; a program sees nothing."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("connecting", total=None)
+        yield lambda step: bar.update(
+            task, description=step.step, completed=step.done, total=step.total
+        )
+
+
+def _show(summary: Summary) -> None:
+    table = Table("published", "", show_header=False)
+    for name, value in summary.rows():
+        table.add_row(name, value)
+    Console().print(table)

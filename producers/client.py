@@ -1,0 +1,194 @@
+"""The client's side of the protocol: what a client says, as values and without I/O.
+
+A client numbers what it sends, cuts it into reports and renders them; the store saves number and
+bytes in one transaction, and only then may anything be published. The three occasions are a
+forward cycle, a heartbeat (the same with one message more) and the answer to a resync request.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from schemas.digest import digest
+from schemas.errors import Refused
+from schemas.refusal import Reason
+from schemas.report import (
+    HEARTBEAT_TOPIC,
+    RESYNC_TOPIC,
+    STATELESS_TOPICS,
+    Claim,
+    Report,
+    StateMessage,
+)
+from schemas.report_writer import render_report
+from schemas.resync import ResyncRequest
+from schemas.serials import LAST_SERIAL
+
+#: Messages of one report; a longer one is cut.
+MAX_MESSAGES = 1000
+#: Bytes of one report; a longer one is cut, unless it is a single message.
+MAX_BYTES = 1024 * 1024
+#: The highest serial a server may set a counter to. No counter gets there honestly, and above it
+#: must be room for every message the client will ever send.
+MAX_HIGHEST_SERIAL = LAST_SERIAL - 2**32
+
+NORMAL_PRIORITY = 5
+#: Priority of the news that somebody waits for, and of the news that nobody does; by topic type
+#: and state id (see the catalogue), all else is normal.
+PRIORITIES = {
+    (402, 6): 0,  # general failure
+    (402, 11): 1,  # failed to install update
+    (301, 6): 1,  # failed to install update(s)
+    (800, 313): 1,  # client.msi installation failed
+    (401, 7): 10,  # compliance not configured
+    (302, 1): 10,  # evaluation activated
+}
+
+
+class Client(NamedTuple):
+    """A synthetic client as its store knows it.
+
+    Attributes:
+        number: place in the fleet, from 0; the key inside the store.
+        last_serial: the last serial given, 0 before the first.
+    """
+
+    number: int
+    client_id: UUID
+    name: str
+    version: str
+    last_serial: int
+
+
+class Rendered(NamedTuple):
+    """A report as it will be published, and what the store has to remember of it.
+
+    Attributes:
+        body: the bytes.
+        messages: numbered, in document order, serials contiguous.
+        digests: of the messages, in the same order.
+        request_id: of the resync request that it answers, or None.
+    """
+
+    body: bytes
+    messages: tuple[StateMessage, ...]
+    digests: tuple[bytes, ...]
+    request_id: UUID | None = None
+
+    @property
+    def first_serial(self) -> int:
+        """The serial of the first message."""
+        return self.messages[0].serial or 0
+
+    @property
+    def last_serial(self) -> int:
+        """The serial of the last message."""
+        return self.messages[-1].serial or 0
+
+
+def forward(
+    client: Client,
+    unsent: Iterable[StateMessage],
+    now: datetime,
+    *,
+    max_messages: int = MAX_MESSAGES,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[Rendered, ...]:
+    """Number what is unsent and render it: one report for each priority, more where it is long.
+
+    Args:
+        client: its `last_serial` is where the numbers go on.
+        unsent: messages without serial, in the order in which they are numbered within a priority.
+        now: by the client's clock; becomes the Date of the reports.
+        max_messages, max_bytes: where a report is cut.
+
+    Returns:
+        The reports in the order of their serials; none when nothing is unsent.
+    """
+    by_priority: dict[int, list[StateMessage]] = {}
+    for message in unsent:
+        priority = PRIORITIES.get((message.topic_type, message.state_id), NORMAL_PRIORITY)
+        by_priority.setdefault(priority, []).append(message)
+    reports: list[Rendered] = []
+    serial = client.last_serial + 1
+    for priority, messages in by_priority.items():
+        numbered = _numbered(messages, serial)
+        serial += len(numbered)
+        whole = Report(client.client_id, client.name, client.version, now, numbered, priority)
+        reports += _cut(whole, max_messages, max_bytes)
+    return tuple(reports)
+
+
+def heartbeat(now: datetime) -> StateMessage:
+    """The message of a client that has nothing to say: it makes a lost last message visible."""
+    return StateMessage(None, None, HEARTBEAT_TOPIC, "heartbeat", None, "", "", 1, 0, now)
+
+
+def answer(
+    client: Client,
+    request: ResyncRequest,
+    states: Iterable[StateMessage],
+    now: datetime,
+    *,
+    max_messages: int = MAX_MESSAGES,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[Rendered, ...]:
+    """The whole current state under fresh serials, with the claim to it in every report.
+
+    Args:
+        client: numbers go on above its `last_serial` and above the request's `highest_serial`.
+        request: one that this client has not answered yet.
+        states: the last state of every topic, sent before or not, with their own message times.
+        now: by the client's clock.
+        max_messages, max_bytes: where a report is cut.
+
+    Returns:
+        One or more reports, their serials contiguous over all of them.
+
+    Raises:
+        Refused: `bad_serial`, for a highest serial above which a client could not go on counting.
+    """
+    if request.highest_serial > MAX_HIGHEST_SERIAL:
+        raise Refused(
+            Reason.BAD_SERIAL,
+            f"HighestSerial {request.highest_serial} leaves no serials to count on with",
+        )
+    # First of all, so that a client without any state has an answer too.
+    begin = StateMessage(None, None, RESYNC_TOPIC, str(request.request_id), None, "", "", 1, 0, now)
+    first = max(client.last_serial, request.highest_serial) + 1
+    numbered = _numbered([begin, *states], first)
+    claim = Claim(request.request_id, first, first + len(numbered) - 1)
+    whole = Report(
+        client.client_id, client.name, client.version, now, numbered, NORMAL_PRIORITY, claim
+    )
+    return tuple(_cut(whole, max_messages, max_bytes))
+
+
+def is_state(message: StateMessage) -> bool:
+    """Whether a message tells a state that the client keeps (heartbeats do not)."""
+    return message.topic_type not in STATELESS_TOPICS
+
+
+def _numbered(messages: Sequence[StateMessage], first: int) -> tuple[StateMessage, ...]:
+    return tuple(m._replace(serial=serial) for serial, m in enumerate(messages, first))
+
+
+def _cut(report: Report, max_messages: int, max_bytes: int) -> list[Rendered]:
+    """Render in pieces; a piece with too many bytes is halved until it fits."""
+    reports: list[Rendered] = []
+    for at in range(0, len(report.messages), max_messages):
+        piece = report._replace(messages=report.messages[at : at + max_messages])
+        body = render_report(piece)
+        if len(body) > max_bytes and len(piece.messages) > 1:
+            reports += _cut(piece, (len(piece.messages) + 1) // 2, max_bytes)
+        else:
+            reports.append(
+                Rendered(
+                    body,
+                    piece.messages,
+                    tuple(map(digest, piece.messages)),
+                    None if piece.claim is None else piece.claim.request_id,
+                )
+            )
+    return reports

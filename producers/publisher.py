@@ -1,0 +1,240 @@
+"""From the outbox to the broker: publish until it is confirmed, whatever happens on the way.
+
+The outbox in the store is the only memory. The publisher remembers how far it came; when the
+connection is lost, or the broker did not take something, it begins again at the front of the
+outbox, where by then only the unconfirmed is left.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Event as StopEvent
+
+import structlog
+
+from producers.store import Outgoing, Store
+from runtime.backoff import FIRST_PAUSE, LONGEST_PAUSE, until_available
+from runtime.broker import Administration, Delivery, Session, Settled, persistent
+from schemas import topology
+from schemas.errors import BrokerUnavailable
+
+#: Reports in the air. The confirms of a quorum queue take some milliseconds, at 5,000 reports a
+#: second some dozens of reports; thousands let a store transaction pass while the line stays busy.
+WINDOW = 2000
+#: Reports read from the outbox at a time.
+_READ = 200
+#: Confirmed reports that are deleted in one transaction, at least, while more are on their way.
+_SETTLE = 500
+#: Requests that the broker hands over at a time, and that are answered in one store transaction at
+#: most: an answer is a whole state, so dozens are a transaction of about a second.
+_PREFETCH = 50
+_NAME = "statesys producers"
+
+_log = structlog.get_logger()
+
+
+class Publisher:
+    """One session with the broker, for one store. Of one thread.
+
+    Args:
+        store: whose outbox is published.
+        amqp_url: of the broker.
+        stop: ends the waiting for a broker that is away.
+        on_requests: takes the bodies of resync requests; they are acked when this returns.
+
+    Raises:
+        BrokerUnavailable: from `step`, when `stop` was set while the broker was away.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        amqp_url: str,
+        *,
+        stop: StopEvent,
+        on_requests: Callable[[list[bytes]], None],
+    ) -> None:
+        self._store = store
+        self._url = amqp_url
+        self._stop = stop
+        self._on_requests = on_requests
+        self._reply_queue = topology.reply_queue(store.store_id)
+        self._session: Session | None = None
+        self._listening = False
+        self._position = 0
+        self._caught_up = False
+        self._confirmed: list[int] = []
+        self._problem: str | None = None
+        self._blocked: str | None = None
+        self._pause = FIRST_PAUSE
+        self._resume_at = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether more reports wait than the window takes: time to stop making new ones."""
+        return self._session is None or not self._caught_up or self._session.unconfirmed >= WINDOW
+
+    def connect(self) -> None:
+        """Connect now, and fail if the broker is away.
+
+        Raises:
+            BrokerUnavailable: it is.
+        """
+        self._open()
+
+    def listen(self) -> None:
+        """Take resync requests from now on."""
+        if not self._listening:
+            self._listening = True
+            if self._session is not None:
+                self._session.consume(self._reply_queue.name, prefetch=_PREFETCH)
+
+    def step(self, timeout: float) -> None:
+        """Publish what the window takes, and look at what the broker says.
+
+        Args:
+            timeout: seconds to wait for the broker at most.
+        """
+        if self._session is None:
+            until_available(self._stop, _NAME)(self._open)
+        session = self._session
+        assert session is not None
+        try:
+            self._fill(session)
+            events = session.poll(timeout)
+            self._look_for_alarms(session)
+            for event in events:
+                if isinstance(event, Settled):
+                    self._settled(event)
+            self._take(session, [event for event in events if isinstance(event, Delivery)])
+            if self._problem is not None and session.unconfirmed == 0:
+                self._begin_again()
+        except BrokerUnavailable as error:
+            _log.warning("producers.broker_lost", why=str(error))
+            self._drop()
+        if len(self._confirmed) >= _SETTLE or (self._session and not self._session.unconfirmed):
+            self._flush()
+
+    def more(self) -> None:
+        """There is something new in the outbox."""
+        self._caught_up = False
+
+    def empty(self) -> bool:
+        """Whether everything in the outbox was confirmed."""
+        return not self.busy and not self._confirmed and self._store.outbox_is_empty()
+
+    def close(self, patience: float) -> None:
+        """Publish nothing more, note what is confirmed, disconnect.
+
+        What is not confirmed waits in the store.
+
+        Args:
+            patience: seconds in which what is in the air may still be confirmed.
+        """
+        deadline = time.monotonic() + patience
+        try:
+            while self._session is not None and self._session.unconfirmed:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                for event in self._session.poll(left):
+                    # Requests that come now are not acked, so they will come again.
+                    if isinstance(event, Settled):
+                        self._settled(event)
+        except BrokerUnavailable:
+            pass
+        finally:
+            self._drop()
+
+    def _open(self) -> None:
+        self._declare()
+        self._session = Session(self._url, name=_NAME)
+        self._from_the_front()
+        if self._listening:
+            self._session.consume(self._reply_queue.name, prefetch=_PREFETCH)
+
+    def _declare(self) -> None:
+        reports = (queue for queue in topology.QUEUES if queue.name == topology.REPORTS)
+        with Administration(self._url, name=_NAME) as administration:
+            administration.declare([*reports, self._reply_queue])
+
+    def _fill(self, session: Session) -> None:
+        """Publish in the order of the outbox, up to the window."""
+        while (
+            not self._caught_up
+            and self._problem is None
+            and session.blocked is None
+            and session.unconfirmed < WINDOW
+            and time.monotonic() >= self._resume_at
+        ):
+            reports = self._store.outgoing_after(self._position, _READ)
+            for report in reports:
+                self._publish(session, report)
+                self._position = report.position
+            self._caught_up = len(reports) < _READ
+
+    def _publish(self, session: Session, report: Outgoing) -> None:
+        answering = report.correlation_id
+        session.publish(
+            exchange=topology.REPORTS,
+            routing_key=topology.REPORTS,
+            body=report.body,
+            token=report.position,
+            properties=persistent(
+                content_type="application/xml",
+                message_id=str(report.message_id),
+                timestamp=report.rendered_at,
+                reply_to=self._reply_queue.name,
+                correlation_id=None if answering is None else str(answering),
+                headers={
+                    "client_id": str(report.client_id),
+                    "first_serial": report.first_serial,
+                    "last_serial": report.last_serial,
+                    "messages": report.messages,
+                },
+            ),
+        )
+
+    def _take(self, session: Session, requests: list[Delivery]) -> None:
+        """Have requests answered into the outbox, then ack them."""
+        if requests:
+            self._on_requests([request.body for request in requests])
+            self._caught_up = False
+            session.ack(requests[-1].tag, up_to=True)
+
+    def _settled(self, event: Settled) -> None:
+        if event.problem is None:
+            self._confirmed.append(event.token)
+        else:
+            # The first one tells why; a thousand more of the same would say nothing new.
+            self._problem = self._problem or event.problem
+
+    def _look_for_alarms(self, session: Session) -> None:
+        if session.blocked != self._blocked:
+            self._blocked = session.blocked
+            _log.warning("producers.broker_blocks", why=self._blocked or "no more")
+
+    def _begin_again(self) -> None:
+        """The broker did not take something: pause, longer each time, then from the front."""
+        _log.warning("producers.publish_refused", why=self._problem, pause=self._pause)
+        progress = bool(self._confirmed)
+        self._flush()
+        self._resume_at = time.monotonic() + self._pause
+        self._pause = FIRST_PAUSE if progress else min(2 * self._pause, LONGEST_PAUSE)
+        # Perhaps the queue was deleted; what is there already is only looked at.
+        self._declare()
+        self._from_the_front()
+
+    def _from_the_front(self) -> None:
+        self._position, self._caught_up, self._problem = 0, False, None
+
+    def _flush(self) -> None:
+        if self._confirmed:
+            self._store.settle(self._confirmed)
+            self._confirmed.clear()
+
+    def _drop(self) -> None:
+        """Whatever was in the air is void; what was confirmed counts."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self._flush()

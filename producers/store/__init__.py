@@ -1,0 +1,35 @@
+"""The durable store of a fleet: a SQLite file that holds what its clients know and still owe.
+
+Others read it with `open_store(directory)`, also while a running fleet owns it::
+
+    with open_store(Path(".statesys/fleet")) as store, store.snapshot():
+        for message in store.sent():
+            ...
+"""
+
+from producers.store.reading import StoreReader, open_store
+from producers.store.values import (
+    Answer,
+    FleetClient,
+    InjectedFault,
+    OutboxRange,
+    Outgoing,
+    SentMessage,
+    StoredState,
+    Totals,
+)
+from producers.store.writing import Store
+
+__all__ = [
+    "Answer",
+    "FleetClient",
+    "InjectedFault",
+    "OutboxRange",
+    "Outgoing",
+    "SentMessage",
+    "Store",
+    "StoreReader",
+    "StoredState",
+    "Totals",
+    "open_store",
+]

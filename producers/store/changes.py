@@ -1,0 +1,174 @@
+"""What one transaction of a fleet writes, collected and written in one go.
+
+SQLite spends more on a call than on a row, so the rows of a few hundred clients are collected and
+each statement runs once over all of them.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from producers.chance import drawn_uuid
+from producers.client import Client, Rendered, is_state
+from producers.faults import Publish
+from schemas.report import HEARTBEAT_TOPIC, StateMessage
+
+#: Made once: `json.dumps` with options builds an encoder at each call.
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Changes:
+    """Collects what happens to some clients at one moment.
+
+    Args:
+        now: the moment, aware.
+        id_seed: message ids are drawn from this, the client and the first serial; it belongs to
+            one store, so that two stores of one seed do not give the same ids.
+    """
+
+    def __init__(self, now: datetime, id_seed: int) -> None:
+        self._now = now
+        self._at = now.isoformat()
+        self._id_seed = id_seed
+        self._rows: dict[str, list[tuple[Any, ...]]] = {
+            name: []
+            for name in (
+                "save_state",
+                "save_sent",
+                "save_outgoing",
+                "save_answered",
+                "save_injected",
+                "set_forwarded",
+                "count_cycle",
+            )
+        }
+        #: The client of every report that is published now: it goes ahead of older, held ones.
+        self._passing: list[int] = []
+        self._reports = self._messages = self._heartbeats = 0
+
+    def lived(self, client: Client) -> None:
+        """A forward cycle of the client is over."""
+        self._rows["count_cycle"].append((client.number,))
+
+    def record(self, client: Client, messages: Iterable[StateMessage]) -> None:
+        """States that wait for the client's next report."""
+        self._rows["save_state"] += (state_row(client, m, None) for m in messages)
+
+    def forward(
+        self,
+        client: Client,
+        report: Rendered,
+        publishes: Sequence[Publish] | None = None,
+        fault: str | None = None,
+    ) -> None:
+        """A report was rendered: its serials are given, its bytes go to the outbox.
+
+        Args:
+            client: whose it is.
+            report: what was rendered.
+            publishes: what the outbox takes instead of the report, where a fault has its way.
+            fault: its name.
+        """
+        rows = self._rows
+        first, last = report.first_serial, report.last_serial
+        message_id = drawn_uuid(self._id_seed, client.number, first).bytes
+        for message, digest in zip(report.messages, report.digests, strict=True):
+            rows["save_sent"].append((client.number, message.serial, digest))
+            if is_state(message):
+                rows["save_state"].append(state_row(client, message, digest))
+            self._heartbeats += message.topic_type == HEARTBEAT_TOPIC
+        if publishes is None:
+            publishes = (Publish(report.body),)
+        if any(not publish.held for publish in publishes):
+            self._passing.append(client.number)
+        for publish in publishes:
+            rows["save_outgoing"].append(
+                (
+                    client.number,
+                    message_id,
+                    publish.body,
+                    first,
+                    last,
+                    len(report.messages),
+                    None if report.request_id is None else report.request_id.bytes,
+                    int(self._now.timestamp()),
+                    publish.held or None,
+                )
+            )
+        if fault is not None:
+            rows["save_injected"].append((fault, client.number, message_id, first, last, self._at))
+        rows["set_forwarded"].append((last, self._at, client.number))
+        self._reports += 1
+        self._messages += len(report.messages)
+
+    def answer(self, client: Client, request_id: UUID, reports: tuple[Rendered, ...]) -> None:
+        """A resync request was answered."""
+        for report in reports:
+            self.forward(client, report)
+        self._rows["save_answered"].append(
+            (
+                client.number,
+                request_id.bytes,
+                reports[0].first_serial,
+                reports[-1].last_serial,
+                self._at,
+            )
+        )
+
+    def write(self, connection: sqlite3.Connection, sql: Mapping[str, str]) -> None:
+        """Write everything into the open transaction of a connection."""
+        # Before the new reports come in: these are the older ones that wait for them.
+        holding = {client for (client,) in connection.execute(sql["holding_clients"])}
+        if holding:
+            passed = ((client,) for client in self._passing if client in holding)
+            connection.executemany(sql["let_one_pass"], passed)
+        for name, rows in self._rows.items():
+            connection.executemany(sql[name], rows)
+        connection.execute(sql["count_work"], (self._reports, self._messages, self._heartbeats))
+        if holding:
+            connection.execute(sql["release"])
+            connection.execute(sql["forget_released"])
+
+
+def state_row(client: Client, message: StateMessage, digest: bytes | None) -> tuple[Any, ...]:
+    """A row of `state`, as `save_state` takes it."""
+    m = message
+    return (
+        client.number,
+        m.topic_type,
+        m.topic_id,
+        m.user_sid,
+        m.id_type,
+        m.user_name,
+        m.state_id,
+        m.criticality,
+        m.message_time.isoformat(),
+        _json(m.params),
+        m.details,
+        m.details_type,
+        m.serial,
+        digest,
+    )
+
+
+def state_message(row: tuple[Any, ...]) -> StateMessage:
+    """A message without serial from a row of `unsent_between` or `states_of`."""
+    _client, kind, topic_id, sid, id_type, user, state, critical, at, params, details, form = row
+    return StateMessage(
+        None,
+        None,
+        kind,
+        topic_id,
+        id_type,
+        user,
+        sid,
+        state,
+        critical,
+        datetime.fromisoformat(at),
+        tuple(json.loads(params)),
+        details,
+        form,
+    )

@@ -1,0 +1,196 @@
+"""Reading a store: also while a running fleet owns it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from producers.store.statements import statements
+from producers.store.values import (
+    Answer,
+    FleetClient,
+    InjectedFault,
+    OutboxRange,
+    SentMessage,
+    StoredState,
+    Totals,
+)
+from schemas.errors import StatesysError
+
+FILE = "fleet.sqlite3"
+#: Of `schema.sql`; a store of another version is not touched.
+VERSION = 1
+#: KiB of pages that SQLite keeps in memory.
+_CACHE_KIB = 65536
+#: Seconds to wait for another connection's lock; in WAL mode a reader needs it hardly ever.
+_BUSY_TIMEOUT = 30
+
+
+class StoreReader:
+    """A store, read only. A context manager; of one thread.
+
+    Every method reads in a snapshot of its own; `snapshot()` puts several into one. What iterates
+    streams: a store of any size needs no memory. Orders by client are orders by `client_id`, as
+    PostgreSQL sorts uuids (byte by byte).
+
+    Attributes:
+        store_id: names the reply queue (`schemas.topology.reply_queue`).
+        seed: of the fleet.
+        created_at: when the store was made, aware, UTC.
+
+    Raises:
+        StatesysError: there is no store, or none that this version can read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._connection = connect(directory)
+        self._sql = statements()
+        # Whatever happens: a reader writes nothing.
+        self._connection.execute("PRAGMA query_only = 1")
+        self._load()
+
+    def _load(self) -> None:
+        store_id, seed, created_at = self._one("fleet")
+        self.store_id = UUID(bytes=store_id)
+        self.seed: int = seed
+        self.created_at = datetime.fromisoformat(created_at)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment, whatever the owner writes meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def clients(self) -> Iterator[FleetClient]:
+        """Every client, ordered by its id."""
+        for _number, client_id, *rest in self._all("all_clients"):
+            yield FleetClient(UUID(bytes=client_id), *rest)
+
+    def states(self, client_id: UUID | None = None) -> Iterator[StoredState]:
+        """The last state of every topic, ordered by client, topic type, topic id, user SID.
+
+        Args:
+            client_id: only this client's.
+        """
+        for found, *rest in self._of(client_id, "states"):
+            yield StoredState(UUID(bytes=found), *rest)
+
+    def sent(self, client_id: UUID | None = None) -> Iterator[SentMessage]:
+        """Everything that was ever numbered, ordered by client and serial.
+
+        Args:
+            client_id: only this client's.
+        """
+        for found, *rest in self._of(client_id, "sent"):
+            yield SentMessage(UUID(bytes=found), *rest)
+
+    def outbox_ranges(self) -> Iterator[OutboxRange]:
+        """Reports without confirm, in the order of the outbox."""
+        for client_id, first, last, message_id, held in self._all("outbox_ranges"):
+            yield OutboxRange(
+                UUID(bytes=client_id), first, last, UUID(bytes=message_id), bool(held)
+            )
+
+    def outbox_is_empty(self) -> bool:
+        """Whether everything was confirmed."""
+        return bool(self._one("outbox_is_empty")[0])
+
+    def injected(self) -> Iterator[InjectedFault]:
+        """Faults on purpose, in the order in which they were done."""
+        for fault, client_id, first, last, message_id, at in self._all("injected_ranges"):
+            yield InjectedFault(
+                fault,
+                UUID(bytes=client_id),
+                first,
+                last,
+                UUID(bytes=message_id),
+                datetime.fromisoformat(at),
+            )
+
+    def injected_by_kind(self) -> dict[str, int]:
+        """How many reports met each fault; kinds that did not occur are not in it."""
+        return dict(self._all("injected_by_kind"))
+
+    def answers(self) -> Iterator[Answer]:
+        """Resync requests that were answered, ordered by client and first serial."""
+        for request_id, client_id, first, last, at in self._all("answers"):
+            yield Answer(
+                UUID(bytes=request_id),
+                UUID(bytes=client_id),
+                first,
+                last,
+                datetime.fromisoformat(at),
+            )
+
+    def totals(self) -> Totals:
+        """Counts over the whole life of the store."""
+        return Totals(*self._one("totals"))
+
+    def _of(self, client_id: UUID | None, what: str) -> sqlite3.Cursor:
+        if client_id is None:
+            return self._all(f"all_{what}")
+        return self._all(f"{what}_with_id", client_id.bytes)
+
+    def _all(self, name: str, *values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(self._sql[name], values)
+
+    def _one(self, name: str, *values: Any) -> Any:
+        return self._all(name, *values).fetchone()
+
+
+def open_store(directory: Path) -> StoreReader:
+    """Open a store for reading, also while a running fleet owns it.
+
+    Raises:
+        StatesysError: there is no store, or none that this version can read.
+    """
+    return StoreReader(directory)
+
+
+def connect(directory: Path) -> sqlite3.Connection:
+    """Open the file of a store that exists.
+
+    Raises:
+        StatesysError: there is none, or none that this version can read.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        raise StatesysError(
+            f"there is no fleet in {directory}; `statesys producers publish` makes one"
+        )
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StatesysError(f"{path} cannot be read as a fleet's store: {error}") from None
+    if version != VERSION:
+        connection.close()
+        raise StatesysError(
+            f"{path} is a store of version {version}, this program knows version {VERSION}; "
+            "use another directory"
+        )
+    return connection

@@ -1,0 +1,215 @@
+"""The store in the hands of its owner."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from producers.chance import draw, drawn_uuid
+from producers.client import Client
+from producers.store.changes import Changes, state_message
+from producers.store.lock import StoreLock
+from producers.store.reading import FILE, VERSION, StoreReader, connect
+from producers.store.statements import schema, statements
+from producers.store.values import Outgoing
+from schemas.errors import StatesysError
+from schemas.report import StateMessage
+
+LOCK_FILE = "fleet.lock"
+#: Pages of 4 KiB in the write-ahead log before they go into the file; larger than SQLite's 1,000,
+#: because a transaction of a few hundred clients alone is that long.
+_CHECKPOINT_PAGES = 8000
+#: Clients of a new store when nothing is said: enough to see something, done in a second.
+_NEW_CLIENTS = 100
+_VERSIONS = ("5.00.9106.1000", "5.00.9122.1000", "5.00.9128.1007", "4.00.6487.2000")
+_KINDS = ("WS", "NB", "SRV", "KIOSK")
+
+
+class Store(StoreReader):
+    """A store that this process owns. A context manager; of one thread.
+
+    `synchronous=FULL`: a commit is on the disk before anything of it is published, so not even a
+    power cut can give a serial twice. Transactions cover hundreds of clients, which makes the
+    price one fsync for thousands of messages.
+
+    Args:
+        directory: made when it is missing.
+        seed: of a new store; for one that exists, what it must have. None takes what is there,
+            or 1.
+        clients: so many there are at least; missing ones are created. None takes those that are
+            there, or 100 in a new store.
+        now: when a new store is made, aware.
+
+    Raises:
+        StatesysError: another process owns the store, it has another seed or version, or the
+            directory cannot be written.
+    """
+
+    def __init__(
+        self, directory: Path, *, seed: int | None, clients: int | None, now: datetime
+    ) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = StoreLock(directory / LOCK_FILE)
+        except OSError as error:
+            raise StatesysError(f"no fleet can live in {directory}: {error.strerror}") from None
+        try:
+            _create(directory, seed=1 if seed is None else seed, now=now)
+            self._connection = connect(directory)
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
+            self._sql = statements()
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._load()
+            if seed is not None and seed != self.seed:
+                raise StatesysError(
+                    f"the fleet in {directory} was made with seed {self.seed}, not {seed}; "
+                    "leave --seed out, or use another directory"
+                )
+            self._add_clients(clients)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file and give the store free."""
+        super().close()
+        self._lock.release()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction around everything inside, other calls of this included.
+
+        Raises:
+            StatesysError: the disk is full, or another of the machine's troubles.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._roll_back()
+            raise StatesysError(f"the fleet's store cannot be written: {error}") from None
+        except BaseException:
+            self._roll_back()
+            raise
+
+    @contextmanager
+    def changes(self, now: datetime) -> Iterator[Changes]:
+        """Collect what happens at a moment; it is committed at the end, all or nothing."""
+        with self.together():
+            changes = Changes(now, self.store_id.int)
+            yield changes
+            changes.write(self._connection, self._sql)
+
+    def clients_between(self, first: int, end: int) -> Iterator[tuple[Client, int]]:
+        """Clients by number, from `first` to before `end`, each with its count of cycles."""
+        for number, client_id, name, version, last_serial, cycle in self._all(
+            "clients_between", first, end
+        ):
+            yield Client(number, UUID(bytes=client_id), name, version, last_serial), cycle
+
+    def client(self, client_id: UUID) -> Client | None:
+        """A client by its id; None when the store does not hold it."""
+        row = self._one("client_with_id", client_id.bytes)
+        return None if row is None else Client(row[0], client_id, *row[2:])
+
+    def silent_clients(self, end: int, since: datetime, limit: int) -> list[int]:
+        """Numbers of clients below `end` that forwarded nothing after a moment."""
+        return [n for (n,) in self._all("silent_clients", end, since.isoformat(), limit)]
+
+    def unsent_between(self, first: int, end: int) -> dict[int, list[StateMessage]]:
+        """States that were recorded and not sent, by client number."""
+        rows = self._all("unsent_between", first, end)
+        return {
+            number: list(map(state_message, found))
+            for number, found in groupby(rows, itemgetter(0))
+        }
+
+    def states_of(self, client: Client) -> list[StateMessage]:
+        """The last state of every topic of a client, without serials."""
+        return list(map(state_message, self._all("states_of", client.number)))
+
+    def was_answered(self, client: Client, request_id: UUID) -> bool:
+        """Whether a client has answered a request."""
+        return self._one("was_answered", client.number, request_id.bytes) is not None
+
+    def outgoing_after(self, position: int, limit: int) -> list[Outgoing]:
+        """The next reports that may be published, in order."""
+        return [_outgoing(row) for row in self._all("outgoing_after", position, limit)]
+
+    def settle(self, positions: Iterable[int]) -> None:
+        """Forget reports that the broker has confirmed."""
+        with self.together():
+            self._connection.executemany(self._sql["settle"], ((p,) for p in positions))
+
+    def release_held(self) -> None:
+        """Let every report go that a fault held back."""
+        with self.together():
+            for name in ("let_all_pass", "release", "forget_released"):
+                self._connection.execute(self._sql[name])
+
+    def _roll_back(self) -> None:
+        # A full disk has rolled back already.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _add_clients(self, clients: int | None) -> None:
+        (known,) = self._one("client_count")
+        if clients is None:
+            clients = known or _NEW_CLIENTS
+        if known < clients:
+            with self.together():
+                rows = (_new_client(self.seed, n) for n in range(known, clients))
+                self._connection.executemany(self._sql["add_client"], rows)
+
+
+def _create(directory: Path, *, seed: int, now: datetime) -> None:
+    path = directory / FILE
+    if path.is_file():
+        return
+    # Under another name until it is whole: a process killed in between leaves no half store.
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        connection.executescript(schema())
+        values = (uuid4().bytes, seed, now.isoformat())
+        connection.execute(statements()["create_fleet"], values)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+    unfinished.rename(path)
+
+
+def _new_client(seed: int, number: int) -> tuple[Any, ...]:
+    chance = draw(seed, "client", number)
+    kind, version = _KINDS[chance % len(_KINDS)], _VERSIONS[(chance >> 8) % len(_VERSIONS)]
+    return (number, drawn_uuid(seed, "client", number).bytes, f"{kind}-{number:06d}", version)
+
+
+def _outgoing(row: tuple[Any, ...]) -> Outgoing:
+    position, client_id, message_id, body, first, last, messages, correlation_id, at = row
+    return Outgoing(
+        position,
+        UUID(bytes=client_id),
+        UUID(bytes=message_id),
+        body,
+        first,
+        last,
+        messages,
+        None if correlation_id is None else UUID(bytes=correlation_id),
+        at,
+    )

@@ -1,0 +1,39 @@
+"""What arrived in the queue of the relay."""
+
+from producers.store import SentMessage
+from runtime.broker import Administration, Delivery
+from schemas import topology
+from schemas.digest import digest
+from schemas.report import Report
+from schemas.report_reader import parse_report
+
+
+def taken(amqp_url: str) -> list[Delivery]:
+    """Everything in the queue of the relay, taken for good."""
+    with Administration(amqp_url, name="test") as broker:
+        found = []
+        while (delivery := broker.take(topology.REPORTS)) is not None:
+            found.append(delivery)
+            broker.ack(delivery.tag)
+    return found
+
+
+def reports(deliveries: list[Delivery]) -> list[Report]:
+    return [parse_report(delivery.body) for delivery in deliveries]
+
+
+def headers(delivery: Delivery) -> dict[str, object]:
+    """Ours; the broker adds its own."""
+    return {
+        name: value
+        for name, value in (delivery.properties.headers or {}).items()
+        if not name.startswith("x-")
+    }
+
+
+def messages(deliveries: list[Delivery]) -> set[SentMessage]:
+    return {
+        SentMessage(report.client_id, m.serial or 0, digest(m))
+        for report in reports(deliveries)
+        for m in report.messages
+    }

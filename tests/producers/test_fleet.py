@@ -1,0 +1,293 @@
+"""A fleet against a real broker."""
+
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+
+from producers import turns
+from producers.fleet import Fleet, Progress
+from producers.plan import Plan
+from producers.store import Store, open_store
+from runtime.broker import Administration, Delivery, persistent
+from schemas import topology
+from schemas.errors import BrokerUnavailable, Refused
+from schemas.report import HEARTBEAT_TOPIC
+from schemas.report_reader import parse_report
+from schemas.resync import ResyncReason, ResyncRequest, render_request
+from tests.management import Management
+from tests.producers.arrivals import headers, messages, reports, taken
+from tests.producers.conftest import OpenStore
+from tests.producers.strategies import NOW
+from tests.waiting import wait_until
+
+SHORT = timedelta(milliseconds=300)
+LONG = timedelta(hours=1)
+
+
+def ask(amqp_url: str, store_id: UUID, request: ResyncRequest) -> None:
+    with Administration(amqp_url, name="test") as broker:
+        broker.publish(
+            routing_key=topology.reply_queue(store_id).name,
+            body=render_request(request),
+            properties=persistent(correlation_id=str(request.request_id)),
+        )
+
+
+def test_everything_that_was_numbered_arrives(open_owned: OpenStore, amqp_url: str) -> None:
+    store = open_owned(clients=50)
+    with Fleet(store, amqp_url, Plan(clients=50)) as fleet:
+        fleet.publish_cycles(3)
+        fleet.heartbeat_all()
+        fleet.drain()
+
+    assert store.outbox_is_empty()
+    assert messages(taken(amqp_url)) == set(store.sent())
+
+
+def test_reports_have_the_properties_of_the_contract(open_owned: OpenStore, amqp_url: str) -> None:
+    store = open_owned(clients=1)
+    with Fleet(store, amqp_url, Plan(clients=1), clock=lambda: NOW) as fleet:
+        fleet.heartbeat_all()
+        fleet.drain()
+
+    (delivery,) = taken(amqp_url)
+    properties = delivery.properties
+    assert properties.delivery_mode == 2
+    assert properties.content_type == "application/xml"
+    assert str(UUID(properties.message_id)) == properties.message_id
+    assert properties.timestamp == int(NOW.timestamp())
+    assert properties.reply_to == topology.reply_queue(store.store_id).name
+    assert properties.correlation_id is None
+    assert headers(delivery) == {
+        "client_id": str(next(store.clients()).client_id),
+        "first_serial": 1,
+        "last_serial": 1,
+        "messages": 1,
+    }
+
+
+def test_faults_happen_and_spare_the_last_heartbeats(open_owned: OpenStore, amqp_url: str) -> None:
+    rates = {"loss": 0.1, "duplicate": 0.1, "reorder": 0.1, "corrupt": 0.1}
+    store = open_owned(clients=60)
+    with Fleet(store, amqp_url, Plan(clients=60, faults=rates)) as fleet:
+        fleet.publish_cycles(4)
+        fleet.heartbeat_all()
+        fleet.drain()
+    noted = store.injected_by_kind()
+    deliveries = taken(amqp_url)
+
+    broken, whole = [], []
+    for delivery in deliveries:
+        try:
+            parse_report(delivery.body)
+        except Refused:
+            broken.append(delivery)
+        else:
+            whole.append(delivery)
+    copies = Counter(delivery.properties.message_id for delivery in whole)
+    assert len(broken) == noted["corrupt"]
+    assert sum(1 for count in copies.values() if count == 2) == noted["duplicate"]
+    # A damaged copy still says in its headers whose it was.
+    corrupt = {(str(f.client_id), f.first_serial) for f in store.injected() if f.fault == "corrupt"}
+    assert {(headers(d)["client_id"], headers(d)["first_serial"]) for d in broken} == corrupt
+    missing = {
+        (f.client_id, serial)
+        for f in store.injected()
+        if f.fault in ("loss", "corrupt")
+        for serial in range(f.first_serial, f.last_serial + 1)
+    }
+    assert {m for m in store.sent() if (m.client_id, m.serial) not in missing} == messages(whole)
+    beats = [r for r in reports(whole) if r.messages[-1].topic_type == HEARTBEAT_TOPIC]
+    assert len(beats) == 60
+
+
+def test_held_reports_arrive_behind_newer_ones_of_their_client(
+    open_owned: OpenStore, amqp_url: str
+) -> None:
+    store = open_owned(clients=30)
+    with Fleet(store, amqp_url, Plan(clients=30, faults={"reorder": 0.2})) as fleet:
+        fleet.publish_cycles(5)
+        fleet.heartbeat_all()
+        fleet.drain()
+
+    order = [(r.client_id, r.messages[0].serial or 0) for r in reports(taken(amqp_url))]
+    for fault in store.injected():
+        later = order[order.index((fault.client_id, fault.first_serial)) :]
+        earlier = order[: -len(later)]
+        assert max(s for c, s in earlier if c == fault.client_id) > fault.first_serial
+
+
+def test_a_second_fleet_publishes_what_the_first_one_left(
+    open_owned: OpenStore, amqp_url: str
+) -> None:
+    store = open_owned(clients=20)
+    turns.live(store, Plan(clients=20), 0, 20, NOW)
+    rendered = {(o.message_id, o.body) for o in store.outgoing_after(0, 100)}
+    store.close()
+
+    store = open_owned(clients=20)
+    with Fleet(store, amqp_url, Plan(clients=20)) as fleet:
+        fleet.drain()
+
+    assert {(UUID(d.properties.message_id), d.body) for d in taken(amqp_url)} == rendered
+
+
+def test_requests_are_answered_until_the_caller_has_enough(
+    open_owned: OpenStore, amqp_url: str
+) -> None:
+    store = open_owned(clients=5)
+    client = next(store.clients())
+    with Fleet(store, amqp_url, Plan(clients=5)) as fleet:
+        fleet.publish_cycles(3)
+        fleet.drain()
+        taken(amqp_url)
+        request = ResyncRequest(uuid4(), client.client_id, ResyncReason.MISSING, 900, NOW)
+        ask(amqp_url, store.store_id, request)
+        ask(amqp_url, store.store_id, request)
+        fleet.answer_requests(until=lambda: store.totals().answered == 1)
+        fleet.drain()
+
+    (answer,) = deliveries = taken(amqp_url)
+    assert answer.properties.correlation_id == str(request.request_id)
+    (report,) = reports(deliveries)
+    assert report.claim is not None
+    assert report.claim.request_id == request.request_id
+    assert report.claim.first_serial == 901
+    states = [m for m in messages(deliveries) if m.serial > 901]
+    assert sorted((s.serial, s.digest) for s in states) == sorted(
+        (s.serial or 0, s.digest) for s in store.states(client.client_id)
+    )
+
+
+def test_a_living_fleet_forwards_beats_and_answers(directory: Path, amqp_url: str) -> None:
+    plan, stop, ready = Plan(clients=8, messages=0.3), threading.Event(), threading.Event()
+
+    def live() -> None:
+        # A store is of one thread.
+        with (
+            Store(directory, seed=1, clients=8, now=NOW) as store,
+            Fleet(store, amqp_url, plan, stop=stop) as fleet,
+        ):
+            ready.set()
+            fleet.run(SHORT, SHORT)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        with open_store(directory) as reader:
+            wait_until(lambda: reader.totals().heartbeats > 8, what="heartbeats")
+            client = next(reader.clients())
+            request = ResyncRequest(uuid4(), client.client_id, ResyncReason.OPERATOR, 0, NOW)
+            ask(amqp_url, reader.store_id, request)
+            wait_until(lambda: reader.totals().answered == 1, what="an answer")
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def test_a_lost_connection_costs_nothing(
+    open_owned: OpenStore, amqp_url: str, management: Management
+) -> None:
+    vhost = urlsplit(amqp_url).path[1:]
+    store = open_owned(clients=300)
+    cut: list[str] = []
+
+    def cut_once(progress: Progress) -> None:
+        if progress.step == "cycle 3" and not cut:
+
+            def connections() -> list[str]:
+                found = management.call("GET", "vhosts", vhost, "connections")
+                return [connection["name"] for connection in found]
+
+            cut.extend(wait_until(connections, what="the connection to show"))
+            for name in cut:
+                management.call("DELETE", "connections", name)
+
+    with Fleet(store, amqp_url, Plan(clients=300), on_progress=cut_once) as fleet:
+        fleet.publish_cycles(6)
+        fleet.drain()
+
+    assert cut
+    assert messages(taken(amqp_url)) == set(store.sent())
+
+
+def test_what_the_broker_refuses_is_published_again(
+    open_owned: OpenStore, amqp_url: str, management: Management
+) -> None:
+    vhost = urlsplit(amqp_url).path[1:]
+    store = open_owned(clients=40)
+    with Fleet(store, amqp_url, Plan(clients=40)) as fleet:
+        full = {"pattern": ".*", "definition": {"max-length": 5}, "apply-to": "queues"}
+        management.call("PUT", "policies", vhost, "full", body=full)
+        arrived: list[Delivery] = []
+
+        def make_room() -> bool:
+            arrived.extend(taken(amqp_url))
+            return store.outbox_is_empty()
+
+        fleet.publish_cycles(1)
+        store.release_held()
+        fleet.answer_requests(until=make_room)
+        fleet.drain()
+        arrived += taken(amqp_url)
+
+    assert messages(arrived) == set(store.sent())
+
+
+def test_a_deleted_queue_is_declared_again(
+    open_owned: OpenStore, amqp_url: str, management: Management
+) -> None:
+    store = open_owned(clients=10)
+    with Fleet(store, amqp_url, Plan(clients=10)) as fleet:
+        management.call("DELETE", "queues", urlsplit(amqp_url).path[1:], topology.REPORTS)
+        fleet.publish_cycles(1)
+        fleet.drain()
+
+    assert messages(taken(amqp_url)) == set(store.sent())
+
+
+def test_a_stopped_fleet_leaves_the_rest_in_its_outbox(
+    open_owned: OpenStore, amqp_url: str
+) -> None:
+    store, stop = open_owned(clients=600), threading.Event()
+
+    def stop_soon(progress: Progress) -> None:
+        if progress.step == "cycle 2":
+            stop.set()
+
+    with Fleet(store, amqp_url, Plan(clients=600), stop=stop, on_progress=stop_soon) as fleet:
+        fleet.publish_cycles(100)
+        fleet.heartbeat_all()
+        fleet.drain()
+    assert store.totals().heartbeats == 0
+    assert store.totals().reports < 3000
+
+    with Fleet(store, amqp_url, Plan(clients=600)) as fleet:
+        fleet.drain()
+    assert messages(taken(amqp_url)) == set(store.sent())
+
+
+def test_a_broker_that_is_away_at_the_start_is_told(store: Store) -> None:
+    with pytest.raises(BrokerUnavailable):
+        Fleet(store, "amqp://guest:guest@127.0.0.1:1/", Plan(clients=3))
+
+
+def test_a_patient_fleet_waits_for_the_broker_until_it_is_stopped(store: Store) -> None:
+    stop = threading.Event()
+    url = "amqp://guest:guest@127.0.0.1:1/"
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    started = time.monotonic()
+    with Fleet(store, url, Plan(clients=3), stop=stop, patient=True) as fleet:
+        fleet.run(SHORT, LONG)
+
+    assert time.monotonic() - started < 10
+    assert store.totals().reports == 0
