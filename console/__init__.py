@@ -1,0 +1,1 @@
+"""The operator's room: demo, status, verify, trace, dead letters, topics."""

@@ -1,0 +1,1 @@
+"""Dead letters: what was refused, why, and putting it back."""

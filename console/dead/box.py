@@ -1,0 +1,131 @@
+"""The dead queue as a box of letters: look, choose, put back, throw away.
+
+To look means to take all letters without settling them, and to give them back at the end: nothing
+is lost or moved, and if this process dies, the broker gives them back itself. While somebody
+looks, somebody else sees an empty queue.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from console.dead.letter import Letter, read_letter, replayed
+from runtime.broker import Administration, Delivery
+from schemas.errors import StatesysError
+from schemas.topology import DEAD
+
+#: Letters that are looked at; more are only counted. Each costs a round trip to the broker.
+MOST = 10_000
+
+
+@dataclass
+class Moved:
+    """What became of the chosen letters, and of the others.
+
+    Attributes:
+        done: put back, or thrown away.
+        kept: not chosen.
+        stuck: chosen, but it is not known where to put them; they stay.
+    """
+
+    done: list[Letter] = field(default_factory=list)
+    kept: int = 0
+    stuck: list[Letter] = field(default_factory=list)
+
+
+class Box:
+    """The letters in `statesys.dead`.
+
+    Args:
+        desk: an open connection.
+
+    Attributes:
+        cut: the last `look` left letters out.
+    """
+
+    def __init__(self, desk: Administration) -> None:
+        self._desk = desk
+        self.cut = False
+
+    def look(self, *, most: int = MOST) -> Iterator[tuple[Letter, Delivery]]:
+        """Every letter, oldest first, with its delivery; all are given back at the end.
+
+        Args:
+            most: letters at most; `cut` then says that there are more.
+        """
+        self.cut = False
+        last: int | None = None
+        try:
+            ready = self._ready()
+            for _ in range(min(ready, most)):
+                delivery = self._desk.take(DEAD)
+                if delivery is None:
+                    break
+                last = delivery.tag
+                yield read_letter(delivery), delivery
+            self.cut = ready > most
+        finally:
+            if last is not None:
+                self._desk.requeue(last, up_to=True)
+
+    def replay(self, chosen: Callable[[Letter], bool]) -> Moved:
+        """Put letters back into the queues they came from.
+
+        A letter is gone only when the broker has confirmed the message that was put back. Dying
+        in between leaves both, and loading a message twice changes nothing.
+        """
+
+        def put_back(delivery: Delivery, letter: Letter) -> bool:
+            if not letter.replayable:
+                return False
+            assert letter.queue is not None
+            try:
+                self._desk.publish(
+                    routing_key=letter.queue,
+                    body=delivery.body,
+                    properties=replayed(delivery.properties),
+                )
+            except StatesysError as error:
+                if error.exit_code != StatesysError.exit_code:
+                    raise
+                return False
+            return True
+
+        return self._move(chosen, put_back)
+
+    def purge(self, chosen: Callable[[Letter], bool]) -> Moved:
+        """Throw letters away."""
+        return self._move(chosen, lambda _delivery, _letter: True)
+
+    def _move(
+        self, chosen: Callable[[Letter], bool], act: Callable[[Delivery, Letter], bool]
+    ) -> Moved:
+        """Act on the chosen letters and settle them; give the others back.
+
+        Only as many are taken as lay there at the start: what is put back may be refused again,
+        and would come round for ever.
+        """
+        moved = Moved()
+        kept: list[int] = []
+        try:
+            for _ in range(self._ready()):
+                delivery = self._desk.take(DEAD)
+                if delivery is None:
+                    break
+                kept.append(delivery.tag)
+                letter = read_letter(delivery)
+                if not chosen(letter):
+                    moved.kept += 1
+                elif act(delivery, letter):
+                    self._desk.ack(kept.pop())
+                    moved.done.append(letter)
+                else:
+                    moved.stuck.append(letter)
+        finally:
+            if kept:
+                # What was acked in between is settled, so "up to" means the rest only.
+                self._desk.requeue(kept[-1], up_to=True)
+        return moved
+
+    def _ready(self) -> int:
+        depth = self._desk.depth(DEAD)
+        return 0 if depth is None else depth.ready

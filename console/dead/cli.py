@@ -1,0 +1,180 @@
+"""`statesys dead`: list, show, replay, purge."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from runtime.options import json_option
+from runtime.settings import load_settings
+from schemas.errors import StatesysError
+from schemas.refusal import Reason
+
+if TYPE_CHECKING:
+    # pika and rich take their time; --help does without.
+    from console.dead.box import Box, Moved
+
+_reason = click.option(
+    "--reason",
+    metavar="REASON",
+    help=f"Only letters of this reason: {', '.join(Reason)}, or a word of the broker's.",
+)
+
+
+@click.group()
+def dead() -> None:
+    """Dead letters: what was refused, why, and putting it back.
+
+    A letter's id is its message_id, or the first 16 digits of its body's SHA-256 where it has
+    none. Letters of one id are copies of one message and are chosen together.
+    """
+
+
+@dead.command("list")
+@_reason
+@json_option
+def list_letters(*, reason: str | None, as_json: bool) -> None:
+    """List the dead letters, oldest first, at most 10,000. Nothing is taken away.
+
+    \b
+    Example:
+      statesys dead list
+      statesys dead list --reason not_well_formed --json
+    """
+    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.dead.view import list_table  # noqa: PLC0415
+    from console.output import counted, print_json, stdout  # noqa: PLC0415
+
+    chosen = Choice(reason=reason)
+    with _box() as box:
+        letters = [letter for letter, _ in box.look() if chosen(letter)]
+        cut = box.cut
+    if as_json:
+        print_json([letter.as_data() for letter in letters])
+    else:
+        stdout().print(list_table(letters))
+    more = " (only the oldest 10,000 were looked at)" if cut else ""
+    click.echo(counted(len(letters), "letter") + more, err=True)
+
+
+@dead.command()
+@click.argument("letter_id", metavar="N|ID")
+@click.option("--raw", is_flag=True, help="Only the body, byte for byte.")
+@json_option
+def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
+    """Show a letter: why it lies there, its headers, its body as text.
+
+    \b
+    Example:
+      statesys dead show 1
+      statesys dead show 1 --raw > report.xml
+    """
+    from console.dead.letter import headers_of  # noqa: PLC0415
+    from console.dead.view import readable, show_letter  # noqa: PLC0415
+    from console.output import print_json, stdout  # noqa: PLC0415
+    from console.printable import as_json as harmless  # noqa: PLC0415
+
+    found = None
+    with _box() as box:
+        for number, (letter, delivery) in enumerate(box.look(), 1):
+            if found is None and letter_id in (letter.name, str(number)):
+                found = letter, delivery
+    if found is None:
+        raise StatesysError(f"no dead letter {letter_id}; `statesys dead list` shows them")
+    letter, delivery = found
+    if raw:
+        click.echo(delivery.body, nl=False)
+    elif as_json:
+        headers = harmless(dict(headers_of(delivery.properties)))
+        body, _ = readable(delivery.body)
+        print_json({**letter.as_data(), "headers": headers, "body": body})
+    else:
+        show_letter(letter, delivery, stdout())
+
+
+@dead.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every letter.")
+@_reason
+@json_option
+def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_json: bool) -> None:
+    """Put letters back into the queues they came from; the others stay.
+
+    The original body and properties are published, without the headers that say why the letter
+    lay here. A message that was loaded before counts as a duplicate, so twice changes nothing.
+
+    \b
+    Example:
+      statesys dead replay --reason database
+      statesys dead replay 0b6e7c1e-5a51-4b8e-8f0e-3a8f2f8f5d11
+    """
+    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.output import counted  # noqa: PLC0415
+
+    if bool(ids) + everything + (reason is not None and not ids) != 1:
+        raise click.UsageError("say which letters: --all, --reason REASON, or ids")
+    chosen = Choice(names=frozenset(ids), reason=reason)
+    with _box() as box:
+        moved = box.replay(chosen)
+    _report(moved, "replayed", as_json=as_json)
+    chosen.check_found([*moved.done, *moved.stuck])
+    if moved.stuck:
+        raise StatesysError(
+            f"{counted(len(moved.stuck), 'letter')} cannot be put back: it is not known which "
+            "queue they came from, or it took no message"
+        )
+
+
+@dead.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@_reason
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool) -> None:
+    """Delete letters for good: all, or those of a reason, or those named.
+
+    What is deleted stays known as missing until its client answers a resync.
+
+    \b
+    Example:
+      statesys dead purge --reason not_well_formed
+      statesys dead purge --yes
+    """
+    from console.dead.box import Moved  # noqa: PLC0415
+    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.output import counted  # noqa: PLC0415
+
+    chosen = Choice(names=frozenset(ids), reason=reason)
+    with _box() as box:
+        seen = [letter for letter, _ in box.look(most=sys.maxsize) if chosen(letter)]
+        chosen.check_found(seen)
+    if seen and not yes:
+        question = f"Delete {counted(len(seen), 'dead letter')} for good?"
+        click.confirm(question, abort=True, err=True)
+    # Only what was counted: a letter that came while somebody thought about it stays.
+    names = {letter.name for letter in seen}
+    moved = Moved()
+    if seen:
+        with _box() as box:
+            moved = box.purge(lambda letter: letter.name in names and chosen(letter))
+    _report(moved, "deleted", as_json=as_json)
+
+
+@contextmanager
+def _box() -> "Iterator[Box]":
+    from console.dead.box import Box  # noqa: PLC0415
+    from runtime.broker import Administration  # noqa: PLC0415
+
+    with Administration(load_settings().required_amqp_url(), name="statesys dead") as desk:
+        yield Box(desk)
+
+
+def _report(moved: "Moved", word: str, *, as_json: bool) -> None:
+    from console.output import counted, print_json  # noqa: PLC0415
+
+    if as_json:
+        print_json({word: len(moved.done), "stuck": len(moved.stuck)})
+    else:
+        click.echo(f"{word} {counted(len(moved.done), 'letter')}")

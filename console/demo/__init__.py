@@ -1,0 +1,1 @@
+"""`statesys demo`: the whole job on a synthetic fleet, from the first report to the proof."""

@@ -1,0 +1,134 @@
+"""Data on stdout: a table for a person, JSON for a program."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from console.printable import as_json, printable
+from schemas.serials import SerialRanges
+
+#: Columns of a table that goes into a pipe or a file: nothing is to be cut off or wrapped there.
+_WIDE = 1000
+
+
+def stdout() -> Console:
+    """Where tables go; colours only on a terminal and without NO_COLOR."""
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        width=None if terminal else _WIDE,
+        force_terminal=terminal,
+        highlight=False,
+        soft_wrap=not terminal,
+    )
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(as_data(value), ensure_ascii=False, indent=2))
+
+
+def as_data(value: Any) -> Any:
+    """A value as JSON knows it: moments as ISO 8601, durations in seconds, bytes in hex."""
+    for kind, convert in _CONVERSIONS:
+        if isinstance(value, kind):
+            return convert(value)
+    return as_json(value)
+
+
+_CONVERSIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (datetime, datetime.isoformat),
+    (timedelta, timedelta.total_seconds),
+    (Enum, lambda value: value.value),
+    (UUID, str),
+    (bytes, bytes.hex),
+    (SerialRanges, lambda value: [list(run) for run in value]),
+    (dict, lambda value: {str(as_data(key)): as_data(inner) for key, inner in value.items()}),
+    (list, lambda value: [as_data(inner) for inner in value]),
+    (
+        tuple,
+        lambda value: as_data(value._asdict() if hasattr(value, "_asdict") else list(value)),
+    ),
+)
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    right: Iterable[str] = (),
+) -> Table:
+    """A table of harmless texts; nothing in it is read as markup.
+
+    Args:
+        right: names of the columns that are numbers.
+    """
+    numbers = set(right)
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Table:
+    """A table of names and values."""
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+    )
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(name), _cell(value))
+    return made
+
+
+def moment(value: datetime | None) -> str:
+    """A moment in UTC, to the second; a dash for none."""
+    return "-" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def age(value: timedelta | float) -> str:
+    """A duration in the two largest units: `3 d 4 h`, `12 min 5 s`, `0.35 s`."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if abs(seconds) < 10:
+        return f"{seconds:.2f} s"
+    parts, left = [], round(abs(seconds))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 letter`, `2 letters`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, bool):
+        return Text("yes" if value else "")
+    if isinstance(value, int):
+        return Text(f"{value:,}")
+    if isinstance(value, datetime):
+        return Text(moment(value))
+    return Text(printable(value, limit=_WIDE))

@@ -1,0 +1,6 @@
+"""Everything the console asks PostgreSQL; the only place in it that imports psycopg."""
+
+from console.queries.connecting import Connection
+from console.queries.queries import Queries
+
+__all__ = ["Connection", "Queries"]

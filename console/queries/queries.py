@@ -1,0 +1,233 @@
+"""One method for each query of `queries.sql`: values in, values out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString, NamedTuple, TypeVar, cast
+from uuid import UUID
+
+from psycopg import IsolationLevel, sql
+from psycopg.rows import args_row, scalar_row, tuple_row
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+from console.queries.connecting import Connection, connected
+from console.queries.rows import (
+    AccountRow,
+    Arrival,
+    ClientRow,
+    ClosingCounts,
+    CurrentRow,
+    HistoryRow,
+    MessageRow,
+    MissingRow,
+    QueueTime,
+    RequestRow,
+    StateRow,
+    Totals,
+)
+from runtime.statements import statements
+from schemas.errors import StatesysError
+from schemas.serials import SerialRanges
+
+#: Bytes of history up to which rows are counted one by one (about a second); beyond, estimated.
+COUNTED_BYTES = 512 * 1024 * 1024
+#: Messages that the queue time is taken of, and pages that hold about as many.
+LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
+#: Rows fetched at a time by the streams of `verify`.
+STREAM_ROWS = 10_000
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+class Loaded(NamedTuple):
+    """Messages in the history; `exact` False means the planner's estimate."""
+
+    messages: int
+    exact: bool
+
+
+class Queries:
+    """The questions, over one connection.
+
+    Raises:
+        DatabaseUnavailable: from every method, when PostgreSQL is away or unwell.
+        SchemaMissing: from every method, when the database is not migrated.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
+        """Connect, read only; use as a context manager.
+
+        Raises:
+            SettingsError: the URL cannot be used.
+        """
+        with connected(url, name=name) as connection:
+            yield cls(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All queries inside see one moment of the database; the streams need it."""
+        self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        try:
+            with self._connection.transaction():
+                # A stream is read to its end: plan for all rows, not for the first.
+                self._connection.execute("SET LOCAL cursor_tuple_fraction = 1")
+                # The first query is what makes the snapshot; from here on it stands.
+                self._connection.execute("SELECT pg_current_snapshot()")
+                yield
+        finally:
+            if not self._connection.closed:
+                self._connection.isolation_level = None
+
+    def totals(self) -> Totals:
+        """Counts over the whole site."""
+        return self._all("totals", Totals)[0]
+
+    def reply_queues(self) -> list[str]:
+        """Names of the fleets' reply queues, at most 100."""
+        return self._scalars("reply_queues")
+
+    def loaded(self) -> Loaded:
+        """Messages in the history: counted while that is quick, estimated beyond."""
+        if self._scalar("history_bytes") <= COUNTED_BYTES:
+            return Loaded(self._scalar("history_count"), exact=True)
+        plan = self._scalar("history_estimate")
+        return Loaded(int(plan[0]["Plan"]["Plan Rows"]), exact=False)
+
+    def queue_time(self) -> QueueTime:
+        """Received to loaded, over the latest messages."""
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            newest = cursor.execute(_text("newest_partition")).fetchone()
+            if newest is None:
+                return QueueTime(0, None, None, None)
+            schema, table, pages = newest
+            query = sql.SQL(_text("queue_time")).format(partition=sql.Identifier(schema, table))
+            found = cursor.execute(
+                query,
+                {"from_page": f"({max(pages - LATEST_PAGES, 0)},0)", "limit": LATEST_MESSAGES},
+            ).fetchone()
+            assert found is not None
+            return QueueTime(*found)
+
+    def client(self, client_id: UUID) -> ClientRow | None:
+        """One client, None when the server never heard of it."""
+        found = self._all("client", ClientRow, client_id=client_id)
+        return found[0]._replace(accounted=_ranges(found[0].accounted)) if found else None
+
+    def known_client(self, client_id: UUID) -> ClientRow:
+        """One client.
+
+        Raises:
+            StatesysError: the server never heard of it.
+        """
+        found = self.client(client_id)
+        if found is None:
+            raise StatesysError(
+                f"the server never heard of client {client_id}; it creates a client with the "
+                "first report that is loaded"
+            )
+        return found
+
+    def states(self, client_id: UUID) -> list[StateRow]:
+        """The current states of a client."""
+        return self._all("states", StateRow, client_id=client_id)
+
+    def missing(
+        self, client_id: UUID | None = None, *, closed: bool = False, limit: int | None = None
+    ) -> list[MissingRow]:
+        """Missing ranges, open ones first, oldest first.
+
+        Args:
+            client_id: None means all clients.
+            closed: closed ranges too.
+            limit: rows at most; None means all.
+        """
+        return self._all("missing", MissingRow, client_id=client_id, closed=closed, limit=limit)
+
+    def requests(self, client_id: UUID, *, limit: int | None = None) -> list[RequestRow]:
+        """Resync requests of a client, newest first."""
+        return [
+            row._replace(ranges=_ranges(row.ranges))
+            for row in self._all("requests", RequestRow, client_id=client_id, limit=limit)
+        ]
+
+    def message(self, client_id: UUID, serial: int) -> list[MessageRow]:
+        """What the history has of one serial."""
+        return self._all("message", MessageRow, client_id=client_id, serial=serial)
+
+    def last_messages(self, client_id: UUID, *, limit: int) -> list[MessageRow]:
+        """The messages of a client with the highest serials."""
+        return self._all("last_messages", MessageRow, client_id=client_id, limit=limit)
+
+    def accounts(self) -> Iterator[AccountRow]:
+        """Every client with its books, by client; inside a `snapshot` only."""
+        for row in self._stream("accounts", AccountRow):
+            yield row._replace(accounted=_ranges(row.accounted), missing=_ranges(row.missing))
+
+    def histories(self) -> Iterator[HistoryRow]:
+        """Every numbered message, by client and serial; inside a `snapshot` only."""
+        return self._stream("histories", HistoryRow)
+
+    def currents(self) -> Iterator[CurrentRow]:
+        """Every current state, by client; inside a `snapshot` only."""
+        return self._stream("currents", CurrentRow)
+
+    def inconsistent(self) -> list[UUID]:
+        """Clients whose open ranges are not [1, highest] - accounted."""
+        return self._scalars("inconsistent")
+
+    def arrival(self) -> Arrival:
+        """How far the server is with what was sent to it."""
+        return self._all("arrival", Arrival)[0]
+
+    def closing_counts(self) -> ClosingCounts:
+        """What the database holds in the end, counted one by one."""
+        return self._all("closing_counts", ClosingCounts)[0]
+
+    def migrated(self) -> bool:
+        """Whether the tables are there at all."""
+        return bool(self._scalar("migrated"))
+
+    def mark(self) -> str | None:
+        """The comment on the schema."""
+        found: str | None = self._scalar("mark")
+        return found
+
+    def foreign_clients(self, reply_queue: str | None) -> int:
+        """How many clients belong to another fleet than the one asked on `reply_queue`."""
+        return int(self._scalars("foreign_clients", reply_queue=reply_queue)[0])
+
+    def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
+        with self._connection.cursor(row_factory=args_row(row)) as cursor:
+            return cursor.execute(_text(name), parameters).fetchall()
+
+    def _scalars(self, name: str, **parameters: Any) -> list[Any]:
+        with self._connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(_text(name), parameters).fetchall()
+
+    def _scalar(self, name: str) -> Any:
+        return self._scalars(name)[0]
+
+    def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
+        with self._connection.cursor(name, row_factory=args_row(row)) as cursor:
+            cursor.itersize = STREAM_ROWS
+            yield from cursor.execute(_text(name), binary=True)
+
+
+def _text(name: str) -> LiteralString:
+    # The file is ours and constant, which is what LiteralString is about.
+    text = statements("console.queries", "queries.sql")[name].rstrip(";")
+    return cast(LiteralString, text)  # type: ignore[redundant-cast]
+
+
+def _ranges(value: object) -> SerialRanges:
+    """An int8multirange, whose ranges PostgreSQL writes as [lower, upper)."""
+    assert isinstance(value, Multirange)
+    ranges: list[Range[int]] = list(value)
+    return SerialRanges(
+        (r.lower, r.upper - 1) for r in ranges if r.lower is not None and r.upper is not None
+    )

@@ -1,0 +1,214 @@
+-- Every question the console asks. Each has a name and a purpose; `queries.py` has a method for
+-- each. They only read. Tables are named with their schema, so that no search_path matters.
+
+-- name: totals
+-- Counts over the whole site, in one snapshot.
+SELECT c.clients,
+       m.ranges,
+       m.serials,
+       r.pending,
+       r.answered,
+       r.unanswered,
+       s.silent,
+       c.duplicate_identities,
+       c.duplicates,
+       c.reused,
+       (SELECT count(*) FROM statesys.current_state)
+FROM (SELECT count(*) AS clients,
+             count(duplicate_identity_at) AS duplicate_identities,
+             coalesce(sum(duplicates), 0)::bigint AS duplicates,
+             coalesce(sum(reused), 0)::bigint AS reused
+      FROM statesys.client) AS c,
+     (SELECT count(*) AS ranges,
+             coalesce(sum(last_serial - first_serial + 1), 0)::bigint AS serials
+      FROM statesys.missing_message_range
+      WHERE closed_at IS NULL) AS m,
+     (SELECT count(*) FILTER (WHERE closed_at IS NULL) AS pending,
+             count(*) FILTER (WHERE closed_how IN ('answered', 'overtaken')) AS answered,
+             count(*) FILTER (WHERE closed_how = 'unanswered') AS unanswered
+      FROM statesys.resync_request
+      WHERE requested_at IS NOT NULL) AS r,
+     -- Silent: its three newest requests have no answer, and it was not heard of since.
+     (SELECT count(*) AS silent
+      FROM (SELECT client_id, max(closed_at) AS closed_at
+            FROM (SELECT client_id, closed_how, closed_at,
+                         row_number() OVER (PARTITION BY client_id ORDER BY requested_at DESC) AS n
+                  FROM statesys.resync_request
+                  WHERE requested_at IS NOT NULL) AS numbered
+            WHERE n <= 3
+            GROUP BY client_id
+            HAVING count(*) FILTER (WHERE closed_how IN ('unanswered', 'unroutable')) = 3) AS last
+      JOIN statesys.client USING (client_id)
+      WHERE coalesce(client.last_seen <= last.closed_at, true)) AS s;
+
+-- name: reply_queues
+-- The queues on which fleets are asked, as the clients named them.
+SELECT DISTINCT reply_queue
+FROM statesys.client
+WHERE reply_queue IS NOT NULL
+ORDER BY reply_queue
+LIMIT 100;
+
+-- name: history_bytes
+-- Size of the history on disk: small enough to be counted, or to be estimated only?
+SELECT coalesce(sum(pg_relation_size(relid)), 0)::bigint
+FROM pg_partition_tree('statesys.state_message')
+WHERE isleaf;
+
+-- name: history_estimate
+-- The planner's guess of the history's rows: statistics scaled to the tables' present size.
+EXPLAIN (FORMAT JSON) SELECT FROM statesys.state_message;
+
+-- name: history_count
+-- Rows of the history, counted one by one.
+SELECT count(*) FROM statesys.state_message;
+
+-- name: newest_partition
+-- The newest partition with rows, and its pages. Days ahead have a partition but no rows yet.
+SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::bigint
+FROM pg_partition_tree('statesys.state_message') AS t
+JOIN pg_class AS c ON c.oid = t.relid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE t.isleaf AND pg_relation_size(c.oid) > 0
+-- A bound reads FOR VALUES FROM ('2026-01-31 00:00:00+00') TO …: it sorts as text.
+ORDER BY pg_get_expr(c.relpartbound, c.oid) DESC
+LIMIT 1;
+
+-- name: queue_time
+-- How long the latest messages took from relay to database. Rows are only ever appended, so the
+-- last pages of the newest partition are the latest messages: no index on loaded_at is needed.
+SELECT count(*),
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY took),
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY took),
+       max(loaded_at)
+FROM (SELECT extract(epoch FROM loaded_at - received_at)::float8 AS took, loaded_at
+      FROM {partition}
+      WHERE ctid >= %(from_page)s::tid
+      ORDER BY loaded_at DESC
+      LIMIT %(limit)s) AS latest;
+
+-- name: client
+-- One client.
+SELECT client_id, name, version, highest_serial, accounted, resynced_below, reuse_seen_at,
+       duplicate_identity_at, reply_queue, first_seen, last_seen, last_message_time,
+       duplicates, superseded, reused
+FROM statesys.client
+WHERE client_id = %(client_id)s;
+
+-- name: states
+-- The current states of a client.
+SELECT topic_type, topic_id, user_sid, state_id, criticality, serial, message_time, digest,
+       params, details
+FROM statesys.current_state
+WHERE client_id = %(client_id)s
+ORDER BY topic_type, topic_id, user_sid;
+
+-- name: missing
+-- Missing ranges, oldest first, of one client or of all.
+SELECT m.client_id, c.name, m.first_serial, m.last_serial, m.merged, m.detected_at, m.closed_at,
+       m.closed_how, r.requested_at, r.sent_at, r.closed_how
+FROM statesys.missing_message_range AS m
+JOIN statesys.client AS c USING (client_id)
+LEFT JOIN LATERAL (SELECT requested_at, sent_at, closed_how
+                   FROM statesys.resync_request
+                   WHERE client_id = m.client_id AND requested_at IS NOT NULL
+                   ORDER BY requested_at DESC
+                   LIMIT 1) AS r ON true
+WHERE (%(client_id)s::uuid IS NULL OR m.client_id = %(client_id)s::uuid)
+  AND (%(closed)s OR m.closed_at IS NULL)
+ORDER BY m.closed_at IS NOT NULL, m.detected_at, m.client_id, m.first_serial
+LIMIT %(limit)s;
+
+-- name: requests
+-- The resync requests of a client, newest first.
+SELECT request_id, reason, ranges, highest_serial, requested_at, sent_at, closed_at, closed_how,
+       first_serial, last_serial, attempts
+FROM statesys.resync_request
+WHERE client_id = %(client_id)s
+ORDER BY coalesce(requested_at, closed_at) DESC NULLS FIRST, request_id
+LIMIT %(limit)s;
+
+-- name: message
+-- What the history has of one serial of a client; more than one row where the serial was reused.
+SELECT serial, serial_text, digest, topic_type, topic_id, user_sid, state_id, criticality,
+       message_time, report_date, forwarded_at, received_at, smx_id, batch_id, reused,
+       resync_request_id, loaded_at
+FROM statesys.state_message
+WHERE client_id = %(client_id)s AND serial = %(serial)s
+ORDER BY loaded_at;
+
+-- name: last_messages
+-- The messages of a client with the highest serials.
+SELECT serial, serial_text, digest, topic_type, topic_id, user_sid, state_id, criticality,
+       message_time, report_date, forwarded_at, received_at, smx_id, batch_id, reused,
+       resync_request_id, loaded_at
+FROM statesys.state_message
+WHERE client_id = %(client_id)s AND serial IS NOT NULL
+ORDER BY serial DESC
+LIMIT %(limit)s;
+
+-- name: accounts
+-- Every client with its books, in the order of the merge: what verify holds against the stores.
+SELECT c.client_id, c.highest_serial, c.resynced_below, c.accounted,
+       coalesce(m.missing, '{}'::int8multirange)
+FROM statesys.client AS c
+LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing
+           FROM statesys.missing_message_range
+           WHERE closed_at IS NULL
+           GROUP BY client_id) AS m USING (client_id)
+ORDER BY c.client_id;
+
+-- name: histories
+-- Every numbered message, in the order of the merge.
+SELECT client_id, serial, digest, reused
+FROM statesys.state_message
+WHERE serial IS NOT NULL
+ORDER BY client_id, serial;
+
+-- name: currents
+-- Every current state, in the order of the merge.
+SELECT client_id, topic_type, topic_id, user_sid, serial, digest
+FROM statesys.current_state
+ORDER BY client_id;
+
+-- name: inconsistent
+-- Clients whose open ranges are not [1, highest] - accounted. A merged range stands for serials
+-- that are accounted already, so it is left out.
+SELECT c.client_id
+FROM statesys.client AS c
+LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing
+           FROM statesys.missing_message_range
+           WHERE closed_at IS NULL AND NOT merged
+           GROUP BY client_id) AS m USING (client_id)
+WHERE coalesce(m.missing, '{}'::int8multirange)
+      <> int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted
+ORDER BY c.client_id;
+
+-- name: closing_counts
+-- The closing count of a demo, whose clients are alone in the database.
+SELECT (SELECT count(*) FROM statesys.state_message),
+       (SELECT coalesce(sum(duplicates), 0)::bigint FROM statesys.client),
+       (SELECT count(*) FROM statesys.missing_message_range),
+       (SELECT count(closed_at) FROM statesys.missing_message_range),
+       (SELECT count(*) FROM statesys.resync_request WHERE requested_at IS NOT NULL),
+       (SELECT count(*) FROM statesys.resync_request
+        WHERE requested_at IS NOT NULL AND closed_how IN ('answered', 'overtaken'));
+
+-- name: arrival
+-- How far the server is: the sum of all highest serials, open ranges and open requests.
+SELECT (SELECT coalesce(sum(highest_serial), 0)::bigint FROM statesys.client),
+       (SELECT count(*) FROM statesys.missing_message_range WHERE closed_at IS NULL),
+       (SELECT count(*) FROM statesys.resync_request
+        WHERE closed_at IS NULL AND requested_at IS NOT NULL);
+
+-- name: migrated
+-- Whether the tables are there at all.
+SELECT to_regclass('statesys.client') IS NOT NULL;
+
+-- name: mark
+-- The comment on the schema; a demo leaves one.
+SELECT obj_description(to_regnamespace('statesys')::oid, 'pg_namespace');
+
+-- name: foreign_clients
+-- Clients that belong to another fleet than the named one; all, when none is named.
+SELECT count(*) FROM statesys.client WHERE reply_queue IS DISTINCT FROM %(reply_queue)s;

@@ -1,0 +1,197 @@
+"""What the queries return, as values. Moments are aware, UTC."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from schemas.serials import SerialRanges
+
+
+class Totals(NamedTuple):
+    """Counts over the whole site.
+
+    Attributes:
+        missing_ranges, missing_serials: open ranges, and the serials in them.
+        pending, answered, unanswered: resync requests by their fate.
+        silent: clients that left three requests unanswered and were not heard of since.
+        duplicate_identities: clients that two machines seem to share.
+        duplicates, reused: counters of the clients, summed.
+    """
+
+    clients: int
+    missing_ranges: int
+    missing_serials: int
+    pending: int
+    answered: int
+    unanswered: int
+    silent: int
+    duplicate_identities: int
+    duplicates: int
+    reused: int
+    current_states: int
+
+
+class Size(NamedTuple):
+    """How large the history is: bytes on disk, and the planner's guess of its rows."""
+
+    bytes: int
+    estimate: int
+
+
+class QueueTime(NamedTuple):
+    """Received to loaded, in seconds, over the latest messages; None where there are none."""
+
+    messages: int
+    p50: float | None
+    p95: float | None
+    last_loaded: datetime | None
+
+
+class ClientRow(NamedTuple):
+    """A client as the server knows it."""
+
+    client_id: UUID
+    name: str
+    version: str
+    highest_serial: int
+    accounted: SerialRanges
+    resynced_below: int
+    reuse_seen_at: datetime | None
+    duplicate_identity_at: datetime | None
+    reply_queue: str | None
+    first_seen: datetime
+    last_seen: datetime | None
+    last_message_time: datetime | None
+    duplicates: int
+    superseded: int
+    reused: int
+
+
+class MessageRow(NamedTuple):
+    """One row of the history, without its details."""
+
+    serial: int | None
+    serial_text: str | None
+    digest: bytes
+    topic_type: int
+    topic_id: str
+    user_sid: str
+    state_id: int
+    criticality: int
+    message_time: datetime
+    report_date: datetime
+    forwarded_at: datetime | None
+    received_at: datetime
+    smx_id: UUID
+    batch_id: UUID
+    reused: bool
+    resync_request_id: UUID | None
+    loaded_at: datetime
+
+
+class StateRow(NamedTuple):
+    """One current state of a client."""
+
+    topic_type: int
+    topic_id: str
+    user_sid: str
+    state_id: int
+    criticality: int
+    serial: int | None
+    message_time: datetime
+    digest: bytes
+    params: list[str]
+    details: str | None
+
+
+class MissingRow(NamedTuple):
+    """A missing range, open or closed, and the client's newest resync request.
+
+    Attributes:
+        asked_at: when the newest request was made, None when there is none.
+        ask_closed_how: None while that request is open.
+    """
+
+    client_id: UUID
+    client_name: str
+    first_serial: int
+    last_serial: int
+    merged: bool
+    detected_at: datetime
+    closed_at: datetime | None
+    closed_how: str | None
+    asked_at: datetime | None
+    ask_sent_at: datetime | None
+    ask_closed_how: str | None
+
+
+class RequestRow(NamedTuple):
+    """A resync request, or a claim without one (`reason` None)."""
+
+    request_id: UUID
+    reason: str | None
+    ranges: SerialRanges
+    highest_serial: int
+    requested_at: datetime | None
+    sent_at: datetime | None
+    closed_at: datetime | None
+    closed_how: str | None
+    first_serial: int | None
+    last_serial: int | None
+    attempts: int
+
+
+class HistoryRow(NamedTuple):
+    """What `verify` needs of a row of the history."""
+
+    client_id: UUID
+    serial: int
+    digest: bytes
+    reused: bool
+
+
+class CurrentRow(NamedTuple):
+    """What `verify` needs of a current state."""
+
+    client_id: UUID
+    topic_type: int
+    topic_id: str
+    user_sid: str
+    serial: int | None
+    digest: bytes
+
+
+class AccountRow(NamedTuple):
+    """What `verify` needs of a client."""
+
+    client_id: UUID
+    highest_serial: int
+    resynced_below: int
+    accounted: SerialRanges
+    missing: SerialRanges
+
+
+class Arrival(NamedTuple):
+    """How far the server is: the sum of all highest serials, open ranges, open requests."""
+
+    highest_serials: int
+    open_ranges: int
+    open_requests: int
+
+
+class ClosingCounts(NamedTuple):
+    """What a demo left in the database.
+
+    Attributes:
+        loaded: state messages in the history.
+        duplicates: messages that came again.
+        ranges_opened, ranges_closed: missing ranges; those that were only late leave no row.
+        requested, answered: resync requests.
+    """
+
+    loaded: int
+    duplicates: int
+    ranges_opened: int
+    ranges_closed: int
+    requested: int
+    answered: int

@@ -1,0 +1,59 @@
+"""`statesys states`: the current state of a client."""
+
+from uuid import UUID
+
+import click
+
+from console.clients import client_argument
+from runtime.options import json_option
+from runtime.settings import load_settings
+
+
+@click.command()
+@client_argument
+@json_option
+def states(*, client_id: UUID, as_json: bool) -> None:
+    """Show the current state of a client, one line for each topic.
+
+    \b
+    Example:
+      statesys states GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
+    """
+    from console.names import state_name, topic_name  # noqa: PLC0415
+    from console.output import moment, print_json, stdout, table  # noqa: PLC0415
+    from console.queries import Queries  # noqa: PLC0415
+
+    url = load_settings().required_database_url()
+    with Queries.open(url, name="statesys states") as queries:
+        client = queries.known_client(client_id)
+        found = queries.states(client_id)
+    if as_json:
+        print_json(
+            {
+                "client_id": client_id,
+                "name": client.name,
+                "states": [
+                    {
+                        **state._asdict(),
+                        "topic_name": topic_name(state.topic_type),
+                        "state_name": state_name(state.topic_type, state.state_id),
+                    }
+                    for state in found
+                ],
+            }
+        )
+        return
+    rows = [
+        (
+            f"{s.topic_type} {topic_name(s.topic_type)}",
+            s.topic_id,
+            s.user_sid,
+            f"{s.state_id} {state_name(s.topic_type, s.state_id)}",
+            "-" if s.serial is None else s.serial,
+            moment(s.message_time),
+        )
+        for s in found
+    ]
+    columns = ["topic", "id", "user", "state", "serial", "since"]
+    title = f"{client.name or client_id}: {len(found):,} states"
+    stdout().print(table(columns, rows, title=title, right=["serial"]))

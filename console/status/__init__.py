@@ -1,0 +1,1 @@
+"""`statesys status`: where everything is at this moment."""

@@ -1,0 +1,35 @@
+"""`statesys status`."""
+
+import sys
+
+import click
+
+from runtime.options import json_option
+from runtime.settings import load_settings
+
+
+@click.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """Show queues, dead letters, clients, messages, missing ranges and resyncs.
+
+    Dead letters are looked at and given back, at most 10,000. When the broker or the database is
+    away, the other half is shown, and the command exits with 3 or 4.
+
+    \b
+    Example:
+      statesys status
+      watch statesys status
+      statesys status --json | jq .database.totals.clients
+    """
+    from console.output import print_json, stdout  # noqa: PLC0415
+    from console.status.gather import gather  # noqa: PLC0415
+    from console.status.view import show  # noqa: PLC0415
+
+    found = gather(load_settings())
+    if as_json:
+        print_json(found)
+    else:
+        show(found, stdout())
+    if found.exit_code:
+        sys.exit(found.exit_code)

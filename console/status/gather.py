@@ -1,0 +1,90 @@
+"""Asks broker and database; what one of them does not tell, the other still does."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from console.dead.box import Box
+from console.queries import Queries
+from console.status.values import (
+    BrokerStatus,
+    DatabaseStatus,
+    LetterCount,
+    QueueStatus,
+    Status,
+)
+from runtime.broker import Administration
+from runtime.broker.management import QueueStatistics, queue_statistics
+from runtime.settings import Settings
+from schemas.errors import StatesysError
+from schemas.topology import QUEUES, Queue, is_reply_queue
+
+_NAME = "statesys status"
+_UNKNOWN = QueueStatistics(None, None, None)
+
+
+def gather(settings: Settings) -> Status:
+    """Everything that can be had; never raises for a server that is away."""
+    troubles: list[StatesysError] = []
+    database: DatabaseStatus | None = None
+    broker: BrokerStatus | None = None
+    try:
+        database = _database(settings.required_database_url())
+    except StatesysError as error:
+        troubles.append(error)
+    try:
+        amqp_url, management_url = (
+            settings.required_amqp_url(),
+            settings.optional_management_url(),
+        )
+        statistics = management_url and queue_statistics(management_url, amqp_url)
+        broker = _broker(amqp_url, statistics or None, database.reply_queues if database else ())
+    except StatesysError as error:
+        troubles.append(error)
+    return Status(
+        datetime.now(UTC),
+        broker,
+        database,
+        [str(error) for error in troubles],
+        # The broker's trouble comes first on a message's way, so it comes first here.
+        troubles[-1].exit_code if troubles else 0,
+    )
+
+
+def _broker(
+    url: str, statistics: dict[str, QueueStatistics] | None, reply_queues: Iterable[str]
+) -> BrokerStatus:
+    known = statistics or {}
+    fleets = sorted({*filter(is_reply_queue, known), *filter(is_reply_queue, reply_queues)})
+    with Administration(url, name=_NAME) as desk:
+        queues = [
+            _queue(desk, queue, known.get(queue.name, _UNKNOWN))
+            for queue in (*QUEUES, *(Queue(name, "resync requests", {}) for name in fleets))
+        ]
+        box = Box(desk)
+        counts = Counter((letter.stage, letter.reason) for letter, _ in box.look())
+    return BrokerStatus(
+        queues=queues,
+        dead=[LetterCount(*key, letters) for key, letters in counts.most_common()],
+        letters_cut=box.cut,
+        management=statistics is not None,
+    )
+
+
+def _queue(desk: Administration, queue: Queue, known: QueueStatistics) -> QueueStatus:
+    depth = desk.depth(queue.name)
+    if depth is None:
+        return QueueStatus(queue.name, queue.carries, None, None, None, None, None)
+    return QueueStatus(queue.name, queue.carries, depth.ready, depth.consumers, *known)
+
+
+def _database(url: str) -> DatabaseStatus:
+    with Queries.open(url, name=_NAME) as queries:
+        loaded = queries.loaded()
+        return DatabaseStatus(
+            totals=queries.totals(),
+            messages=loaded.messages,
+            messages_exact=loaded.exact,
+            queue_time=queries.queue_time(),
+            reply_queues=queries.reply_queues(),
+        )

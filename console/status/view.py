@@ -1,0 +1,82 @@
+"""`status` for a person."""
+
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from console.output import age, facts, table
+from console.status.values import BrokerStatus, DatabaseStatus, Status
+
+_UNKNOWN = "?"
+
+
+def show(status: Status, console: Console) -> None:
+    """Print both halves; a missing one is said in red."""
+    if status.broker is not None:
+        _show_broker(status.broker, console)
+    if status.database is not None:
+        console.print(facts(_database(status.database, status.at), title="database"))
+    for trouble in status.troubles:
+        console.print(Text(f"unknown: {trouble}", style="red"))
+
+
+def _show_broker(broker: BrokerStatus, console: Console) -> None:
+    columns = ["queue", "ready", "unacked", "consumers", "in/s", "acked/s", "carries"]
+    rows = [
+        (
+            queue.name,
+            "-" if queue.ready is None else queue.ready,
+            _known(queue.unacked),
+            "-" if queue.consumers is None else queue.consumers,
+            _known(queue.incoming),
+            _known(queue.settled),
+            queue.carries if queue.ready is not None else f"{queue.carries} (not declared yet)",
+        )
+        for queue in broker.queues
+    ]
+    console.print(table(columns, rows, right=columns[1:6]))
+    if not broker.management:
+        console.print(Text("unacked and rates are unknown without STATESYS_MANAGEMENT_URL"))
+    console.print()
+    if broker.dead:
+        title = "dead letters" + (" (the oldest 10,000)" if broker.letters_cut else "")
+        console.print(
+            table(["stage", "reason", "letters"], broker.dead, title=title, right=["letters"])
+        )
+        console.print()
+
+
+def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
+    t, latest = half.totals, half.queue_time
+    about = "" if half.messages_exact else "about "
+    rows: list[tuple[str, object]] = [
+        ("clients", t.clients),
+        ("messages loaded", f"{about}{half.messages:,}"),
+        ("current states", t.current_states),
+        ("duplicates", t.duplicates),
+        ("missing ranges open", f"{t.missing_ranges:,} ({t.missing_serials:,} serials)"),
+        (
+            "resyncs",
+            f"{t.pending:,} pending, {t.answered:,} answered, {t.unanswered:,} unanswered",
+        ),
+    ]
+    rare = (
+        ("serials used twice", t.reused),
+        ("silent clients", t.silent),
+        ("duplicate identities", t.duplicate_identities),
+    )
+    rows += ((name, count) for name, count in rare if count)
+    if latest.last_loaded is not None and latest.p50 is not None and latest.p95 is not None:
+        times = f"p50 {age(latest.p50)}, p95 {age(latest.p95)}"
+        rows += [
+            ("queue time", f"{times} (latest {latest.messages:,} messages)"),
+            ("last loaded", f"{age(now - latest.last_loaded)} ago"),
+        ]
+    return rows
+
+
+def _known(value: float | None) -> object:
+    if value is None:
+        return _UNKNOWN
+    return value if isinstance(value, int) else f"{value:.1f}"

@@ -1,0 +1,1 @@
+"""`statesys trace`: where a message is, or went."""

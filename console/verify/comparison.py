@@ -1,0 +1,219 @@
+"""The promise as a pure function: a client's own books and the server's in, a finding out.
+
+Every serial a client numbered has one place, looked for in this order:
+
+==========  ================================================================================
+loaded      a row of the history with the digest that was sent
+overtaken   no row; accounted for, and below the start of a completed resync
+dead        no row; in a dead letter, with its reason
+outbox      no row; still with the client
+missing     no row; in an open missing range, so the server knows that it does not know it
+==========  ================================================================================
+
+What has none of these places is unaccounted for, and breaks the promise. A row with another digest
+than was sent is altered, and breaks it too; unless it is one of several under a serial that was
+used twice.
+
+Serials that the client never numbered are passed over: a resync moved its counter up, because the
+server knew more of it than it did itself. Rows under them are of a former life of its store.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from schemas.report import STATELESS_TOPICS
+from schemas.serials import SerialRanges
+
+#: What a client has one state for: (topic type, topic id, user SID).
+Topic = tuple[int, str, str]
+
+
+class Place(StrEnum):
+    """Where a serial is."""
+
+    LOADED = "loaded"
+    OVERTAKEN = "overtaken"
+    DEAD = "dead"
+    OUTBOX = "outbox"
+    MISSING = "missing"
+    UNACCOUNTED = "unaccounted"
+    ALTERED = "altered"
+
+
+class Row(NamedTuple):
+    """A row of the history."""
+
+    serial: int
+    digest: bytes
+    reused: bool = False
+
+
+class State(NamedTuple):
+    """A state: digest and serial of the message that told it.
+
+    In a client's store both are None while it waits for the next report: nothing to compare yet.
+    """
+
+    digest: bytes | None
+    serial: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A client's own books.
+
+    Attributes:
+        last_serial: the last it gave; 0 before the first.
+        last_serial_now: the last it gave by the time the server's books were read. What a
+            running fleet sent between is newer than its books, and not compared.
+        messages: digest of every message it numbered, by serial.
+        outbox: serials that no broker confirmed yet.
+        states: its state of every topic.
+    """
+
+    client_id: UUID
+    last_serial: int
+    last_serial_now: int
+    messages: Mapping[int, bytes]
+    outbox: SerialRanges = field(default_factory=SerialRanges)
+    states: Mapping[Topic, State]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """The server's books of a client; without any argument, of one it never heard of.
+
+    Attributes:
+        accounted: what arrived, or was overtaken.
+        resynced_below: serials below are overtaken by a completed resync.
+        missing: the open ranges, merged ones included.
+        rows: of the history, by serial.
+        states: the current states.
+    """
+
+    highest_serial: int = 0
+    resynced_below: int = 0
+    accounted: SerialRanges = field(default_factory=SerialRanges)
+    missing: SerialRanges = field(default_factory=SerialRanges)
+    rows: Sequence[Row] = ()
+    states: Mapping[Topic, State] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What came out for one client.
+
+    Attributes:
+        places: how many messages are in each place; places without any are left out.
+        unaccounted, altered: the serials that break the promise.
+        never_sent: serials of rows that the client never numbered.
+        differing: topics whose state differs although all that matters arrived.
+        behind: topics whose state differs because its message is not loaded: it is in a dead
+            letter, in the outbox or missing.
+        equal_states: topics whose states agree.
+        reused_rows: rows under serials that were used twice; the history keeps both.
+    """
+
+    client_id: UUID
+    places: Mapping[Place, int]
+    unaccounted: tuple[int, ...]
+    altered: tuple[int, ...]
+    never_sent: tuple[int, ...]
+    differing: tuple[Topic, ...]
+    behind: tuple[Topic, ...]
+    equal_states: int
+    reused_rows: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise holds for this client, and its state is the server's."""
+        return not (
+            self.unaccounted or self.altered or self.never_sent or self.differing or self.behind
+        )
+
+
+def compare(sent: Sent, received: Received, dead: SerialRanges) -> Finding:
+    """Look for every message and every state of one client.
+
+    Args:
+        dead: serials of the client in dead letters.
+    """
+    by_serial: dict[int, list[Row]] = {}
+    for row in received.rows:
+        by_serial.setdefault(row.serial, []).append(row)
+    places = {
+        serial: _place(Row(serial, digest), by_serial.get(serial, ()), sent, received, dead)
+        for serial, digest in sent.messages.items()
+    }
+    differing, behind, equal = _states(sent, received, places)
+    return Finding(
+        client_id=sent.client_id,
+        places=Counter(places.values()),
+        unaccounted=tuple(s for s, p in places.items() if p is Place.UNACCOUNTED),
+        altered=tuple(s for s, p in places.items() if p is Place.ALTERED),
+        never_sent=tuple(sorted(s for s in by_serial if s > sent.last_serial_now)),
+        differing=differing,
+        behind=behind,
+        equal_states=equal,
+        reused_rows=sum(row.reused for row in received.rows),
+    )
+
+
+def _place(
+    message: Row, rows: Sequence[Row], sent: Sent, received: Received, dead: SerialRanges
+) -> Place:
+    serial = message.serial
+    if rows:
+        same = any(row.digest == message.digest for row in rows)
+        return Place.LOADED if same else Place.ALTERED
+    if serial < received.resynced_below and serial in received.accounted:
+        return Place.OVERTAKEN
+    if serial in dead:
+        return Place.DEAD
+    if serial in sent.outbox:
+        return Place.OUTBOX
+    if serial in received.missing:
+        return Place.MISSING
+    return Place.UNACCOUNTED
+
+
+def _states(
+    sent: Sent, received: Received, places: Mapping[int, Place]
+) -> tuple[tuple[Topic, ...], tuple[Topic, ...], int]:
+    """Topics that differ, topics that wait for their message, and how many agree."""
+    differing: list[Topic] = []
+    behind: list[Topic] = []
+    equal = 0
+    for topic, own in sent.states.items():
+        theirs = received.states.get(topic)
+        if topic[0] in STATELESS_TOPICS or own.digest is None or _newer(theirs, sent):
+            continue
+        if theirs is not None and theirs.digest == own.digest:
+            equal += 1
+        elif own.serial is not None and places.get(own.serial) in _WAITING:
+            behind.append(topic)
+        else:
+            differing.append(topic)
+    # What the server believes and the client does not know at all.
+    differing += (
+        topic
+        for topic, theirs in received.states.items()
+        if topic not in sent.states and not _newer(theirs, sent)
+    )
+    return tuple(differing), tuple(behind), equal
+
+
+def _newer(state: State | None, sent: Sent) -> bool:
+    """Whether the server has a state that was sent after the client's books were read."""
+    return (
+        state is not None
+        and state.serial is not None
+        and sent.last_serial < state.serial <= sent.last_serial_now
+    )
+
+
+_WAITING = frozenset({Place.DEAD, Place.OUTBOX, Place.MISSING})

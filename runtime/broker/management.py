@@ -1,0 +1,113 @@
+"""RabbitMQ's management API: unacked counts and rates, which AMQP cannot tell.
+
+It is an extra. Whatever is wrong with it (no plugin, no rights, another version, a proxy's error
+page), the answer is "unknown", and the commands go on without. Its numbers are some seconds old.
+"""
+
+import base64
+import json
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+#: Seconds. An operator waits for it, and the rest of the command does not need it.
+TIMEOUT = 3.0
+#: Seconds by which its numbers may be old: the broker's collect_statistics_interval, 5 by default,
+#: and the ticks of quorum queues, 5 as well.
+STALENESS = 10.0
+#: Queues of ours at most; one for each fleet, so there are few.
+_PAGE = 500
+_OURS = r"^(mp_relayendpoint|statesys\..*)$"
+
+
+class QueueStatistics(NamedTuple):
+    """What the management API says of a queue; None is unknown.
+
+    Attributes:
+        unacked: handed out and not settled.
+        incoming, settled: messages a second that came in, and that were acked.
+    """
+
+    unacked: int | None
+    incoming: float | None
+    settled: float | None
+
+
+def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStatistics] | None:
+    """Statistics of our queues by name.
+
+    Args:
+        management_url: such as `http://user:password@host:15672`.
+        amqp_url: names the virtual host.
+
+    Returns:
+        None when they cannot be had; never raises.
+    """
+    try:
+        found = _get(management_url, virtual_host(amqp_url))
+        items = found["items"] if isinstance(found, dict) else found
+        return {str(item["name"]): _statistics(item) for item in items if isinstance(item, dict)}
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        # OSError covers urllib's errors; the others an answer that is none of RabbitMQ's.
+        return None
+
+
+def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
+    """Delete a queue with all that is in it.
+
+    Returns:
+        False when that was not possible; never raises.
+    """
+    path = f"queues/{quote(virtual_host(amqp_url), safe='')}/{quote(name, safe='')}"
+    try:
+        _call(management_url, path, method="DELETE")
+    except (OSError, HTTPException, ValueError):
+        return False
+    return True
+
+
+def virtual_host(amqp_url: str) -> str:
+    """The virtual host that an AMQP URL names, as pika reads it."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+def _get(url: str, vhost: str) -> Any:
+    query = urlencode({"page": 1, "page_size": _PAGE, "name": _OURS, "use_regex": "true"})
+    return json.loads(_call(url, f"queues/{quote(vhost, safe='')}?{query}", method="GET"))
+
+
+def _call(url: str, path: str, *, method: str) -> bytes:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no http URL")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    secret = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+    request = urllib.request.Request(  # noqa: S310 (the scheme was checked above)
+        f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}/api/{path}",
+        headers={"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"},
+        method=method,
+    )
+    # The environment's proxy is for the internet, not for a broker.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=TIMEOUT) as answer:
+        found: bytes = answer.read()
+    return found
+
+
+def _statistics(item: Mapping[str, Any]) -> QueueStatistics:
+    stats = item.get("message_stats")
+    stats = stats if isinstance(stats, Mapping) else {}
+    unacked = item.get("messages_unacknowledged")
+    return QueueStatistics(
+        unacked if isinstance(unacked, int) else None,
+        _rate(stats.get("publish_details")),
+        _rate(stats.get("ack_details")),
+    )
+
+
+def _rate(details: object) -> float | None:
+    rate = details.get("rate") if isinstance(details, Mapping) else None
+    return float(rate) if isinstance(rate, int | float) else None

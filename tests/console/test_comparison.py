@@ -1,0 +1,218 @@
+"""The promise as a pure function."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.verify.comparison import Finding, Place, Received, Row, Sent, State, compare
+from schemas.report import HEARTBEAT_TOPIC
+from schemas.serials import SerialRanges
+
+CLIENT = UUID("aa9c5f9f-24c2-4b2a-8c4e-0a1b2c3d4e5f")
+NOTHING = SerialRanges()
+TOPIC = (301, "assignment", "")
+
+
+def digest(serial: int) -> bytes:
+    return serial.to_bytes(16, "big")
+
+
+def sent(last: int, *, outbox: SerialRanges = NOTHING, **changes: object) -> Sent:
+    values = {
+        "client_id": CLIENT,
+        "last_serial": last,
+        "last_serial_now": last,
+        "messages": {s: digest(s) for s in range(1, last + 1)},
+        "outbox": outbox,
+        "states": {},
+        **changes,
+    }
+    return Sent(**values)  # type: ignore[arg-type]
+
+
+def received(serials: SerialRanges, highest: int, *, resynced_below: int = 0) -> Received:
+    """The server's books when these serials arrived, as the loader keeps them."""
+    below = SerialRanges([(1, resynced_below - 1)]) if resynced_below > 1 else NOTHING
+    accounted = serials | below
+    return Received(
+        highest_serial=highest,
+        resynced_below=resynced_below,
+        accounted=accounted,
+        missing=accounted.missing(highest),
+        rows=[Row(s, digest(s)) for r in serials for s in range(r.first, r.last + 1)],
+    )
+
+
+def places(finding: Finding) -> dict[Place, int]:
+    return dict(finding.places)
+
+
+def test_what_arrived_is_loaded() -> None:
+    finding = compare(sent(3), received(SerialRanges([(1, 3)]), 3), NOTHING)
+    assert finding.holds
+    assert places(finding) == {Place.LOADED: 3}
+
+
+def test_a_hole_is_missing_and_the_promise_holds() -> None:
+    finding = compare(sent(3), received(SerialRanges([(1, 1), (3, 3)]), 3), NOTHING)
+    assert finding.holds
+    assert places(finding) == {Place.LOADED: 2, Place.MISSING: 1}
+
+
+def test_what_is_lost_at_the_end_is_unaccounted_for() -> None:
+    finding = compare(sent(3), received(SerialRanges([(1, 2)]), 2), NOTHING)
+    assert not finding.holds
+    assert finding.unaccounted == (3,)
+
+
+def test_a_client_nobody_heard_of_has_everything_unaccounted_for() -> None:
+    assert compare(sent(2), Received(), NOTHING).unaccounted == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("dead", "outbox", "place"),
+    [
+        (SerialRanges([(3, 3)]), NOTHING, Place.DEAD),
+        (NOTHING, SerialRanges([(3, 3)]), Place.OUTBOX),
+        (SerialRanges([(3, 3)]), SerialRanges([(3, 3)]), Place.DEAD),
+    ],
+)
+def test_dead_letters_and_the_outbox_are_places(
+    dead: SerialRanges, outbox: SerialRanges, place: Place
+) -> None:
+    finding = compare(sent(3, outbox=outbox), received(SerialRanges([(1, 2)]), 2), dead)
+    assert finding.holds
+    assert places(finding) == {Place.LOADED: 2, place: 1}
+
+
+def test_a_completed_resync_overtakes_what_never_arrived() -> None:
+    books = received(SerialRanges([(1, 1), (4, 5)]), 5, resynced_below=4)
+    finding = compare(sent(5), books, NOTHING)
+    assert finding.holds
+    assert places(finding) == {Place.LOADED: 3, Place.OVERTAKEN: 2}
+
+
+def test_accounted_for_without_row_or_resync_is_no_place() -> None:
+    """What a loader that accounts before it stores would leave."""
+    books = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
+    assert compare(sent(2), books, NOTHING).unaccounted == (2,)
+
+
+def test_another_digest_is_altered() -> None:
+    books = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
+    finding = compare(sent(1), books, NOTHING)
+    assert finding.altered == (1,)
+    assert not finding.holds
+
+
+def test_a_serial_used_twice_is_loaded_when_one_row_is_the_clients_own() -> None:
+    rows = [Row(1, b"from a former life"), Row(1, digest(1), reused=True)]
+    books = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=rows)
+    finding = compare(sent(1), books, NOTHING)
+    assert finding.holds
+    assert finding.reused_rows == 1
+
+
+def test_a_row_above_the_last_serial_was_never_sent() -> None:
+    finding = compare(sent(1), received(SerialRanges([(1, 2)]), 2), NOTHING)
+    assert finding.never_sent == (2,)
+    assert not finding.holds
+
+
+def test_what_a_running_fleet_sent_meanwhile_is_not_compared() -> None:
+    own = sent(1, last_serial_now=2, states={TOPIC: State(digest(1), 1)})
+    books = received(SerialRanges([(1, 2)]), 2)
+    books = Received(**{**vars(books), "states": {TOPIC: State(digest(2), 2)}})
+    assert compare(own, books, NOTHING).holds
+
+
+def test_serials_that_were_never_numbered_need_no_place() -> None:
+    """A resync moved the counter from 1 to 9."""
+    own = sent(10, messages={1: digest(1), 10: digest(10)})
+    books = received(SerialRanges([(1, 10)]), 10)
+    finding = compare(own, books, NOTHING)
+    assert finding.holds
+    assert places(finding) == {Place.LOADED: 2}
+
+
+def test_a_counter_near_its_end_costs_nothing() -> None:
+    last = 2**62
+    own = sent(0, last_serial=last, last_serial_now=last, messages={last: digest(last)})
+    books = Received(highest_serial=last, accounted=SerialRanges([(1, last)]))
+    assert compare(own, books, NOTHING).unaccounted == (last,)
+
+
+class TestStates:
+    def finding(
+        self, own: State, theirs: State | None, *, arrived: SerialRanges | None = None
+    ) -> Finding:
+        books = received(SerialRanges([(1, 2)]) if arrived is None else arrived, 2)
+        states = {} if theirs is None else {TOPIC: theirs}
+        books = Received(**{**vars(books), "states": states})
+        return compare(sent(2, states={TOPIC: own}), books, NOTHING)
+
+    def test_the_same_digest_is_equal(self) -> None:
+        found = self.finding(State(digest(2), 2), State(digest(2), 2))
+        assert found.holds
+        assert found.equal_states == 1
+
+    def test_another_digest_differs(self) -> None:
+        found = self.finding(State(digest(2), 2), State(digest(1), 1))
+        assert found.differing == (TOPIC,)
+        assert not found.holds
+
+    def test_a_state_the_server_does_not_have_differs(self) -> None:
+        assert self.finding(State(digest(2), 2), None).differing == (TOPIC,)
+
+    def test_a_state_waits_for_a_message_that_is_missing(self) -> None:
+        found = self.finding(State(digest(1), 1), None, arrived=SerialRanges([(2, 2)]))
+        assert found.behind == (TOPIC,)
+        assert not found.differing
+        assert not found.holds
+
+    def test_a_state_that_was_not_sent_is_not_compared(self) -> None:
+        assert self.finding(State(None, None), State(digest(1), 1)).holds
+
+    def test_a_state_the_client_does_not_know_differs(self) -> None:
+        books = Received(states={(1, "what", ""): State(digest(1), 1)})
+        assert compare(sent(0), books, NOTHING).differing == ((1, "what", ""),)
+
+    def test_heartbeats_are_no_state(self) -> None:
+        own = sent(1, states={(HEARTBEAT_TOPIC, "heartbeat", ""): State(digest(1), 1)})
+        assert compare(own, received(SerialRanges([(1, 1)]), 1), NOTHING).holds
+
+
+serial_sets = st.sets(st.integers(1, 40)).map(SerialRanges.of)
+
+
+@given(st.integers(0, 40), serial_sets, serial_sets, serial_sets, st.integers(0, 40))
+def test_every_message_has_exactly_one_place(
+    last: int, arrived: SerialRanges, dead: SerialRanges, outbox: SerialRanges, below: int
+) -> None:
+    arrived = arrived & SerialRanges([(1, last)]) if last else NOTHING
+    highest = max((r.last for r in arrived), default=0)
+    books = received(arrived, highest, resynced_below=min(below, highest))
+    finding = compare(sent(last, outbox=outbox), books, dead)
+    assert sum(finding.places.values()) == last
+    assert finding.places.get(Place.LOADED, 0) == arrived.count
+    # Whatever is below the highest is known to the server: only the end can be unaccounted for.
+    end = SerialRanges([(highest + 1, last)]) if highest < last else NOTHING
+    assert SerialRanges.of(finding.unaccounted) == end - dead - outbox
+    assert finding.holds == (not finding.unaccounted)
+
+
+@given(st.integers(1, 40), st.data())
+def test_no_single_change_of_a_row_goes_unnoticed(last: int, data: st.DataObject) -> None:
+    books = received(SerialRanges([(1, last)]), last)
+    at = data.draw(st.integers(0, last - 1))
+    rows = list(books.rows)
+    changed = data.draw(st.sampled_from(["lost", "altered", "invented"]))
+    if changed == "lost":
+        del rows[at]
+    elif changed == "altered":
+        rows[at] = rows[at]._replace(digest=data.draw(st.binary(min_size=1, max_size=8)))
+    else:
+        rows.append(Row(last + 1 + at, digest(at)))
+    assert not compare(sent(last), Received(**{**vars(books), "rows": rows}), NOTHING).holds
