@@ -1,9 +1,10 @@
 """What a dead letter looks like: the original, with headers that say why it lies there."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from runtime.broker import Properties
+from runtime.broker import UNREADABLE, Properties, headers_size
 from schemas.refusal import Reason
 
 STAGE, REASON, DETAIL, QUEUE, FIRST_REFUSED_AT = (
@@ -13,6 +14,13 @@ STAGE, REASON, DETAIL, QUEUE, FIRST_REFUSED_AT = (
     "statesys-queue",
     "statesys-first-refused-at",
 )
+_OURS = (STAGE, REASON, DETAIL, QUEUE, FIRST_REFUSED_AT)
+#: Headers by which RabbitMQ sends copies to further queues. Taken over into a letter, which goes
+#: through the default exchange with our rights, they would reach every queue there is: a client
+#: could refuse itself on purpose and so write resync requests to another's fleet.
+_COPIES = ("CC", "BCC")
+#: Bytes of the original headers; RabbitMQ closes a connection whose properties exceed 128 KiB.
+_MAX_HEADERS = 64 * 1024
 #: Characters of a detail; header tables are no place for essays.
 _MAX_DETAIL = 500
 
@@ -38,7 +46,7 @@ def dead_letter(
         queue: where it was taken from, and where a replay puts it back.
         now: aware.
     """
-    headers: dict[str, Any] = dict(original.headers or {})
+    headers = _without_danger(original.headers or {})
     headers[STAGE] = stage
     headers[REASON] = reason.value
     headers[DETAIL] = detail[:_MAX_DETAIL]
@@ -60,3 +68,15 @@ def dead_letter(
         app_id=original.app_id,
         cluster_id=original.cluster_id,
     )
+
+
+def _without_danger(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The original headers, as far as they can be sent on."""
+    kept = {key: value for key, value in headers.items() if key not in (*_OURS, *_COPIES)}
+    size = headers_size(kept)
+    if size > _MAX_HEADERS:
+        kept = {UNREADABLE: f"{size} bytes are more than fit beside ours"}
+    first = headers.get(FIRST_REFUSED_AT)
+    if isinstance(first, str) and len(first) <= len("2011-01-07T18:40:30.662000+00:00"):
+        kept[FIRST_REFUSED_AT] = first
+    return kept

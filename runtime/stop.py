@@ -9,6 +9,12 @@ from types import FrameType
 class Stop(threading.Event):
     """Set by SIGTERM or SIGINT. Whoever waits, waits on it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # The handler runs in the main thread, whatever that is doing: perhaps it holds this very
+        # lock, in `wait`. The usual lock would then wait for itself for ever.
+        self._cond = threading.Condition(threading.RLock())
+
     def install(self) -> "Stop":
         """Catch SIGTERM and SIGINT in this process (call it in the main thread)."""
         for number in (signal.SIGTERM, signal.SIGINT):

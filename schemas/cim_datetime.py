@@ -33,12 +33,12 @@ def parse(text: str) -> datetime:
         try:
             # The C parser does the calendar; the form is already certain.
             moment = datetime.fromisoformat(f"{text[:8]}T{text[8:21]}+00:00")
-        except ValueError:
-            pass
-        else:
             offset = text[21:]
             if offset not in ("+000", "-000"):
                 moment -= timedelta(minutes=int(offset))
+        except (ValueError, OverflowError):
+            pass
+        else:
             if _EARLIEST <= moment < _LATEST:
                 return moment
     raise Refused(

@@ -12,8 +12,10 @@ from lxml import etree
 
 from schemas import cim_datetime, xml
 from schemas.errors import Refused
+from schemas.guid import parse_guid
 from schemas.refusal import Reason
 from schemas.report import (
+    MAX_DEPTH,
     MAX_NAME_LENGTH,
     MAX_PARAMS,
     MAX_REPORT_BYTES,
@@ -56,6 +58,7 @@ def read_report(root: etree._Element) -> Report:
     client_id = _client_id(machine)
     date = _only(details, "Date").text or ""
     claim = _claim(details)
+    _check_depth(root)
     messages = _messages(_only(root, "ReportBody"))
     if claim is not None:
         _check_cover(claim, messages)
@@ -110,6 +113,8 @@ def _message(element: etree._Element) -> StateMessage:
             raise _bad_structure(f"unknown or repeated element {_name(child)} in StateMessage")
     if topic is None or state is None:
         raise _bad_structure("a StateMessage without Topic or State")
+    if len(topic) or len(state):
+        raise _bad_structure("unknown element in Topic or State")
     topic_type = _number(_required(topic, "Type"), "Topic/@Type")
     serial, serial_text = _serial(element.get("SerialNumber"), topic_type)
     user = topic.get("User", "")
@@ -167,36 +172,28 @@ def _serial(text: str | None, topic_type: int) -> tuple[int | None, str | None]:
 
 
 def _client_id(machine: etree._Element) -> UUID:
-    found = machine.find("ClientID")
-    text = "" if found is None else (found.text or "").strip()
+    text = _text(machine, "ClientID")
     if not text:
         raise Refused(Reason.NO_CLIENT_ID, "the report has no ClientID")
-    guid = text[5:].lstrip() if text[:5].upper() == "GUID:" else text
-    # UUID() alone would also take braces, urn: and missing hyphens.
-    if len(guid) == 36 and guid.isascii() and guid.count("-") == 4:
-        try:
-            parsed = UUID(guid)
-        except ValueError:
-            pass
-        else:
-            if str(parsed) == guid.lower():
-                return parsed
-    raise Refused(Reason.BAD_CLIENT_ID, f"ClientID {text[:60]!r} is no GUID")
+    guid = parse_guid(text)
+    if guid is None:
+        raise Refused(Reason.BAD_CLIENT_ID, f"ClientID {text[:60]!r} is no GUID")
+    return guid
 
 
 def _claim(details: etree._Element) -> Claim | None:
-    element = details.find("Resync")
+    element = _at_most_one(details, "Resync")
     if element is None:
         return None
-    request_id = _required(element, "RequestID")
-    try:
-        claim = Claim(
-            UUID(request_id),
-            _claimed(_required(element, "FirstSerial")),
-            _claimed(_required(element, "LastSerial")),
-        )
-    except ValueError:
-        raise _bad_structure(f"Resync/@RequestID {request_id[:60]!r} is no GUID") from None
+    text = _required(element, "RequestID")
+    request_id = parse_guid(text)
+    if request_id is None:
+        raise _bad_structure(f"Resync/@RequestID {text[:60]!r} is no GUID")
+    claim = Claim(
+        request_id,
+        _claimed(_required(element, "FirstSerial")),
+        _claimed(_required(element, "LastSerial")),
+    )
     if claim.first_serial > claim.last_serial:
         raise _bad_structure("Resync: FirstSerial is greater than LastSerial")
     return claim
@@ -217,6 +214,20 @@ def _check_cover(claim: Claim, messages: tuple[StateMessage, ...]) -> None:
                 f"Resync claims serials {claim.first_serial} to {claim.last_serial}, "
                 f"but the report has {message.serial}"
             )
+
+
+def _check_depth(root: etree._Element) -> None:
+    """Refuse what could be read by itself, but not inside a batch.
+
+    libxml2 reads 2,048 levels. Only unknown elements can be deep: the body's are all known.
+    """
+    level = [element for element in root if element.tag != "ReportBody"]
+    depth = 1
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _bad_structure(f"elements are nested more than {MAX_DEPTH} deep")
+        level = [child for element in level for child in element]
 
 
 def _priority(header: etree._Element) -> int | None:
@@ -249,14 +260,22 @@ def _required(element: etree._Element, attribute: str) -> str:
 
 
 def _only(parent: etree._Element, tag: str) -> etree._Element:
-    found = parent.find(tag)
+    found = _at_most_one(parent, tag)
     if found is None:
         raise _bad_structure(f"{_name(parent)} has no element {tag}")
     return found
 
 
+def _at_most_one(parent: etree._Element, tag: str) -> etree._Element | None:
+    """The only one; taking the first of two would drop the other in silence."""
+    found = parent.findall(tag)
+    if len(found) > 1:
+        raise _bad_structure(f"{_name(parent)} has {len(found)} elements {tag}")
+    return found[0] if found else None
+
+
 def _text(parent: etree._Element, tag: str) -> str:
-    found = parent.find(tag)
+    found = _at_most_one(parent, tag)
     return "" if found is None else (found.text or "").strip()
 
 

@@ -3,6 +3,7 @@
 from xml.sax.saxutils import escape, quoteattr
 
 from schemas import cim_datetime
+from schemas.guid import render_guid
 from schemas.report import Claim, Report, StateMessage
 
 #: A bare carriage return in text would be read back as a line feed (XML 1.0, section 2.11).
@@ -26,7 +27,7 @@ def report_xml(report: Report) -> str:
     return (
         "<Report><ReportHeader><Identification><Machine>"
         "<ClientInstalled>1</ClientInstalled><ClientType>1</ClientType>"
-        f"<ClientID>GUID:{str(report.client_id).upper()}</ClientID>"
+        f"<ClientID>{render_guid(report.client_id)}</ClientID>"
         f"<ClientVersion>{_escaped(report.client_version)}</ClientVersion>"
         f"<NetBIOSName>{_escaped(report.client_name)}</NetBIOSName>"
         "<CodePage>437</CodePage><SystemDefaultLCID>1033</SystemDefaultLCID>"

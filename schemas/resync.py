@@ -9,8 +9,9 @@ from lxml import etree
 
 from schemas import xml
 from schemas.errors import Refused
+from schemas.guid import parse_guid, render_guid
 from schemas.refusal import Reason
-from schemas.serials import SerialRange
+from schemas.serials import FIRST_SERIAL, LAST_SERIAL, SerialRange
 
 #: Ranges named in one request; a client answers with its whole state, however many there are.
 MAX_REQUEST_RANGES = 100
@@ -53,7 +54,7 @@ def render_request(request: ResyncRequest) -> bytes:
         "ResyncRequest",
         {
             "ID": str(request.request_id),
-            "ClientID": f"GUID:{str(request.client_id).upper()}",
+            "ClientID": render_guid(request.client_id),
             "Reason": request.reason.value,
             "HighestSerial": str(request.highest_serial),
             "RequestedAt": request.requested_at.isoformat(),
@@ -79,16 +80,36 @@ def parse_request(body: bytes) -> ResyncRequest:
         if requested_at.tzinfo is None:
             raise ValueError("RequestedAt has no zone")
         return ResyncRequest(
-            request_id=UUID(str(root.attrib["ID"])),
-            client_id=UUID(str(root.attrib["ClientID"]).upper().removeprefix("GUID:").strip()),
+            request_id=_guid(root, "ID"),
+            client_id=_guid(root, "ClientID"),
             reason=ResyncReason(str(root.attrib["Reason"])),
-            highest_serial=int(root.attrib["HighestSerial"]),
+            # 0: nothing numbered ever came.
+            highest_serial=_serial(root, "HighestSerial", at_least=0),
             requested_at=requested_at,
-            ranges=tuple(
-                SerialRange(int(r.attrib["First"]), int(r.attrib["Last"]))
-                for r in root.iterchildren("MissingRange")
-            ),
+            ranges=tuple(map(_range, root)),
             more=root.get("More") == "1",
         )
     except (KeyError, ValueError) as error:
         raise Refused(Reason.BAD_STRUCTURE, f"not a resync request: {error}") from None
+
+
+def _range(element: etree._Element) -> SerialRange:
+    if element.tag != "MissingRange":
+        raise ValueError(f"unknown element {str(element.tag)[:80]}")
+    first = _serial(element, "First")
+    return SerialRange(first, _serial(element, "Last", at_least=first))
+
+
+def _guid(element: etree._Element, attribute: str) -> UUID:
+    guid = parse_guid(str(element.attrib[attribute]))
+    if guid is None:
+        raise ValueError(f"{attribute} is no GUID")
+    return guid
+
+
+def _serial(element: etree._Element, attribute: str, *, at_least: int = FIRST_SERIAL) -> int:
+    """A number that a client may count on from: what it believes, it numbers by."""
+    text = str(element.attrib[attribute])
+    if text.isascii() and text.isdigit() and at_least <= int(text) <= LAST_SERIAL:
+        return int(text)
+    raise ValueError(f"{attribute} {text[:40]!r} is not in {at_least}..2^63-2")

@@ -8,7 +8,7 @@ One UTF-8 document for each AMQP message, so that a person can read it in the Ra
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 from xml.sax.saxutils import quoteattr
@@ -148,8 +148,8 @@ def _moment(element: etree._Element, attribute: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused(Reason.BAD_DATE, f"{attribute} {text[:60]!r} is no ISO 8601 moment with zone")
-    return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Refused(Reason.BAD_DATE, f"{attribute} {text[:60]!r} is no ISO 8601 moment with zone")

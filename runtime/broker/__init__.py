@@ -1,10 +1,12 @@
 """The broker connection: the one place that imports pika."""
 
 from runtime.broker.administration import Administration, QueueDepth
-from runtime.broker.connecting import Properties, persistent
+from runtime.broker.connecting import persistent
+from runtime.broker.properties import UNREADABLE, Properties, headers_size
 from runtime.broker.session import Delivery, Event, Measured, Session, Settled
 
 __all__ = [
+    "UNREADABLE",
     "Administration",
     "Delivery",
     "Event",
@@ -13,5 +15,6 @@ __all__ = [
     "QueueDepth",
     "Session",
     "Settled",
+    "headers_size",
     "persistent",
 ]

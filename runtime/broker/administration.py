@@ -14,7 +14,8 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from runtime.broker.connecting import Properties, parameters, unavailable
+from runtime.broker.connecting import parameters, unavailable
+from runtime.broker.properties import Properties
 from runtime.broker.session import Delivery
 from schemas.errors import StatesysError
 from schemas.topology import Queue

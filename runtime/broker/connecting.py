@@ -11,10 +11,8 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+from runtime.broker.properties import Properties
 from schemas.errors import BrokerUnavailable, SettingsError
-
-#: AMQP's message properties. pika's own class, re-exported so that nobody else imports pika.
-Properties = pika.BasicProperties
 
 #: Seconds without a sign of life before a connection counts as lost (RabbitMQ's default is 60).
 HEARTBEAT = 30
@@ -36,11 +34,15 @@ def parameters(url: str, name: str) -> pika.URLParameters:
         SettingsError: for a URL that cannot be used.
     """
     try:
+        # pika takes every URL, even an empty one, and means localhost as guest.
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("another scheme")
         found = pika.URLParameters(url)
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError):
+        # Not the error's words: they quote the URL, and perhaps the password in it.
         raise SettingsError(
-            f"STATESYS_AMQP_URL cannot be used ({error}); "
-            "write it as amqp://user:password@host:5672/vhost"
+            "STATESYS_AMQP_URL cannot be used; write it as amqp://user:password@host:5672/vhost, "
+            "with %XX for special characters in user, password and vhost"
         ) from None
     found.heartbeat = HEARTBEAT
     found.client_properties = {"connection_name": name}

@@ -20,7 +20,8 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic
 
-from runtime.broker.connecting import CONNECT_TIMEOUT, Properties, parameters, unavailable
+from runtime.broker.connecting import CONNECT_TIMEOUT, parameters, unavailable
+from runtime.broker.properties import Properties
 from schemas.errors import BrokerUnavailable
 
 #: Bounds of the prefetch of one consumer (messages).
@@ -99,7 +100,11 @@ class Session:
             custom_ioloop=self._loop,
         )
         self._channel: Channel
-        self._await(lambda: self._ready)
+        try:
+            self._await(lambda: self._ready)
+        except BrokerUnavailable:
+            self.close()
+            raise
 
     # -- what a stage does ------------------------------------------------------------------
 
@@ -113,15 +118,15 @@ class Session:
         if prefetch != 1:
             prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
         # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
-        self._channel.basic_qos(prefetch_count=prefetch)
-        self._consumers[queue] = self._channel.basic_consume(
-            queue, partial(self._on_delivery, queue)
+        self._call(self._channel.basic_qos, prefetch_count=prefetch)
+        self._consumers[queue] = self._call(
+            self._channel.basic_consume, queue, partial(self._on_delivery, queue)
         )
 
     def cancel(self) -> None:
         """Ask for no more deliveries; what is on its way still comes."""
         for consumer in self._consumers.values():
-            self._channel.basic_cancel(consumer)
+            self._call(self._channel.basic_cancel, consumer)
         self._consumers.clear()
 
     def publish(
@@ -191,10 +196,14 @@ class Session:
 
     def close(self) -> None:
         """Close in good order; never raises."""
+        deadline = time.monotonic() + CONNECT_TIMEOUT
         try:
             if self._connection.is_open:
                 self._connection.close()
-                self._await(lambda: self._connection.is_closed)
+            # Also what broke is closed by pika's loop, and until then its socket stays open. Not
+            # `_await`: the closing of the channel is a failure to everybody but us.
+            while not self._connection.is_closed and time.monotonic() < deadline:
+                self._turn(deadline - time.monotonic())
         except (BrokerUnavailable, AMQPError, OSError):
             # It is gone either way, and the broker requeues what was not settled.
             pass
@@ -267,9 +276,9 @@ class Session:
         if self._failure is None:
             self._failure = unavailable(reason, self._parameters)
 
-    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            method(*args, **kwargs)
+            return method(*args, **kwargs)
         except AMQPError as error:
             # The channel closed under us; say so in the one way a caller expects it.
             self._fail(error)

@@ -18,7 +18,7 @@ from schemas.errors import StatesysError
 )
 @json_option
 def health(*, role: str, interval: float, as_json: bool) -> None:
-    r"""Exit 0 only if the workers on this machine made progress, or had nothing to do.
+    """Exit 0 only if the workers on this machine made progress, or had nothing to do.
 
     Looks at workers that were started with the same STATESYS_HOME. A server that is away, a
     blocked connection, deliveries that do not move and a process that hangs each say so.
