@@ -3,10 +3,15 @@
 To look means to take all letters without settling them, and to give them back at the end: nothing
 is lost or moved, and if this process dies, the broker gives them back itself. While somebody
 looks, somebody else sees an empty queue.
+
+How many letters there are is found out by taking them: for a moment after letters were given back,
+the depth of a quorum queue still tells the number without them.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from console.dead.letter import Letter, read_letter, replayed
 from runtime.broker import Administration, Delivery
@@ -55,14 +60,17 @@ class Box:
         self.cut = False
         last: int | None = None
         try:
-            ready = self._ready()
-            for _ in range(min(ready, most)):
-                delivery = self._desk.take(DEAD)
+            exists = self._desk.depth(DEAD) is not None
+            for number in count(1):
+                # Taking from a queue that nobody has declared yet would be an error.
+                delivery = self._desk.take(DEAD) if exists else None
                 if delivery is None:
                     break
                 last = delivery.tag
+                if number > most:
+                    self.cut = True
+                    break
                 yield read_letter(delivery), delivery
-            self.cut = ready > most
         finally:
             if last is not None:
                 self._desk.requeue(last, up_to=True)
@@ -101,13 +109,14 @@ class Box:
     ) -> Moved:
         """Act on the chosen letters and settle them; give the others back.
 
-        Only as many are taken as lay there at the start: what is put back may be refused again,
+        Only as many are taken as lie there at the start: what is put back may be refused again,
         and would come round for ever.
         """
+        letters = sum(1 for _ in self.look(most=sys.maxsize))
         moved = Moved()
         kept: list[int] = []
         try:
-            for _ in range(self._ready()):
+            for _ in range(letters):
                 delivery = self._desk.take(DEAD)
                 if delivery is None:
                     break
@@ -125,7 +134,3 @@ class Box:
                 # What was acked in between is settled, so "up to" means the rest only.
                 self._desk.requeue(kept[-1], up_to=True)
         return moved
-
-    def _ready(self) -> int:
-        depth = self._desk.depth(DEAD)
-        return 0 if depth is None else depth.ready

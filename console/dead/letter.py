@@ -26,7 +26,8 @@ WORK_QUEUES = frozenset({REPORTS, *INCOMING.values()})
 
 _NAME = re.compile(r"[!-~]{1,128}")
 #: What the broker adds to its own letters, and what we add to ours: not the sender's.
-_ADDED = frozenset({STAGE, REASON, DETAIL, QUEUE, "x-death", "x-delivery-count"})
+_ADDED = frozenset({STAGE, REASON, DETAIL, QUEUE, "x-death"})
+_DELIVERY_COUNT = "x-delivery-count"
 _ADDED_BY_BROKER = ("x-first-death-", "x-last-death-")
 
 
@@ -115,9 +116,14 @@ def read_letter(delivery: Delivery) -> Letter:
 
 
 def headers_of(properties: Properties) -> Mapping[str, Any]:
-    """The headers; an empty table where there are none."""
+    """The headers; an empty table where there are none.
+
+    Without the broker's count of deliveries, which grows with every look.
+    """
     headers = properties.headers
-    return headers if isinstance(headers, Mapping) else {}
+    if not isinstance(headers, Mapping):
+        return {}
+    return {key: value for key, value in headers.items() if key != _DELIVERY_COUNT}
 
 
 def replayed(properties: Properties) -> Properties:

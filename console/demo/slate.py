@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 from console.dead.box import Box
-from console.queries.slate import empty, holder
+from console.output import counted
+from console.queries.slate import Holder, empty, holder
 from console.servers import Servers
 from loader.migrations import migrate
 from producers.store.lock import StoreLock
@@ -38,12 +39,12 @@ def clean(servers: Servers, *, reset: bool) -> None:
     """
     with Administration(servers.amqp_url, name=_NAME) as desk:
         _refuse_company(desk)
-        foreign, fleet = holder(servers.database_url)
+        found = holder(servers.database_url)
         if not reset:
-            _refuse_data(desk, foreign, fleet)
-        if fleet is not None and servers.management_url is not None:
+            _refuse_data(desk, found)
+        if found.fleet is not None and servers.management_url is not None:
             # The last demo's fleet is gone for good; without its queue, so are old requests.
-            delete_queue(servers.management_url, servers.amqp_url, fleet)
+            delete_queue(servers.management_url, servers.amqp_url, found.fleet)
         desk.declare(QUEUES)
         for queue in (*_WORKED, RESYNC):
             _drain(desk, queue)
@@ -104,19 +105,20 @@ def _refuse_company(desk: Administration) -> None:
             )
 
 
-def _refuse_data(desk: Administration, foreign: int, fleet: str | None) -> None:
-    if foreign:
+def _refuse_data(desk: Administration, found: Holder) -> None:
+    if found.foreign.clients or found.foreign.history:
+        what = counted(found.foreign.clients, "client") if found.foreign.clients else "a history"
         raise StatesysError(
-            f"the database holds {foreign:,} clients that are no demo's; point "
-            "STATESYS_DATABASE_URL at an empty database, or let --reset delete everything in it"
+            f"the database holds {what} of somebody else's; point STATESYS_DATABASE_URL at an "
+            "empty database, or let --reset delete everything in it"
         )
-    if fleet is not None:
+    if found.fleet is not None:
         return
     for queue in (*_WORKED, RESYNC, DEAD):
         depth = desk.depth(queue)
         if depth is not None and depth.ready:
             raise StatesysError(
-                f"{depth.ready:,} messages that are no demo's wait in {queue}; point "
+                f"{counted(depth.ready, 'message')} of somebody else's in {queue}; point "
                 "STATESYS_AMQP_URL at an empty virtual host, or let --reset delete them"
             )
 

@@ -17,6 +17,7 @@ from console.queries.rows import (
     ClientRow,
     ClosingCounts,
     CurrentRow,
+    ForeignData,
     HistoryRow,
     MessageRow,
     MissingRow,
@@ -197,9 +198,9 @@ class Queries:
         found: str | None = self._scalar("mark")
         return found
 
-    def foreign_clients(self, reply_queue: str | None) -> int:
-        """How many clients belong to another fleet than the one asked on `reply_queue`."""
-        return int(self._scalars("foreign_clients", reply_queue=reply_queue)[0])
+    def foreign_data(self, reply_queue: str | None) -> ForeignData:
+        """What belongs to another fleet than the one asked on `reply_queue`; None: to anybody."""
+        return self._all("foreign_data", ForeignData, reply_queue=reply_queue)[0]
 
     def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
         with self._connection.cursor(row_factory=args_row(row)) as cursor:

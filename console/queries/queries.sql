@@ -209,6 +209,9 @@ SELECT to_regclass('statesys.client') IS NOT NULL;
 -- The comment on the schema; a demo leaves one.
 SELECT obj_description(to_regnamespace('statesys')::oid, 'pg_namespace');
 
--- name: foreign_clients
--- Clients that belong to another fleet than the named one; all, when none is named.
-SELECT count(*) FROM statesys.client WHERE reply_queue IS DISTINCT FROM %(reply_queue)s;
+-- name: foreign_data
+-- Clients that belong to another fleet than the named one; with none named, all are foreign, and so
+-- is a history without clients.
+SELECT (SELECT count(*) FROM statesys.client
+        WHERE %(reply_queue)s::text IS NULL OR reply_queue IS DISTINCT FROM %(reply_queue)s::text),
+       %(reply_queue)s::text IS NULL AND EXISTS (SELECT FROM statesys.state_message);

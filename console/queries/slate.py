@@ -6,11 +6,13 @@ fleet whose demo filled it.
 """
 
 import re
+from typing import NamedTuple
 
 from psycopg import sql
 
 from console.queries.connecting import connected
 from console.queries.queries import Queries
+from console.queries.rows import ForeignData
 
 _NAME = "statesys demo"
 _MARK = re.compile(r"filled by `statesys demo`, fleet (statesys\.resync\.[0-9a-f]{8})")
@@ -18,18 +20,26 @@ _MARK = re.compile(r"filled by `statesys demo`, fleet (statesys\.resync\.[0-9a-f
 _LOCK_TIMEOUT = 10
 
 
-def holder(url: str) -> tuple[int, str | None]:
-    """Whose data is in the database.
+class Holder(NamedTuple):
+    """Whose data is in a database.
 
-    Returns:
-        Clients that are no demo's, and the reply queue of the demo's fleet (None: no demo ran).
+    Attributes:
+        foreign: what is no demo's.
+        fleet: reply queue of the last demo's fleet; None when no demo filled it.
     """
+
+    foreign: ForeignData
+    fleet: str | None
+
+
+def holder(url: str) -> Holder:
+    """Whose data is in a database, migrated or not."""
     with Queries.open(url, name=_NAME) as queries:
         if not queries.migrated():
-            return 0, None
+            return Holder(ForeignData(0, history=False), None)
         found = _MARK.fullmatch(queries.mark() or "")
         fleet = found[1] if found else None
-        return queries.foreign_clients(fleet), fleet
+        return Holder(queries.foreign_data(fleet), fleet)
 
 
 def empty(url: str, *, reply_queue: str) -> None:

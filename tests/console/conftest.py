@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.console.pipeline import Pipeline
+
 #: Seconds that any command but the demo may take.
 _TIMEOUT = 60
 
@@ -55,3 +57,15 @@ def run() -> Run:
         return done
 
     return call
+
+
+@pytest.fixture
+def pipeline(environment: dict[str, str], run: Run, tmp_path: Path) -> Pipeline:
+    """A fleet that has not sent anything yet."""
+
+    def work() -> None:
+        for worker in ("relay", "loader"):
+            done = run(worker, "run", "--exit-when-empty", env=environment)
+            assert done.returncode == 0, done.stderr
+
+    return Pipeline(tmp_path / "fleet", environment["STATESYS_AMQP_URL"], work)

@@ -145,6 +145,8 @@ def test_a_counter_near_its_end_costs_nothing() -> None:
 
 
 class TestStates:
+    """The current states."""
+
     def finding(
         self, own: State, theirs: State | None, *, arrived: SerialRanges | None = None
     ) -> Finding:

@@ -13,6 +13,7 @@ from console.dead.view import readable
 from console.output import as_data
 from console.printable import as_json, printable
 from runtime.broker import Delivery, Properties
+from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS
 
 values: Any = st.recursive(
@@ -95,7 +96,7 @@ def test_a_letter_of_ours_says_why() -> None:
 
 
 def test_a_letter_of_the_brokers_has_an_obituary() -> None:
-    death = {"queue": INCOMING["normal"], "reason": "delivery_limit", "count": 1}  # type: ignore[index]
+    death = {"queue": INCOMING[Lane.NORMAL], "reason": "delivery_limit", "count": 1}
     found = letter({"x-death": [death]})
     assert (found.stage, found.reason, found.queue) == (
         "broker",

@@ -1,0 +1,191 @@
+"""The dead queue against a real broker."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from console.dead.box import Box
+from console.dead.choice import Choice
+from console.dead.letter import Letter
+from runtime.broker import Administration, persistent
+from schemas.report import Lane
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+from tests.console.conftest import Run
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def desk(amqp_url: str) -> Iterator[Administration]:
+    with Administration(amqp_url, name="test") as desk:
+        desk.declare(QUEUES)
+        yield desk
+
+
+@pytest.fixture
+def box(desk: Administration) -> Box:
+    return Box(desk)
+
+
+def bury(desk: Administration, name: str, *, reason: str = "doctype", queue: str = REPORTS) -> None:
+    headers = {
+        "client_id": "c",
+        "statesys-stage": "relay",
+        "statesys-reason": reason,
+        "statesys-detail": "why",
+        "statesys-queue": queue,
+        "statesys-first-refused-at": "2026-01-01T00:00:00+00:00",
+    }
+    properties = persistent(message_id=name, headers=headers, reply_to="statesys.resync.00000000")
+    desk.publish(routing_key=DEAD, body=f"body of {name}".encode(), properties=properties)
+
+
+def names(box: Box) -> list[str]:
+    return [letter.name for letter, _ in box.look()]
+
+
+def ready(desk: Administration, queue: str) -> int:
+    depth = desk.depth(queue)
+    assert depth is not None
+    return depth.ready
+
+
+def wait_for(desk: Administration, queue: str, count: int) -> None:
+    wait_until(lambda: ready(desk, queue) == count, what=f"{count} messages in {queue}")
+
+
+def test_looking_changes_nothing_however_often(desk: Administration, box: Box) -> None:
+    for name in ("a", "b", "c"):
+        bury(desk, name)
+    for _ in range(3):
+        assert names(box) == ["a", "b", "c"]
+    wait_for(desk, DEAD, 3)
+
+
+def test_looking_is_bounded_and_says_so(desk: Administration, box: Box) -> None:
+    for name in ("a", "b", "c"):
+        bury(desk, name)
+    assert [letter.name for letter, _ in box.look(most=2)] == ["a", "b"]
+    assert box.cut
+    assert names(box) == ["a", "b", "c"]
+    assert not box.cut
+
+
+def test_a_missing_dead_queue_is_empty(amqp_url: str) -> None:
+    with Administration(amqp_url, name="test") as desk:
+        assert names(Box(desk)) == []
+
+
+def test_replay_puts_back_exactly_what_was_refused(desk: Administration, box: Box) -> None:
+    bury(desk, "a")
+    moved = box.replay(lambda _: True)
+    assert [letter.name for letter in moved.done] == ["a"]
+    back = desk.take(REPORTS)
+    assert back is not None
+    assert back.body == b"body of a"
+    assert back.properties.message_id == "a"
+    assert back.properties.reply_to == "statesys.resync.00000000"
+    assert back.properties.headers is not None
+    headers = {k: v for k, v in back.properties.headers.items() if not k.startswith("x-")}
+    assert headers == {
+        "client_id": "c",
+        "statesys-first-refused-at": "2026-01-01T00:00:00+00:00",
+    }
+    assert ready(desk, DEAD) == 0
+
+
+def test_only_the_chosen_letters_are_put_back(desk: Administration, box: Box) -> None:
+    bury(desk, "a")
+    bury(desk, "b", reason="database", queue=INCOMING[Lane.NORMAL])
+    bury(desk, "c")
+    moved = box.replay(Choice(reason="database"))
+    assert (len(moved.done), moved.kept) == (1, 2)
+    wait_for(desk, "statesys.incoming", 1)
+    wait_for(desk, DEAD, 2)
+    assert names(box) == ["a", "c"]
+
+
+def test_what_came_from_nowhere_stays(desk: Administration, box: Box) -> None:
+    bury(desk, "a", queue="amq.rabbitmq.trace")
+    moved = box.replay(lambda _: True)
+    assert [letter.name for letter in moved.stuck] == ["a"]
+    assert names(box) == ["a"]
+
+
+def test_a_letter_whose_queue_is_gone_stays(amqp_url: str) -> None:
+    with Administration(amqp_url, name="test") as desk:
+        desk.declare([queue for queue in QUEUES if queue.name == DEAD])
+        bury(desk, "a")
+        box = Box(desk)
+        assert len(box.replay(lambda _: True).stuck) == 1
+        assert names(box) == ["a"]
+
+
+def test_a_letter_that_is_refused_again_is_not_put_back_twice(
+    desk: Administration, box: Box
+) -> None:
+    """Only as many are taken as lay there at the start."""
+    bury(desk, "a")
+    replayed = []
+
+    def refuse_again(letter: Letter) -> bool:
+        replayed.append(letter)
+        bury(desk, "a")
+        return True
+
+    box.replay(refuse_again)
+    assert len(replayed) == 1
+    assert names(box) == ["a"]
+
+
+def test_purge_throws_away_what_was_chosen(desk: Administration, box: Box) -> None:
+    for name in ("a", "b", "c"):
+        bury(desk, name)
+    assert len(box.purge(Choice(names=frozenset({"b"}))).done) == 1
+    assert names(box) == ["a", "c"]
+
+
+class TestCommands:
+    """As an operator calls them."""
+
+    @pytest.fixture(autouse=True)
+    def _letters(self, desk: Administration) -> None:
+        bury(desk, "a")
+        bury(desk, "b", reason="database", queue="statesys.incoming")
+
+    @pytest.fixture
+    def env(self, bare_environment: dict[str, str], amqp_url: str) -> dict[str, str]:
+        return {**bare_environment, "STATESYS_AMQP_URL": amqp_url}
+
+    def test_list_as_json_and_as_a_table(self, run: Run, env: dict[str, str]) -> None:
+        found = json.loads(run("dead", "list", "--json", env=env).stdout)
+        assert [(f["id"], f["reason"], f["queue"]) for f in found] == [
+            ("a", "doctype", REPORTS),
+            ("b", "database", "statesys.incoming"),
+        ]
+        table = run("dead", "list", "--reason", "database", env=env)
+        assert len(table.stdout.splitlines()) == 2
+        assert "\x1b" not in table.stdout
+
+    def test_show_by_number_and_by_id(self, run: Run, env: dict[str, str]) -> None:
+        by_number = run("dead", "show", "2", env=env)
+        assert by_number.stdout == run("dead", "show", "b", env=env).stdout
+        assert "body of b" in by_number.stdout
+        assert run("dead", "show", "b", "--raw", env=env).stdout == "body of b"
+        assert run("dead", "show", "c", env=env).returncode == 1
+
+    def test_replay_needs_to_be_told_which(self, run: Run, env: dict[str, str]) -> None:
+        assert run("dead", "replay", env=env).returncode == 2
+        assert run("dead", "replay", "--all", "a", env=env).returncode == 2
+        assert run("dead", "replay", "nobody", env=env).returncode == 1
+        done = run("dead", "replay", "a", "--json", env=env)
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"replayed": 1, "stuck": 0})
+
+    def test_purge_asks(self, run: Run, env: dict[str, str], box: Box) -> None:
+        refused = run("dead", "purge", env=env, given="n\n")
+        assert refused.returncode != 0
+        assert names(box) == ["a", "b"]
+        assert run("dead", "purge", "--reason", "doctype", env=env, given="y\n").returncode == 0
+        assert names(box) == ["b"]
+        assert run("dead", "purge", "--yes", env=env).returncode == 0
+        assert names(box) == []

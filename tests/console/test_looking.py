@@ -1,0 +1,157 @@
+"""`states`, `gaps`, `topics` and `trace`."""
+
+import json
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from producers.store import open_store
+from runtime.broker import Administration
+from schemas.topics import catalogue
+from schemas.topology import DEAD
+from tests.console.conftest import Run
+from tests.console.pipeline import Pipeline
+
+
+def a_client(fleet: Path) -> UUID:
+    with open_store(fleet) as store:
+        return next(store.clients()).client_id
+
+
+@pytest.mark.parametrize("form", ["GUID:{}", "guid: {}", "{}", "{{{}}}"])
+def test_a_client_may_be_written_in_any_form(
+    run: Run, environment: dict[str, str], form: str
+) -> None:
+    for written in (form.format(str(uuid4()).upper()), form.format(uuid4())):
+        done = run("states", written, env=environment)
+        assert done.returncode == 1
+        assert "never heard of client" in done.stderr
+
+
+def test_what_is_no_client_is_a_usage_error(run: Run, environment: dict[str, str]) -> None:
+    for command in ("states", "trace", "gaps"):
+        assert run(command, "nonsense", env=environment).returncode == 2
+
+
+def test_states_are_the_stores_and_have_names(
+    run: Run, environment: dict[str, str], pipeline: Pipeline
+) -> None:
+    pipeline.publish()
+    pipeline.work()
+    client = a_client(pipeline.fleet)
+    found = json.loads(run("states", client, "--json", env=environment).stdout)
+    with open_store(pipeline.fleet) as store:
+        own = [(s.topic_type, s.topic_id, s.serial) for s in store.states(client)]
+    assert [(s["topic_type"], s["topic_id"], s["serial"]) for s in found["states"]] == own
+    assert any(s["topic_name"].startswith("STATE_TOPICTYPE") for s in found["states"])
+    assert run("states", client, env=environment).stdout.count("\n") == len(own) + 2
+
+
+def test_gaps_are_open_until_they_close(
+    run: Run, environment: dict[str, str], pipeline: Pipeline, database_url: str
+) -> None:
+    pipeline.publish(loss=0.3)
+    pipeline.work()
+    client, first, last = pipeline.damaged("loss")
+    found = json.loads(run("gaps", f"GUID:{client}", "--json", env=environment).stdout)
+    assert (first, last) in [(row["first_serial"], row["last_serial"]) for row in found]
+    assert all(row["due_at"] > row["detected_at"] for row in found)
+    table = run("gaps", "--limit", "1", env=environment)
+    assert "not asked" in table.stdout
+    assert "there are more" in table.stderr
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE statesys.missing_message_range SET closed_at = now(), closed_how = 'arrived'"
+        )
+    assert json.loads(run("gaps", "--json", env=environment).stdout) == []
+    closed = json.loads(run("gaps", "--all", "--json", env=environment).stdout)
+    assert {row["closed_how"] for row in closed} == {"arrived"}
+
+
+def test_a_merged_range_is_due_at_once(
+    run: Run, environment: dict[str, str], database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "WITH c AS (INSERT INTO statesys.client (client_id, highest_serial, accounted) "
+            "VALUES (gen_random_uuid(), 9, '{[1,10)}') RETURNING client_id) "
+            "INSERT INTO statesys.missing_message_range "
+            "(client_id, first_serial, last_serial, merged, detected_at) "
+            "SELECT client_id, 1, 9, true, now() FROM c"
+        )
+    table = run("gaps", env=environment).stdout.splitlines()
+    assert "1-9 merged" in table[1]
+    assert table[1].rstrip().endswith("now")
+
+
+def test_topics_need_no_server(run: Run, bare_environment: dict[str, str]) -> None:
+    types = {row.topic_type for row in catalogue()}
+    assert len(run("topics", env=bare_environment).stdout.splitlines()) == len(types) + 1
+    found = json.loads(run("topics", "301", "6", "--json", env=bare_environment).stdout)
+    assert [row["state_name"] for row in found] == ["Failed to install update(s)"]
+    assert run("topics", "4242", env=bare_environment).returncode == 1
+
+
+def test_trace_finds_a_loaded_message(
+    run: Run, environment: dict[str, str], pipeline: Pipeline
+) -> None:
+    pipeline.publish()
+    pipeline.work()
+    client = a_client(pipeline.fleet)
+    done = run("trace", client, 1, "--fleet", pipeline.fleet, "--json", env=environment)
+    found = json.loads(done.stdout)
+    assert found["verdict"].startswith("loaded at ")
+    assert found["rows"][0]["digest"] == found["fleet"]["digest"]
+    text = run("trace", client, 1, "--fleet", pipeline.fleet, env=environment).stdout
+    assert "as it was sent  yes" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("loss", "missing: in an open"), ("corrupt", "in a dead letter: not_well")]
+)
+def test_trace_finds_what_did_not_arrive(
+    run: Run, environment: dict[str, str], pipeline: Pipeline, fault: str, words: str
+) -> None:
+    pipeline.publish(loss=0.3 * (fault == "loss"), corrupt=0.3 * (fault == "corrupt"))
+    pipeline.work()
+    client, first, _ = pipeline.damaged(fault)
+    found = json.loads(
+        run("trace", client, first, "--fleet", pipeline.fleet, "--json", env=environment).stdout
+    )
+    assert found["verdict"].startswith(words)
+    assert [f["fault"] for f in found["fleet"]["faults"]] == [fault]
+    assert words in run("trace", client, first, env=environment).stdout
+
+
+def test_trace_says_when_nobody_heard_of_it(
+    run: Run, environment: dict[str, str], pipeline: Pipeline
+) -> None:
+    pipeline.publish()
+    pipeline.work()
+    client = a_client(pipeline.fleet)
+    assert "above the client's highest" in run("trace", client, 10**6, env=environment).stdout
+    unknown = run("trace", uuid4(), 1, env=environment)
+    assert "does not know the client" in unknown.stdout
+    assert run("trace", uuid4(), env=environment).returncode == 1
+
+
+def test_trace_of_a_client_sums_it_up_even_without_a_broker(
+    run: Run, environment: dict[str, str], pipeline: Pipeline, amqp_url: str
+) -> None:
+    pipeline.publish(loss=0.3, corrupt=0.2)
+    pipeline.work()
+    client, _, _ = pipeline.damaged("corrupt")
+    found = json.loads(run("trace", client, "--json", env=environment).stdout)
+    with open_store(pipeline.fleet) as store:
+        last = next(c.last_serial for c in store.clients() if c.client_id == client)
+    assert found["client"]["highest_serial"] == last
+    assert found["letters"]
+    assert found["messages"][0]["serial"] == last
+    environment["STATESYS_AMQP_URL"] = "amqp://nobody:nothing@127.0.0.1:1/"
+    assert "the broker is away" in run("trace", client, env=environment).stdout
+    with Administration(amqp_url, name="test") as desk:
+        depth = desk.depth(DEAD)
+        assert depth is not None
+        assert depth.ready > 0

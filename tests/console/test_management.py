@@ -1,0 +1,75 @@
+"""The management API is an extra: whatever is wrong with it, the answer is "unknown"."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from runtime.broker import Administration
+from runtime.broker.management import delete_queue, queue_statistics, virtual_host
+from runtime.services import Endpoints
+from schemas.topology import QUEUES, RESYNC
+from tests.waiting import wait_until
+
+ANSWERS = [b"", b"<html>proxy</html>", b"[1]", b"{}", b'{"items": 7}', b'{"items": [{}]}', b"null"]
+
+
+@pytest.fixture(params=ANSWERS)
+def strange_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server that answers with something else."""
+    body: bytes = request.param
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_strange_answer_is_unknown(strange_server: str) -> None:
+    assert not queue_statistics(strange_server, "amqp://h/")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "file:///etc/passwd", "http://"])
+def test_no_answer_is_unknown(url: str) -> None:
+    assert queue_statistics(url, "amqp://h/") is None
+    assert not delete_queue(url, "amqp://h/", "q")
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost"),
+    [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%2Fb", "a/b")],
+)
+def test_the_virtual_host_is_the_urls(url: str, vhost: str) -> None:
+    assert virtual_host(url) == vhost
+
+
+def test_it_tells_what_is_unacked(endpoints: Endpoints, amqp_url: str) -> None:
+    from runtime.broker import persistent
+
+    url = endpoints.management_url
+    with Administration(amqp_url, name="test") as desk:
+        desk.declare(QUEUES)
+        desk.publish(routing_key=RESYNC, body=b"x", properties=persistent())
+        assert desk.take(RESYNC) is not None
+
+        def unacked() -> bool:
+            found = queue_statistics(url, amqp_url)
+            return bool(found and RESYNC in found and found[RESYNC].unacked == 1)
+
+        wait_until(unacked, timeout=20, what="the unacked message in the statistics")
+    assert delete_queue(url, amqp_url, RESYNC)
+    with Administration(amqp_url, name="test") as desk:
+        assert desk.depth(RESYNC) is None

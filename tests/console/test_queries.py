@@ -1,0 +1,134 @@
+"""The questions, each against a migrated database."""
+
+import inspect
+import re
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from console.queries import Queries
+from console.queries.connecting import connected
+from console.queries.slate import empty, holder
+from runtime.statements import statements
+from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
+
+NOBODYS = (0, False)
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "client": (uuid4(),),
+    "states": (uuid4(),),
+    "requests": (uuid4(),),
+    "message": (uuid4(), 1),
+    "foreign_data": (None,),
+}
+
+
+def methods() -> list[str]:
+    skipped = {"open", "snapshot", "known_client", "last_messages"}
+    return [
+        name
+        for name, _ in inspect.getmembers(Queries, inspect.isfunction)
+        if not name.startswith("_") and name not in skipped
+    ]
+
+
+@pytest.mark.parametrize("method", methods())
+def test_every_question_has_an_answer_in_an_empty_database(database_url: str, method: str) -> None:
+    with Queries.open(database_url, name="test") as queries, queries.snapshot():
+        answer = getattr(queries, method)(*ARGUMENTS.get(method, ()))
+        if inspect.isgenerator(answer):
+            assert list(answer) == []
+
+
+def test_every_named_query_is_asked_and_says_what_for() -> None:
+    texts = statements("console.queries", "queries.sql")
+    source = inspect.getsource(inspect.getmodule(Queries))  # type: ignore[arg-type]
+    for name, text in texts.items():
+        assert f'"{name}"' in source, name
+        assert text.startswith("-- "), name
+        assert not re.search(r"\b(insert|update|delete|truncate)\b", text, re.IGNORECASE), name
+
+
+def test_the_console_cannot_write(database_url: str) -> None:
+    with (
+        pytest.raises(DatabaseUnavailable, match="read-only"),
+        connected(database_url, name="test") as connection,
+    ):
+        connection.execute("DELETE FROM statesys.client")
+
+
+def test_a_snapshot_does_not_see_what_comes_later(database_url: str) -> None:
+    with (
+        Queries.open(database_url, name="test") as queries,
+        psycopg.connect(database_url, autocommit=True) as other,
+    ):
+        with queries.snapshot():
+            other.execute("INSERT INTO statesys.client (client_id) VALUES (gen_random_uuid())")
+            assert queries.totals().clients == 0
+        assert queries.totals().clients == 1
+
+
+def test_a_silent_client_is_one_that_left_three_requests_unanswered(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute(
+            "INSERT INTO statesys.client (client_id, last_seen) "
+            "SELECT gen_random_uuid(), '2026-01-01' FROM generate_series(1, 2)"
+        )
+        other.execute(
+            "INSERT INTO statesys.resync_request (client_id, request_id, reason, requested_at, "
+            "closed_at, closed_how) SELECT client_id, gen_random_uuid(), 'missing', "
+            "timestamptz '2026-01-02' + day * interval '1 day', "
+            "timestamptz '2026-01-03' + day * interval '1 day', 'unanswered' "
+            "FROM statesys.client, generate_series(1, 3) AS day"
+        )
+        other.execute(
+            "UPDATE statesys.client SET last_seen = '2026-02-01' WHERE client_id = "
+            "(SELECT min(client_id::text)::uuid FROM statesys.client)"
+        )
+    with Queries.open(database_url, name="test") as queries:
+        totals = queries.totals()
+    assert (totals.silent, totals.unanswered, totals.pending) == (1, 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        ("postgresql://x:y@127.0.0.1:1/x", DatabaseUnavailable, "Connection refused; start it"),
+        ("postgresql://x:p%zz@127.0.0.1:1/x", SettingsError, "STATESYS_DATABASE_URL"),
+    ],
+)
+def test_a_server_that_is_not_there_is_one_sentence(
+    url: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words) as raised, Queries.open(url, name="test"):
+        pass
+    assert "p%zz" not in str(raised.value)
+
+
+def test_a_database_without_tables_says_what_to_do(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA statesys CASCADE")
+    assert holder(database_url) == (NOBODYS, None)
+    with (
+        pytest.raises(SchemaMissing, match="statesys loader migrate"),
+        Queries.open(database_url, name="test") as queries,
+    ):
+        queries.totals()
+
+
+def test_a_demo_leaves_a_mark_and_knows_its_own(database_url: str) -> None:
+    queue = "statesys.resync.0123abcd"
+    assert holder(database_url) == (NOBODYS, None)
+    empty(database_url, reply_queue=queue)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO statesys.client (client_id, reply_queue) "
+            "VALUES (gen_random_uuid(), %s), (gen_random_uuid(), NULL)",
+            [queue],
+        )
+    with Queries.open(database_url, name="test") as queries:
+        assert queries.foreign_data(None).clients == 2
+    assert holder(database_url) == ((1, False), queue)
+    empty(database_url, reply_queue=queue)
+    assert holder(database_url) == (NOBODYS, queue)

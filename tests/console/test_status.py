@@ -1,0 +1,86 @@
+"""`statesys status`: both halves, or the half that is there."""
+
+import json
+
+import pytest
+
+from runtime.services import Endpoints
+from schemas.topology import DEAD, REPORTS
+from tests.console.conftest import Run
+from tests.console.pipeline import CLIENTS, Pipeline
+
+AWAY = {
+    "STATESYS_AMQP_URL": "amqp://nobody:nothing@127.0.0.1:1/",
+    "STATESYS_DATABASE_URL": "postgresql://nobody:nothing@127.0.0.1:1/nothing",
+}
+
+
+def test_before_anything_ran_everything_is_zero(run: Run, environment: dict[str, str]) -> None:
+    done = run("status", "--json", env=environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {queue["ready"] for queue in found["broker"]["queues"]} == {None}
+    assert found["database"]["messages"] == 0
+    assert found["database"]["queue_time"]["p50"] is None
+    assert "not declared yet" in run("status", env=environment).stdout
+
+
+def test_it_counts_what_went_through(
+    run: Run, environment: dict[str, str], pipeline: Pipeline
+) -> None:
+    pipeline.publish(loss=0.1, corrupt=0.1, duplicate=0.1)
+    pipeline.work()
+    found = json.loads(run("status", "--json", env=environment).stdout)
+    database, broker = found["database"], found["broker"]
+    assert database["totals"]["clients"] == CLIENTS
+    assert database["totals"]["missing_ranges"] > 0
+    assert database["totals"]["duplicates"] > 0
+    assert database["messages_exact"]
+    assert database["queue_time"]["messages"] == database["messages"] > 0
+    assert 0 < database["queue_time"]["p50"] <= database["queue_time"]["p95"]
+    queues = {queue["name"]: queue for queue in broker["queues"]}
+    assert queues[REPORTS]["ready"] == 0
+    letters = sum(count["letters"] for count in broker["dead"])
+    assert letters > 0
+    assert {count["reason"] for count in broker["dead"]} == {"not_well_formed"}
+    # Looking has not taken them away.
+    again = json.loads(run("status", "--json", env=environment).stdout)
+    assert sum(count["letters"] for count in again["broker"]["dead"]) == letters
+    assert set(database["reply_queues"]) <= set(queues)
+    assert DEAD in queues
+
+
+def test_unacked_is_unknown_without_the_management_api_and_known_with_it(
+    run: Run, environment: dict[str, str], pipeline: Pipeline, endpoints: Endpoints
+) -> None:
+    pipeline.publish()
+    found = json.loads(run("status", "--json", env=environment).stdout)
+    assert {queue["unacked"] for queue in found["broker"]["queues"]} == {None}
+    assert not found["broker"]["management"]
+    environment["STATESYS_MANAGEMENT_URL"] = endpoints.management_url
+    found = json.loads(run("status", "--json", env=environment).stdout)
+    assert found["broker"]["management"]
+
+
+@pytest.mark.parametrize(
+    ("away", "here", "code"),
+    [("STATESYS_AMQP_URL", "database", 3), ("STATESYS_DATABASE_URL", "broker", 4)],
+)
+def test_the_half_that_is_there_is_shown(
+    run: Run, environment: dict[str, str], away: str, here: str, code: int
+) -> None:
+    environment[away] = AWAY[away]
+    done = run("status", "--json", env=environment)
+    found = json.loads(done.stdout)
+    assert done.returncode == code
+    assert found[here] is not None
+    assert len(found["troubles"]) == 1
+    text = run("status", env=environment)
+    assert text.returncode == code
+    assert "unknown: " in text.stdout
+
+
+def test_nothing_at_all_is_two_sentences(run: Run, bare_environment: dict[str, str]) -> None:
+    done = run("status", env={**bare_environment, **AWAY})
+    assert done.returncode == 3
+    assert len(done.stdout.splitlines()) == 2
