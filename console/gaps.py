@@ -6,8 +6,8 @@ from uuid import UUID
 
 import click
 
-from console.clients import ClientType
 from console.queries.rows import MissingRow
+from runtime.clients import ClientType
 from runtime.options import json_option, setting
 from runtime.settings import load_settings
 

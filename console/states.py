@@ -4,7 +4,7 @@ from uuid import UUID
 
 import click
 
-from console.clients import client_argument
+from runtime.clients import client_argument
 from runtime.options import json_option
 from runtime.settings import load_settings
 

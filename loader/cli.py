@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from runtime.clients import client_argument
 from runtime.logs import set_up_logs
 from runtime.options import json_option, setting
 from runtime.settings import Settings, load_settings
@@ -37,7 +38,7 @@ def loader() -> None:
 @setting("retention")
 @click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
-    r"""Run a loader until it is stopped. Start several to share the work.
+    """Run a loader until it is stopped. Start several to share the work.
 
     \b
     Example:
@@ -54,7 +55,7 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
 
 @loader.command()
 def migrate() -> None:
-    r"""Create or update the tables; safe to run again.
+    """Create or update the tables; safe to run again.
 
     \b
     Example:
@@ -78,7 +79,7 @@ def resync() -> None:
 @setting("resyncs_per_check")
 @json_option
 def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
-    r"""Look now for clients that are due; a running loader sends the requests.
+    """Look now for clients that are due; a running loader sends the requests.
 
     \b
     Example:
@@ -110,9 +111,9 @@ def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
 
 
 @resync.command()
-@click.argument("client_id", metavar="CLIENT", type=click.UUID)
+@client_argument
 def request(client_id: UUID) -> None:
-    r"""Ask one client now, whatever the intervals say; a running loader sends the request.
+    """Ask one client now, whatever the intervals say; a running loader sends the request.
 
     Also clears a duplicate identity.
 
@@ -139,10 +140,10 @@ def client() -> None:
 
 
 @client.command()
-@click.argument("client_id", metavar="CLIENT", type=click.UUID)
+@client_argument
 @click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
 def forget(client_id: UUID) -> None:
-    r"""Remove a client; its history stays until its partitions are dropped.
+    """Remove a client; its history stays until its partitions are dropped.
 
     \b
     Example:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)")
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
+#: Beyond it, "now minus a duration" leaves the calendar.
+_LONGEST = timedelta(days=36500)
 _UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -28,7 +30,10 @@ def parse_duration(value: object) -> object:
     found = _FORM.fullmatch(value.strip())
     if found is None:
         raise ValueError(f"{value!r} is no duration; write it as 200ms, 2s, 15m, 48h or 90d")
-    return float(found[1]) * _UNITS[found[2]]
+    number, unit = float(found[1]), _UNITS[found[2]]
+    if number > _LONGEST / unit:
+        raise ValueError(f"{value[:40]!r} is longer than {render_duration(_LONGEST)}")
+    return number * unit
 
 
 def render_duration(value: timedelta) -> str:

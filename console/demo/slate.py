@@ -47,7 +47,7 @@ def clean(servers: Servers, *, reset: bool) -> None:
             delete_queue(servers.management_url, servers.amqp_url, found.fleet)
         desk.declare(QUEUES)
         for queue in (*_WORKED, RESYNC):
-            _drain(desk, queue)
+            desk.purge(queue)
         Box(desk).purge(lambda _letter: True)
     migrate(servers.database_url)
 
@@ -121,8 +121,3 @@ def _refuse_data(desk: Administration, found: Holder) -> None:
                 f"{counted(depth.ready, 'message')} of somebody else's in {queue}; point "
                 "STATESYS_AMQP_URL at an empty virtual host, or let --reset delete them"
             )
-
-
-def _drain(desk: Administration, queue: str) -> None:
-    while (delivery := desk.take(queue)) is not None:
-        desk.ack(delivery.tag)

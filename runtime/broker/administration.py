@@ -98,6 +98,11 @@ class Administration:
         )
         return None if found is None else QueueDepth(found.message_count, found.consumer_count)
 
+    def purge(self, queue: str) -> None:
+        """Empty a queue of what is ready in it, for good."""
+        with self._translated():
+            self._channel.queue_purge(queue)
+
     def take(self, queue: str) -> Delivery | None:
         """Take one message, unsettled; None when the queue is empty."""
         with self._translated():

@@ -58,6 +58,7 @@ def unavailable(
 ) -> BrokerUnavailable:
     """Put a lost or refused connection into one sentence that says what to do."""
     where = f"{found.host}:{found.port}"
+    error = _cause(error)
     if isinstance(error, ProbableAuthenticationError):
         return BrokerUnavailable(
             f"RabbitMQ at {where} refused user or password; check STATESYS_AMQP_URL"
@@ -73,16 +74,18 @@ def unavailable(
     )
 
 
+def _cause(error: Any) -> Any:
+    """What pika wrapped: a workflow's last failure, in it the step's, in it the socket's."""
+    if not isinstance(error, BaseException):
+        return error
+    tried = getattr(error, "exceptions", None)
+    inner = tried[-1] if tried else getattr(error, "exception", None)
+    if inner is None and isinstance(error, AMQPConnectionError) and error.args:
+        inner = error.args[0]
+    return _cause(inner) if isinstance(inner, BaseException) else error
+
+
 def _words(error: Any) -> str:
-    if (
-        isinstance(error, AMQPConnectionError)
-        and error.args
-        and isinstance(error.args[0], BaseException)
-    ):
-        return _words(error.args[0])
-    inner = getattr(error, "exception", None)
-    if isinstance(inner, BaseException):
-        return _words(inner)
     if isinstance(error, AMQPError):
         code, text = getattr(error, "reply_code", None), getattr(error, "reply_text", None)
         if text:
