@@ -55,6 +55,21 @@ class Duty(threading.Thread):
             self.failure = error
 
 
+def make_partitions(url: str) -> None:
+    """Make the coming days' partitions, and leave the old ones to `keep_partitions`.
+
+    Dropping waits for long readers (a dump, a report); the first chunk must not.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    store = PartitionStore(url, name="statesys partitions")
+    try:
+        store.make(today=datetime.now(UTC).date())
+    finally:
+        store.close()
+
+
 def keep_partitions(url: str, retention: timedelta) -> None:
     """Make the coming days' partitions, drop the old ones, forget what was closed long ago.
 

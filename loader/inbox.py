@@ -97,4 +97,7 @@ class Inbox:
             if lane:
                 break
         self._bytes -= size
+        if any(self._lanes.values()):
+            # Whoever was told of these may be us: tell another.
+            self._change.notify()
         return chunk

@@ -14,6 +14,7 @@ import structlog
 
 from loader.inbox import Held, Inbox
 from runtime.broker import Delivery, Measured, Session
+from runtime.broker.session import MAX_PREFETCH, MIN_PREFETCH
 from schemas.errors import BrokerUnavailable
 
 _log = structlog.get_logger()
@@ -40,7 +41,8 @@ class Intake:
         self._url = url
         self._queues = queues
         self._inbox = inbox
-        self._prefetch = prefetch
+        # What the broker will really give, or "full" would never be seen.
+        self._prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
         self._number = 0
         self._session: Session | None = None
         self._finished: deque[Held] = deque()
@@ -71,6 +73,8 @@ class Intake:
         self._session = Session(self._url, name="statesys loader")
         self._number += 1
         self._consume(cautious=True)
+        # What was measured before says nothing of the queues now.
+        self._ready.clear()
         self._busy_at = time.monotonic()
 
     def turn(self) -> None:

@@ -73,9 +73,11 @@ WITH judged AS MATERIALIZED (
     SELECT s.*, c.highest_serial, c.highest_report_date, c.resynced_below,
         CASE
             WHEN s.serial IS NULL THEN
-                CASE WHEN EXISTS (
-                    SELECT FROM state_message h
+                -- Not EXISTS: that may be planned as a hash of all the history.
+                CASE WHEN (
+                    SELECT true FROM state_message h
                     WHERE h.client_id = s.client_id AND h.serial IS NULL AND h.digest = s.digest
+                    LIMIT 1
                 ) THEN 'duplicate' ELSE 'new' END
             WHEN NOT c.accounted @> s.serial THEN
                 CASE WHEN s.rival THEN 'reused' ELSE 'new' END

@@ -2,10 +2,11 @@
 
 import math
 import threading
+import time
 
 import structlog
 
-from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions
+from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions, make_partitions
 from loader.inbox import Inbox
 from loader.intake import Intake
 from loader.letters import Letters
@@ -81,13 +82,14 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """What must be there before the first chunk: tables, partitions, queues."""
+        """What must be in the database before the first chunk: tables and partitions."""
         self._chunk_store("loader").close()
-        keep_partitions(self._database_url, self._settings.retention)
-        with Administration(self._amqp_url, name="statesys loader") as desk:
-            desk.declare(QUEUES)
+        make_partitions(self._database_url)
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+        # Each time: a broker may come back empty.
+        with Administration(self._amqp_url, name="statesys loader") as desk:
+            desk.declare(QUEUES)
         self._intake.connect()
         self._pulse.progress("loader")
         _log.info("loader.consuming", threads=len(self._workers))
@@ -106,17 +108,30 @@ class Loader:
         self._intake.stop_taking()
         self._inbox.close()
         self._halt.set()
-        for worker in self._workers:
-            if worker.is_alive():
-                worker.join(_FINISH_TIMEOUT)
+        unfinished = self._join_workers()
         self._intake.finish()
         self._intake.close()
         for duty in self._duties:
             if duty.is_alive():
                 duty.join(1)
-        self._letters.close()
+        if not unfinished:
+            self._letters.close()
         self._pulse.end()
         _log.info("loader.stopped")
+
+    def _join_workers(self) -> bool:
+        """Wait for the chunks in hand; whether some thread hangs (in a frozen database, say).
+
+        Such a thread ends with the process: its chunk is not acked and comes again.
+        """
+        deadline = time.monotonic() + _FINISH_TIMEOUT
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join(max(0.0, deadline - time.monotonic()))
+        hanging = [worker.name for worker in self._workers if worker.is_alive()]
+        if hanging:
+            _log.warning("loader.chunks_unfinished", threads=hanging)
+        return bool(hanging)
 
     def _raise_failures(self) -> None:
         for thread in self._threads():

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -12,15 +12,18 @@ from loader.letters import Letters
 from loader.prepare import Item, items_of, stage_lines
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
-from runtime.broker import persistent
+from runtime.broker import Delivery, persistent
 from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
-from schemas.report import Lane
+from schemas.report import Lane, StateMessage
 from schemas.smx import Smx, parse_batch, render_batch, render_smx
 from schemas.topology import INCOMING
 
 _log = structlog.get_logger()
+
+#: Bytes of a state message's elements and attributes without its texts.
+_BARE_MESSAGE = 250
 
 
 class Worker(threading.Thread):
@@ -47,7 +50,8 @@ class Worker(threading.Thread):
         stop: threading.Event,
         pulse: Pulse,
     ) -> None:
-        super().__init__(name=name)
+        # The service waits for it; a thread that hangs must not keep the process.
+        super().__init__(name=name, daemon=True)
         self._inbox = inbox
         self._open_store = open_store
         self._letters = letters
@@ -56,6 +60,8 @@ class Worker(threading.Thread):
         self._stop_event = stop
         self._pulse = pulse
         self._store: ChunkStore | None = None
+        # The batches of the chunk in hand.
+        self._origins: dict[UUID, Delivery] = {}
         #: What ended the thread before its time; the service raises it.
         self.failure: Exception | None = None
 
@@ -75,13 +81,17 @@ class Worker(threading.Thread):
 
     def _load(self, chunk: Sequence[Held]) -> None:
         pieces: list[list[Item]] = [[]]
+        readable: list[Held] = []
+        refused: list[tuple[Held, Refused]] = []
+        self._origins.clear()
         for held in chunk:
             try:
                 batch = parse_batch(held.delivery.body)
             except Refused as error:
-                delivery = held.delivery
-                self._letters.bury(delivery.body, delivery.properties, error, queue=delivery.queue)
+                refused.append((held, error))
                 continue
+            readable.append(held)
+            self._origins[batch.batch_id] = held.delivery
             if len(held.delivery.body) <= self._chunk_bytes:
                 pieces[-1] += items_of(batch.batch_id, batch.smx)
             else:
@@ -89,7 +99,12 @@ class Worker(threading.Thread):
         for piece in pieces:
             if piece:
                 self._load_items(piece)
-        self._settle(chunk)
+        self._settle(readable)
+        # Last: an alarm of the broker stops letters, and must not stop what is good.
+        for held, refusal in refused:
+            delivery = held.delivery
+            self._letters.bury(delivery.body, delivery.properties, refusal, queue=delivery.queue)
+            self._settle([held])
 
     def _load_items(self, items: list[Item]) -> None:
         """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
@@ -126,8 +141,16 @@ class Worker(threading.Thread):
 
     def _bury(self, item: Item, error: PoisonError) -> None:
         """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
+        refusal = Refused(Reason.DATABASE, str(error))
         report = item.smx.report._replace(messages=(item.message,))
-        body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
+        try:
+            body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
+        except Refused:
+            # Too large once written anew (CDATA can be a fifth of what is escaped). The letter
+            # is the batch it came in; replayed, the neighbours count as duplicates.
+            origin = self._origins[item.batch_id]
+            self._letters.bury(origin.body, origin.properties, refusal, queue=origin.queue)
+            return
         serial = item.message.serial
         self._letters.bury(
             body,
@@ -141,7 +164,7 @@ class Worker(threading.Thread):
                     "messages": 1,
                 },
             ),
-            Refused(Reason.DATABASE, str(error)),
+            refusal,
             queue=INCOMING[Lane.NORMAL],
         )
 
@@ -151,10 +174,20 @@ def _cut(smx: Sequence[Smx], chunk_bytes: int) -> list[list[Smx]]:
     pieces: list[list[Smx]] = []
     size = chunk_bytes
     for one in smx:
-        own = len(render_smx(one.envelope, one.report))
+        own = sum(map(_size, one.report.messages))
         if size + own > chunk_bytes:
             pieces.append([])
             size = 0
         pieces[-1].append(one)
         size += own
     return pieces
+
+
+def _size(message: StateMessage) -> int:
+    """About the bytes of a message as SMX; writing it out to measure would cost, and can fail."""
+    return (
+        _BARE_MESSAGE
+        + len(message.topic_id)
+        + len(message.details or "")
+        + sum(map(len, message.params))
+    )

@@ -20,7 +20,7 @@ def relay() -> None:
 @setting("max_report_size")
 @click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
-    r"""Run a relay until it is stopped. Start several to share the work.
+    """Run a relay until it is stopped. Start several to share the work.
 
     SIGTERM finishes the batch in hand; a second one stops at once. Nothing is lost either way.
 

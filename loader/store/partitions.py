@@ -5,6 +5,8 @@ ahead of every chunk, so they give up after a second and are tried again; detach
 CONCURRENTLY, which waits for old readers without holding anybody up.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -42,19 +44,22 @@ class PartitionStore:
         Raises:
             DatabaseUnavailable: also for a lock that was not had within a second; try again.
         """
-        with translated():
-            locked = self._one("SELECT pg_try_advisory_lock(%s)", _UPKEEP_LOCK)
-            if not locked:
+        with translated(), self._turn() as ours:
+            if not ours:
                 return [], []
-            try:
-                made = [
-                    name
-                    for ahead in range(DAYS_AHEAD + 1)
-                    if (name := self._make(today + timedelta(days=ahead)))
-                ]
-                return made, self._drop_before(today - retention)
-            finally:
-                self._connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
+            return self._make_from(today), self._drop_before(today - retention)
+
+    def make(self, *, today: date) -> list[str]:
+        """Only make the partitions that are missing: what a loader needs before its first chunk.
+
+        Returns:
+            Names made.
+
+        Raises:
+            DatabaseUnavailable: try again.
+        """
+        with translated(), self._turn() as ours:
+            return self._make_from(today) if ours else []
 
     def forget_before(self, moment: datetime) -> int:
         """Remove closed ranges and requests that were closed before `moment`; how many."""
@@ -67,6 +72,21 @@ class PartitionStore:
                 )
                 removed += cursor.rowcount
         return removed
+
+    @contextmanager
+    def _turn(self) -> Iterator[bool]:
+        """Whether upkeep is ours for now."""
+        locked = bool(self._one("SELECT pg_try_advisory_lock(%s)", _UPKEEP_LOCK))
+        try:
+            yield locked
+        finally:
+            # A lost connection has given its locks back.
+            if locked and not self._connection.closed:
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
+
+    def _make_from(self, today: date) -> list[str]:
+        days = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
+        return [name for day in days if (name := self._make(day))]
 
     def _make(self, day: date) -> str | None:
         """CREATE and then ATTACH: only the attaching needs a lock on the parent."""

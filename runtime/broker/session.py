@@ -124,7 +124,7 @@ class Session:
         )
 
     def cancel(self) -> None:
-        """Ask for no more deliveries; what is on its way still comes."""
+        """Ask for no more deliveries; pika gives back what is on its way (a return, as all are)."""
         for consumer in self._consumers.values():
             self._call(self._channel.basic_cancel, consumer)
         self._consumers.clear()

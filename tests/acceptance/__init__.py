@@ -1,0 +1,1 @@
+"""What the project was asked for, end to end."""

@@ -1,0 +1,213 @@
+"""Partitions: made early, dropped late, and never in the way of loading."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import psycopg
+import pytest
+
+from loader.store import ChunkStore, PartitionStore
+from loader.store import partitions as partitions_module
+from schemas.errors import DatabaseUnavailable
+from tests.loader.processes import batch, drain, fill
+from tests.loader.world import Tables, load, message, report
+from tests.waiting import wait_until
+
+RETENTION = timedelta(days=90)
+TODAY = datetime.now(UTC).date()
+OpenPartitions = Callable[[], PartitionStore]
+
+
+@pytest.fixture
+def open_partitions(database_url: str) -> Iterator[OpenPartitions]:
+    stores: list[PartitionStore] = []
+
+    def make() -> PartitionStore:
+        stores.append(PartitionStore(database_url, name="test"))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def partitions(open_partitions: OpenPartitions) -> PartitionStore:
+    return open_partitions()
+
+
+def name_of(day: date) -> str:
+    return f"state_message_{day:%Y%m%d}"
+
+
+def days(first: date, count: int) -> list[str]:
+    return [name_of(first + timedelta(days=ahead)) for ahead in range(count)]
+
+
+def attached(tables: Tables) -> list[str]:
+    query = (
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = 'state_message'::regclass AND NOT i.inhdetachpending ORDER BY 1"
+    )
+    return [name for (name,) in tables.rows(query)]
+
+
+def pending(tables: Tables) -> list[str]:
+    query = (
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhdetachpending"
+    )
+    return [name for (name,) in tables.rows(query)]
+
+
+def exists(tables: Tables, name: str) -> bool:
+    ((found,),) = tables.rows("SELECT to_regclass(%s) IS NOT NULL", name)
+    return bool(found)
+
+
+def make_old(partitions: PartitionStore, day: date) -> None:
+    """Partitions of a week long ago."""
+    partitions.keep(today=day, retention=timedelta(days=36500))
+
+
+@contextmanager
+def long_reader(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A dump or a report: one snapshot, open for as long as it takes."""
+    with psycopg.connect(url, options="-c search_path=statesys") as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.execute("SELECT count(*) FROM state_message")
+        yield connection
+        connection.rollback()
+
+
+def test_there_is_one_for_today_and_the_next_seven_days(tables: Tables) -> None:
+    # The migration made them; midnight may have passed since.
+    assert attached(tables) in (days(TODAY, 8), days(TODAY - timedelta(days=1), 8))
+
+
+def test_keeping_them_twice_makes_nothing(partitions: PartitionStore, tables: Tables) -> None:
+    later = TODAY + timedelta(days=30)
+    made, dropped = partitions.keep(today=later, retention=RETENTION)
+    assert (made, dropped) == (days(later, 8), [])
+    assert partitions.keep(today=later, retention=RETENTION) == ([], [])
+    assert set(days(later, 8)) < set(attached(tables))
+
+
+def test_a_day_goes_on_where_the_last_one_ends(partitions: PartitionStore) -> None:
+    later = TODAY + timedelta(days=30)
+    partitions.keep(today=later, retention=RETENTION)
+    made, _ = partitions.keep(today=later + timedelta(days=1), retention=RETENTION)
+    assert made == [name_of(later + timedelta(days=8))]
+
+
+def test_a_table_that_was_created_and_not_attached_is_attached(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    # Whoever created it died before the second step.
+    later = TODAY + timedelta(days=30)
+    tables.connection.execute(f"CREATE TABLE {name_of(later)} (LIKE state_message INCLUDING ALL)")
+    made, _ = partitions.keep(today=later, retention=RETENTION)
+    assert made == days(later, 8)
+
+
+def test_partitions_past_the_retention_are_dropped(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    oldest = TODAY - RETENTION - timedelta(days=4)
+    make_old(partitions, oldest)
+    _, dropped = partitions.keep(today=TODAY, retention=RETENTION)
+    assert dropped == days(oldest, 4)
+    assert not any(exists(tables, name) for name in dropped)
+    assert name_of(TODAY - RETENTION) in attached(tables)
+
+
+def test_closed_ranges_and_requests_go_with_them(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    tables.connection.execute(
+        "INSERT INTO missing_message_range "
+        "(client_id, first_serial, last_serial, detected_at, closed_at, closed_how) VALUES "
+        "(gen_random_uuid(), 1, 1, now(), now() - interval '2 days', 'arrived'), "
+        "(gen_random_uuid(), 2, 2, now(), now(), 'arrived'), "
+        "(gen_random_uuid(), 3, 3, now() - interval '9 days', NULL, NULL)"
+    )
+    assert partitions.forget_before(datetime.now(UTC) - timedelta(days=1)) == 1
+    assert tables.rows("SELECT first_serial FROM missing_message_range ORDER BY 1") == [(2,), (3,)]
+
+
+def test_a_long_reader_delays_the_dropping_and_nothing_else(
+    database_url: str, partitions: PartitionStore, tables: Tables, store: ChunkStore
+) -> None:
+    oldest = TODAY - RETENTION - timedelta(days=1)
+    make_old(partitions, oldest)
+    with long_reader(database_url) as reader:
+        with pytest.raises(DatabaseUnavailable, match="55P03"):
+            partitions.keep(today=TODAY, retention=RETENTION)
+        assert pending(tables) == [name_of(oldest)]
+        load(store, report(message(1)))
+        # Half detached, it can be finished only when the reader is gone.
+        with pytest.raises(DatabaseUnavailable):
+            partitions.keep(today=TODAY, retention=RETENTION)
+        load(store, report(message(2)))
+        assert reader.execute("SELECT count(*) FROM state_message").fetchone() == (0,)
+    _, dropped = partitions.keep(today=TODAY, retention=RETENTION)
+    assert dropped == [name_of(oldest)]
+    assert pending(tables) == []
+    assert not exists(tables, name_of(oldest))
+
+
+def test_loads_go_on_while_a_detach_waits_for_a_long_reader(
+    database_url: str, partitions: PartitionStore, tables: Tables, store: ChunkStore
+) -> None:
+    make_old(partitions, TODAY - RETENTION - timedelta(days=1))
+    # A patient keeper, so that it still waits when the loads are done.
+    partitions._connection.execute("SET lock_timeout = '30s'")
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE query LIKE '%%DETACH PARTITION%%CONCURRENTLY' AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with long_reader(database_url):
+            kept = pool.submit(partitions.keep, today=TODAY, retention=RETENTION)
+            wait_until(lambda: tables.rows(waiting) == [(1,)], what="the detach to wait")
+            for serial in range(1, 6):
+                load(store, report(message(serial)))
+            assert not kept.done()
+        assert kept.result(30)[1] == [name_of(TODAY - RETENTION - timedelta(days=1))]
+    assert tables.client().highest_serial == 5
+
+
+def test_a_loader_starts_and_loads_while_a_long_reader_delays_the_dropping(
+    amqp_url: str, database_url: str, partitions: PartitionStore, tables: Tables
+) -> None:
+    make_old(partitions, TODAY - RETENTION - timedelta(days=1))
+    fill(amqp_url, [batch(report(message(1)))])
+    with long_reader(database_url):
+        drain(amqp_url, database_url)
+        assert tables.client().highest_serial == 1
+
+
+def test_of_two_keepers_one_does_the_work(open_partitions: OpenPartitions, tables: Tables) -> None:
+    later = TODAY + timedelta(days=30)
+    keepers = [open_partitions() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        kept = list(pool.map(lambda k: k.keep(today=later, retention=RETENTION), keepers))
+    assert sorted(chain.from_iterable(made for made, _ in kept)) == days(later, 8)
+    assert set(days(later, 8)) < set(attached(tables))
+
+
+def test_a_keeper_that_died_leaves_no_lock(open_partitions: OpenPartitions) -> None:
+    first, second = open_partitions(), open_partitions()
+    later = TODAY + timedelta(days=30)
+    first._one("SELECT pg_try_advisory_lock(%s)", partitions_module._UPKEEP_LOCK)
+    assert second.keep(today=later, retention=RETENTION) == ([], [])
+    first.close()
+
+    wait_until(
+        lambda: second.keep(today=later, retention=RETENTION)[0] == days(later, 8),
+        what="the lock to be free",
+    )

@@ -1,0 +1,132 @@
+"""The lookups of a chunk use the indexes, also with plans made when the tables were empty."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from loader.prepare import items_of, stage_lines
+from loader.store import ChunkStore, PartitionStore
+from tests.loader.world import Tables, load, message, report, smx
+
+ROWS = 50_000
+STATEMENTS = (
+    "lock_clients",
+    "store_messages('300 s')",
+    "note_claims",
+    "complete_claims",
+    "merge_ranges(1000)",
+    "keep_ledger('172800 s')",
+)
+#: One message of each of many clients, as loading them one by one would leave them.
+FILL = f"""
+INSERT INTO client (client_id, highest_serial, accounted, highest_report_date, last_seen)
+SELECT (lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000')::uuid, 1, '{{[1,2)}}',
+       now(), now()
+FROM generate_series(1, {ROWS}) n;
+INSERT INTO state_message
+SELECT client_id, 1, NULL, decode(md5(client_id::text), 'hex'), 500, 't1', 3, '', '', 1, 0, now(),
+       '{{}}', NULL, NULL, now(), NULL, now(), gen_random_uuid(), gen_random_uuid(), false, NULL,
+       now()
+FROM client WHERE highest_serial = 1;
+INSERT INTO current_state
+SELECT client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+       message_time, digest, params, details
+FROM state_message JOIN client USING (client_id) WHERE highest_serial = 1;
+"""
+
+
+@pytest.fixture
+def seasoned(open_store: Callable[..., ChunkStore], tables: Tables) -> ChunkStore:
+    """A connection whose plans were made when there was nothing, and now there is a lot."""
+    store = open_store()
+    # The sixth time, PostgreSQL settles for a plan that it keeps.
+    for serial in range(1, 8):
+        load(store, report(message(serial), message(None, topic="unnumbered")))
+    tables.connection.execute(FILL)
+    return store
+
+
+def plan(store: ChunkStore, statement: str, *, analyze: str = "") -> dict[str, Any]:
+    """How one statement of a chunk is done, in the connection that prepared it."""
+    with store._connection.cursor() as cursor:
+        with cursor.copy("COPY stage FROM STDIN") as copy:
+            copy.write(chunk())
+        cursor.execute(f"EXPLAIN (FORMAT JSON {analyze}) EXECUTE {statement}".encode())
+        row = cursor.fetchone()
+    store._connection.rollback()
+    assert row is not None
+    found: dict[str, Any] = (json.loads(row[0]) if isinstance(row[0], str) else row[0])[0]
+    return found
+
+
+def chunk() -> bytes:
+    """As much as a usual chunk has, of 60 clients: known, new, and without a serial."""
+    reports = [
+        report(
+            message(None, topic=f"t{number}"),
+            *(message(serial, topic=f"t{serial}") for serial in range(1, 5)),
+            client=UUID(f"{number:08x}-0000-4000-8000-000000000000"),
+        )
+        for number in range(100, 160)
+    ]
+    return stage_lines(items_of(uuid4(), [smx(one) for one in reports]))
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from nodes(child)
+
+
+def read_from_end_to_end(found: dict[str, Any], *, of: tuple[str, ...]) -> set[str]:
+    """Tables of which a plan reads every row, or every entry of an index."""
+    return {
+        node["Relation Name"]
+        for node in nodes(found["Plan"])
+        if node.get("Relation Name", "").startswith(of)
+        and (
+            node["Node Type"] == "Seq Scan"
+            or (node["Node Type"].startswith("Index") and "client_id" not in node["Index Cond"])
+        )
+    }
+
+
+def empty_partitions(tables: Tables) -> set[str]:
+    """Those of other days: reading nothing costs nothing."""
+    query = (
+        "SELECT relname FROM pg_class WHERE relname LIKE 'state_message_%%' "
+        "AND relkind = 'r' AND pg_relation_size(oid) = 0"
+    )
+    return {name for (name,) in tables.rows(query)}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_no_statement_reads_the_history_or_the_states_from_end_to_end(
+    statement: str, seasoned: ChunkStore, tables: Tables
+) -> None:
+    empty = empty_partitions(tables)
+    large: tuple[str, ...] = ("state_message", "current_state")
+    assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
+    # Statistics make PostgreSQL plan anew; then the clients are known to be many, too.
+    tables.connection.execute("ANALYZE client, state_message, current_state")
+    large = (*large, "client")
+    assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
+
+
+def test_a_plan_over_a_whole_retention_is_not_compiled(
+    database_url: str, open_store: Callable[..., ChunkStore]
+) -> None:
+    # With a partition for each day the plans look expensive enough for PostgreSQL to compile
+    # them to machine code, which takes a hundred times as long as running them.
+    partitions = PartitionStore(database_url, name="test")
+    today = datetime.now(UTC).date()
+    for week in range(1, 13):
+        partitions.make(today=today - timedelta(days=7 * week))
+    partitions.close()
+    store = open_store()
+    for statement in STATEMENTS:
+        assert "JIT" not in plan(store, statement, analyze=", ANALYZE")
