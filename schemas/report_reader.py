@@ -32,6 +32,7 @@ _INT4 = range(-(2**31), 2**31)
 _INT4_LETTERS = 11
 _SERIAL_LETTERS = 19
 
+_STRING = etree.XPath("string()", smart_strings=False)
 _Children: TypeAlias = "dict[str, etree._Element]"  # noqa: SLF001 (lxml's name of the type)
 _CONTAINERS = frozenset(
     {"ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"}
@@ -300,7 +301,9 @@ def _text(children: _Children, tag: str) -> str:
 def _content(element: etree._Element) -> str:
     if len(element):
         raise _bad_structure(f"{_name(element)} must hold text only")
-    return element.text or ""
+    # lxml joins the pieces of `.text` in quadratic time, which CDATA sections by the ten thousand
+    # would make use of; XPath joins them in linear time.
+    return str(_STRING(element))
 
 
 def _name(element: etree._Element) -> str:

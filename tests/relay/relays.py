@@ -1,0 +1,166 @@
+"""Relays as processes of their own, and what goes into them and comes out."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from runtime.broker import Administration, Delivery, Properties, Session, Settled, persistent
+from schemas.report import Lane
+from schemas.smx import Smx, parse_batch
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+from tests.schemas.documents import message, report
+from tests.waiting import wait_until
+
+#: Seconds that a process gets for its work or its end.
+PATIENCE = 60.0
+
+
+class RawProperties(Properties):
+    """Properties in the sender's own bytes, which no library of ours would write."""
+
+    def __init__(self, *, headers: bytes | None = None, message_id: bytes | None = None) -> None:
+        """Take the inside of the header table, and a message id."""
+        super().__init__()
+        flags, self._raw = 0, b""
+        if headers is not None:
+            flags |= self.FLAG_HEADERS
+            self._raw += struct.pack(">I", len(headers)) + headers
+        if message_id is not None:
+            flags |= self.FLAG_MESSAGE_ID
+            self._raw += struct.pack(">B", len(message_id)) + message_id
+        self._raw = struct.pack(">H", flags) + self._raw
+
+    def encode(self) -> list[bytes]:
+        """The bytes as they are."""
+        return [self._raw]
+
+
+class World:
+    """The queues around a relay."""
+
+    def __init__(self, amqp_url: str) -> None:
+        self.amqp_url = amqp_url
+        with self.desk() as desk:
+            desk.declare(QUEUES)
+
+    def desk(self) -> Administration:
+        """A connection for errands."""
+        return Administration(self.amqp_url, name="test")
+
+    def publish(self, reports: Iterable[tuple[bytes, Properties]]) -> None:
+        """Send reports as clients do: to the exchange, all confirmed."""
+        session = Session(self.amqp_url, name="test client")
+        try:
+            for body, properties in reports:
+                session.publish(
+                    exchange=REPORTS, routing_key=REPORTS, body=body, properties=properties, token=0
+                )
+            while session.unconfirmed:
+                problems = [e.problem for e in session.poll(1) if isinstance(e, Settled)]
+                assert not any(problems), problems
+        finally:
+            session.close()
+
+    def ready(self, queue: str) -> int:
+        """Messages ready in a queue."""
+        with self.desk() as desk:
+            depth = desk.depth(queue)
+        assert depth is not None, f"{queue} does not exist"
+        return depth.ready
+
+    def take_all(self, queue: str) -> list[Delivery]:
+        """Everything in a queue, taken for good."""
+        found = []
+        with self.desk() as desk:
+            while (delivery := desk.take(queue)) is not None:
+                desk.ack(delivery.tag)
+                found.append(delivery)
+        return found
+
+    def smx(self, lane: Lane = Lane.NORMAL) -> list[Smx]:
+        """What the batches of a lane hold, taken for good."""
+        return [s for d in self.take_all(INCOMING[lane]) for s in parse_batch(d.body).smx]
+
+    def relayed(self) -> list[str | None]:
+        """Message ids of the reports in all batches, taken for good."""
+        return [smx.envelope.message_id for lane in Lane for smx in self.smx(lane)]
+
+    def dead(self) -> list[Delivery]:
+        """The dead letters, taken for good."""
+        return self.take_all(DEAD)
+
+
+class RelayProcess:
+    """`statesys relay run` as a process; killed at the end of the block if it still runs."""
+
+    def __init__(self, world: World, directory: Path, *flags: str) -> None:
+        self._log = directory / f"relay-{len(list(directory.iterdir()))}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "statesys", "relay", "run", *flags],
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=os.environ
+                | {
+                    "STATESYS_HOME": str(directory),
+                    "STATESYS_AMQP_URL": world.amqp_url,
+                    "STATESYS_LOG_FORMAT": "json",
+                },
+            )
+
+    def __enter__(self) -> "RelayProcess":
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Its log lines of one event; every line must be one of ours."""
+        # The last line may be half written.
+        lines = self._log.read_text(encoding="utf-8").split("\n")[:-1]
+        return [entry for entry in map(json.loads, lines) if entry["event"] == name]
+
+    def await_event(self, name: str) -> dict[str, Any]:
+        """Wait for the first log line of an event."""
+
+        def found() -> list[dict[str, Any]]:
+            alive = self._process.poll() is None
+            events = self.events(name)
+            assert events or alive, self._log.read_text(encoding="utf-8")
+            return events
+
+        return wait_until(found, timeout=PATIENCE, what=name)[0]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        return self._process.wait(PATIENCE)
+
+
+def good(count: int, *, first: int = 1) -> list[tuple[bytes, Properties]]:
+    """Good reports of one message each; the message ids are their serials."""
+    return [
+        (report(message(serial=str(n))).encode("utf-16"), persistent(message_id=str(n)))
+        for n in range(first, first + count)
+    ]
+
+
+def ids(reports: Sequence[tuple[bytes, Properties]]) -> list[str]:
+    """Their message ids."""
+    return [str(properties.message_id) for _, properties in reports]

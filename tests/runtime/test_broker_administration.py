@@ -1,0 +1,57 @@
+"""Errands at a real broker."""
+
+import pytest
+
+from runtime.broker import Administration, QueueDepth, persistent
+from schemas.errors import BrokerUnavailable, StatesysError
+from schemas.topology import DEAD, QUEUES, REPORTS, Queue
+from tests.management import Management
+from tests.runtime.brokers import cut, fill, vhost
+from tests.waiting import wait_until
+
+
+def test_declaring_creates_what_is_missing_and_nothing_else(amqp_url: str) -> None:
+    with Administration(amqp_url, name="test") as desk:
+        assert desk.depth(DEAD) is None
+        assert desk.declare(QUEUES) == [queue.name for queue in QUEUES]
+        assert desk.declare(QUEUES) == []
+        # Another opinion about arguments is no reason to stop: the queue is there.
+        assert desk.declare([Queue(DEAD, "", {"x-queue-type": "classic"})]) == []
+
+
+def test_the_exchange_of_reports_leads_to_their_queue(desk: Administration) -> None:
+    desk.publish(exchange=REPORTS, routing_key=REPORTS, body=b"1", properties=persistent())
+    assert desk.depth(REPORTS) == QueueDepth(1, 0)
+
+
+def test_taken_messages_are_settled_one_way_or_the_other(desk: Administration) -> None:
+    fill(desk, b"1", b"2", b"3")
+    taken = [desk.take(DEAD) for _ in range(4)]
+    assert [t.body if t else None for t in taken] == [b"1", b"2", b"3", None]
+    first, second, third, _ = taken
+    assert first
+    assert second
+    assert third
+    desk.ack(second.tag)
+    desk.requeue(third.tag, up_to=True)
+    again = {delivery.body for _ in range(2) if (delivery := desk.take(DEAD))}
+    assert again == {b"1", b"3"}
+
+
+def test_an_errand_that_nobody_takes_fails_and_the_next_one_works(
+    desk: Administration, amqp_url: str, management: Management
+) -> None:
+    with pytest.raises(StatesysError, match="no queue"):
+        fill(desk, b"1", queue="no.such.queue")
+    limit = {"pattern": "^mp_", "definition": {"max-length": 2}, "apply-to": "queues"}
+    management.call("PUT", "policies", vhost(amqp_url), "limit", body=limit)
+    with pytest.raises(StatesysError, match="did not take"):
+        wait_until(lambda: fill(desk, b"1", queue=REPORTS), what="the limit to take effect")
+    fill(desk, b"1")
+    assert desk.depth(DEAD) == QueueDepth(1, 0)
+
+
+def test_a_lost_errand_is_told(desk: Administration, amqp_url: str, management: Management) -> None:
+    cut(management, amqp_url, "test desk")
+    with pytest.raises(BrokerUnavailable):
+        wait_until(lambda: desk.depth(DEAD) is None, what="the connection to be lost")
