@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -65,7 +65,7 @@ def make_partitions(url: str) -> None:
     """
     store = PartitionStore(url, name="statesys partitions")
     try:
-        store.make(today=datetime.now(UTC).date())
+        store.make()
     finally:
         store.close()
 
@@ -78,8 +78,8 @@ def keep_partitions(url: str, retention: timedelta) -> None:
     """
     store = PartitionStore(url, name="statesys partitions")
     try:
-        made, dropped = store.keep(today=datetime.now(UTC).date(), retention=retention)
-        removed = store.forget_before(datetime.now(UTC) - retention)
+        made, dropped = store.keep(retention=retention)
+        removed = store.forget(retention=retention)
     finally:
         store.close()
     if made or dropped or removed:

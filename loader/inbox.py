@@ -19,6 +19,8 @@ class Held(NamedTuple):
     session: int
     arrived: float
     delivery: Delivery
+    # It may be what the worker before us died on: it is loaded alone.
+    suspect: bool = False
 
 
 class Inbox:
@@ -64,7 +66,7 @@ class Inbox:
                     self._change.wait()
                     continue
                 left = oldest + self._wait - time.monotonic()
-                if self._hurry or self._bytes >= self._chunk_bytes or left <= 0:
+                if left <= 0 or self._hurry or self._bytes >= self._chunk_bytes or self._alone():
                     return self._cut()
                 self._change.wait(left)
             return []
@@ -90,7 +92,7 @@ class Inbox:
         chunk: list[Held] = []
         size = 0
         for lane in self._lanes.values():
-            while lane and (not chunk or size + len(lane[0].delivery.body) <= self._chunk_bytes):
+            while lane and self._fits(lane[0], chunk, size):
                 held = lane.popleft()
                 size += len(held.delivery.body)
                 chunk.append(held)
@@ -101,3 +103,14 @@ class Inbox:
             # Whoever was told of these may be us: tell another.
             self._change.notify()
         return chunk
+
+    def _alone(self) -> bool:
+        """A suspect waits for no company."""
+        return any(lane[0].suspect for lane in self._lanes.values() if lane)
+
+    def _fits(self, held: Held, chunk: list[Held], size: int) -> bool:
+        if not chunk:
+            return True
+        if held.suspect or chunk[0].suspect:
+            return False
+        return size + len(held.delivery.body) <= self._chunk_bytes

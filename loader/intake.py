@@ -49,7 +49,8 @@ class Intake:
         # Unsettled deliveries of the current session: tag -> bytes of the body.
         self._held: dict[int, int] = {}
         self._held_bytes = 0
-        self._cautious = True
+        # Queues whose first deliveries may be what the worker before us died on.
+        self._cautious: set[str] = set()
         self._paused = False
         self._ready: dict[str, int] = {}
         self._busy_at = self._measured_at = time.monotonic()
@@ -72,7 +73,7 @@ class Intake:
         self.close()
         self._session = Session(self._url, name="statesys loader")
         self._number += 1
-        self._consume(cautious=True)
+        self._begin_with_care(self._session)
         # What was measured before says nothing of the queues now.
         self._ready.clear()
         self._busy_at = time.monotonic()
@@ -143,23 +144,29 @@ class Intake:
     def _take(self, delivery: Delivery) -> None:
         self._held[delivery.tag] = len(delivery.body)
         self._held_bytes += len(delivery.body)
-        self._inbox.put(Held(self._number, time.monotonic(), delivery))
-        if self._cautious and not delivery.redelivered:
-            self._consume(cautious=False)
+        suspect = delivery.queue in self._cautious and delivery.redelivered
+        self._inbox.put(Held(self._number, time.monotonic(), delivery, suspect))
+        if delivery.queue in self._cautious and not suspect:
+            # One that was never delivered before: the suspects of this queue are through.
+            self._cautious.remove(delivery.queue)
+            assert self._session is not None
+            self._session.consume(delivery.queue, prefetch=self._prefetch)
 
-    def _consume(self, *, cautious: bool) -> None:
-        """(Re)start the consumers.
+    def _begin_with_care(self, session: Session) -> None:
+        """Take one delivery of each queue at a time, until a fresh one comes.
 
         A worker that died on a poisonous batch finds it again after its start. Taken one by one,
-        only that batch pays for another death with its delivery limit; the first batch that was
-        never delivered before says that the suspects are through.
+        only that batch pays for another death with its delivery limit, not its neighbours.
         """
-        assert self._session is not None
-        self._session.cancel()
+        self._cautious = set(self._queues)
+        self._paused = False
         for queue in self._queues:
-            self._session.consume(queue, prefetch=1 if cautious else self._prefetch)
-        self._cautious = cautious
-        self._inbox.hurry(on=cautious)
+            session.consume(queue, prefetch=1)
+
+    def _go_on(self, session: Session) -> None:
+        self._paused = False
+        for queue in self._queues:
+            session.consume(queue, prefetch=1 if queue in self._cautious else self._prefetch)
 
     def _govern(self, session: Session) -> None:
         """Stop reading above 64 MiB; and do not wait for more when no more can come."""
@@ -170,7 +177,6 @@ class Intake:
             self._prefetch = max(1, min(self._prefetch, len(self._held) // 2))
             _log.warning("loader.paused", held_bytes=self._held_bytes, prefetch=self._prefetch)
         elif self._paused and self._held_bytes < HELD_AGAIN:
-            self._paused = False
-            self._consume(cautious=False)
-        saturated = self._paused or self._cautious or len(self._held) >= self._prefetch
+            self._go_on(session)
+        saturated = self._paused or len(self._held) >= self._prefetch
         self._inbox.hurry(on=saturated)

@@ -192,27 +192,33 @@ FROM judged;
 --
 -- A claim belongs to its request's row. One that fits none gets a row of its own without
 -- requested_at: an unknown request, another client's, or a second, different block under an id
--- (a rolled-back store answers again) under an id made from both, so that its parts find it.
+-- (a rolled-back store answers again). Later parts of such a block find it by its serials. Its id
+-- is random: one made from the claim could be guessed, and sent as the id of another claim.
 PREPARE note_claims AS
 WITH claim AS (
-    SELECT client_id, claim_id, claim_first, claim_last,
-        row_number() OVER (PARTITION BY client_id, claim_id ORDER BY claim_first, claim_last) AS n
+    SELECT s.client_id, s.claim_id, s.claim_first, s.claim_last,
+        r.request_id IS NULL OR r.first_serial IS NULL AS fits
     FROM (SELECT DISTINCT client_id, claim_id, claim_first, claim_last FROM stage
-          WHERE claim_id IS NOT NULL) distinct_claim
+          WHERE claim_id IS NOT NULL) s
+    LEFT JOIN resync_request r ON (r.client_id, r.request_id) = (s.client_id, s.claim_id)
+),
+unknown AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY client_id, claim_id ORDER BY claim_first, claim_last) AS n
+    FROM claim
+    WHERE fits OR NOT EXISTS (
+        SELECT FROM resync_request k
+        WHERE k.client_id = claim.client_id
+          AND (k.first_serial, k.last_serial) = (claim_first, claim_last)
+          AND (k.request_id = claim_id OR k.requested_at IS NULL))
 )
 INSERT INTO resync_request AS known (client_id, request_id, first_serial, last_serial)
-SELECT claim.client_id,
-    CASE WHEN (r.first_serial, r.last_serial) = (claim_first, claim_last)
-              OR (r.first_serial IS NULL AND n = 1)
-         THEN claim_id
-         ELSE md5(claim_id || ':' || claim_first || ':' || claim_last)::uuid END,
+SELECT client_id, CASE WHEN fits AND n = 1 THEN claim_id ELSE gen_random_uuid() END,
     claim_first, claim_last
-FROM claim LEFT JOIN resync_request r
-    ON r.client_id = claim.client_id AND r.request_id = claim.claim_id
+FROM unknown
 ORDER BY 1, 2
 ON CONFLICT (client_id, request_id) DO UPDATE
-    SET first_serial = excluded.first_serial, last_serial = excluded.last_serial
-    WHERE known.first_serial IS NULL;
+    SET first_serial = excluded.first_serial, last_serial = excluded.last_serial;
 
 
 -- A claim takes effect once all of its serials are accounted for: what lies below is overtaken.

@@ -1,6 +1,5 @@
 """Migrations: the files of `schemas/postgres`, each applied once, in order."""
 
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 from loader.store.connection import SCHEMA, connect, translated
@@ -45,8 +44,8 @@ def migrate(url: str) -> list[str]:
                 copy.write_row(row)
     partitions = PartitionStore(url, name="statesys-migrate")
     try:
-        # A migration never drops anything: retention is the loaders' duty.
-        partitions.keep(today=datetime.now(UTC).date(), retention=timedelta(days=36500))
+        # A migration drops nothing: retention is the loaders' duty.
+        partitions.make()
     finally:
         partitions.close()
     return applied

@@ -1,7 +1,8 @@
 """The resync duty: who is due is asked, by one loader at a time, however many run."""
 
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -18,8 +19,8 @@ _log = structlog.get_logger()
 SIGNS_INTERVAL = timedelta(minutes=1)
 #: A request lives in its queue at least this long: a client may be between two cycles.
 MIN_EXPIRATION = timedelta(minutes=1)
-#: Seconds to wait for the broker's confirms.
-_CONFIRM_TIMEOUT = 30.0
+#: Seconds to wait for the broker's confirms of one lot.
+_CONFIRM_TIMEOUT = 10.0
 
 
 class ResyncDuty:
@@ -62,17 +63,19 @@ class ResyncDuty:
         """
         store = self._open_store()
         try:
-            now = store.now()
-            missing = store.take_turn("resync.missing", now=now, interval=self._check_interval)
-            signs = store.take_turn("resync.signs", now=now, interval=self.interval)
-            if (missing or signs) and not self._under_backlog():
-                self._check(store, now, with_missing=missing)
+            if not self._under_backlog():
+                self._check(store)
             self._publish(store)
         finally:
             store.close()
 
-    def _check(self, store: ResyncStore, now: datetime, *, with_missing: bool) -> None:
-        due = store.check(now=now, limit=self._per_check, with_missing=with_missing)
+    def _check(self, store: ResyncStore) -> None:
+        due = store.check_in_turn(
+            now=store.now(),
+            limit=self._per_check,
+            check_interval=self._check_interval,
+            signs_interval=self.interval,
+        )
         for client_id, reason, since in due:
             _log.info(
                 "loader.resync_due",
@@ -100,16 +103,25 @@ class ResyncDuty:
             try:
                 for one in unsent:
                     self._send(session, one)
-                waiting = len(unsent)
-                while waiting:
-                    for event in session.poll(_CONFIRM_TIMEOUT):
-                        if isinstance(event, Settled):
-                            waiting -= 1
-                            self._settle(store, event)
+                self._await_confirms(store, session, len(unsent))
             finally:
                 session.close()
             store.commit()
         store.commit()
+
+    def _await_confirms(self, store: ResyncStore, session: Session, waiting: int) -> None:
+        """Mark what is confirmed. The rows are locked meanwhile, and a chunk may wait for them."""
+        deadline = time.monotonic() + _CONFIRM_TIMEOUT
+        while waiting:
+            left = deadline - time.monotonic()
+            if session.blocked or left <= 0:
+                raise BrokerUnavailable(
+                    f"resync requests are not confirmed ({session.blocked or 'no answer'})"
+                )
+            for event in session.poll(left):
+                if isinstance(event, Settled):
+                    waiting -= 1
+                    self._settle(store, event)
 
     def _send(self, session: Session, one: UnsentRequest) -> None:
         request = one.request

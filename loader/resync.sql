@@ -13,6 +13,16 @@ WHERE r.closed_at IS NULL AND r.requested_at IS NOT NULL
                SELECT FROM missing_message_range m
                WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND NOT m.merged
                  AND m.detected_at + %(min_age)s <= %(now)s))
+       OR (r.reason = 'serial_reused' AND NOT EXISTS (
+               SELECT FROM client c
+               WHERE c.client_id = r.client_id AND c.reuse_seen_at > coalesce(
+                   (SELECT max(d.requested_at) FROM resync_request d
+                    WHERE d.client_id = r.client_id
+                      AND d.closed_how IN ('answered', 'overtaken')), '-infinity')))
+       OR (r.reason = 'operator' AND EXISTS (
+               SELECT FROM resync_request d
+               WHERE d.client_id = r.client_id AND d.closed_how IN ('answered', 'overtaken')
+                 AND d.requested_at >= r.requested_at))
        OR (r.reason = 'merged' AND NOT EXISTS (
                SELECT FROM missing_message_range m
                WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND m.merged)));
@@ -137,6 +147,10 @@ INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
 ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
 WHERE duty.done_at + %(interval)s <= excluded.done_at
 RETURNING true;
+
+-- name: lock_client
+-- A statement of its own: the next one then sees what a chunk in front of us committed.
+SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
 
 -- name: forget_client
 -- Everything of one client but its history, which leaves with its partitions.

@@ -66,10 +66,13 @@ class Loader:
 
         Raises:
             SchemaMissing: the database is not migrated.
+            DatabaseUnavailable: the database cannot be reached at the start; a wrong address is
+                told at once. One that goes away later is waited for.
+            BrokerUnavailable: the same of the broker.
         """
         self._pulse.beat(held=0, now=True)
         try:
-            until_available(self._stop, "loader", self._pulse)(self._prepare)
+            self._prepare()
             for thread in self._threads():
                 thread.start()
             until_available(self._stop, "loader", self._pulse)(self._consume, exit_when_empty)
@@ -82,9 +85,10 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """What must be in the database before the first chunk: tables and partitions."""
+        """What must be there before the first chunk: tables, partitions, and a broker."""
         self._chunk_store("loader").close()
         make_partitions(self._database_url)
+        Administration(self._amqp_url, name="statesys loader").close()
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         # Each time: a broker may come back empty.

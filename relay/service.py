@@ -35,6 +35,8 @@ _POLL = 0.1
 _EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
 #: Seconds before a batch that the broker did not take is published again.
 _AGAIN_AFTER = 1.0
+#: Settled deliveries that may wait behind one that cannot be sent.
+_FEW = 100
 #: Seconds that confirms of the last batches get when stopping.
 _FINISH_TIMEOUT = 30.0
 
@@ -66,7 +68,13 @@ class Relay:
         self._pulse = Pulse(settings.home, "relay")
 
     def run(self, *, exit_when_empty: bool = False) -> None:
-        """Relay until stopped, or until nothing has been left for a second."""
+        """Relay until stopped, or until nothing has been left for a second.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached at the start; a wrong address is told
+                at once. One that goes away later is waited for.
+        """
+        Administration(self._url, name="statesys relay").close()
         self._pulse.beat(held=0, now=True)
         try:
             until_available(self._stop, "relay", self._pulse)(self._session, exit_when_empty)
@@ -93,6 +101,7 @@ class _Shift:
 
     def __init__(self, url: str, name: str, settings: Settings, pulse: Pulse) -> None:
         self._pulse = pulse
+        self._url = url
         self._max_bytes = settings.max_report_size * _KIB
         self._prefetch = MAX_PREFETCH
         self._batcher = Batcher(
@@ -215,6 +224,9 @@ class _Shift:
             up_to = self._settling.settle(item.tags)
             if up_to is not None:
                 self._in.ack(up_to, up_to=True)
+        if self._again:
+            for tag in self._settling.stragglers(_FEW):
+                self._in.ack(tag)
 
     def _log(self, item: Closed | _Letter) -> None:
         if isinstance(item, Closed):
@@ -238,6 +250,10 @@ class _Shift:
         now = time.monotonic()
         due = [item for at, item in self._again if at <= now]
         self._again = [(at, item) for at, item in self._again if at > now]
+        if due:
+            # Somebody may have deleted the queue.
+            with Administration(self._url, name="statesys relay") as desk:
+                desk.declare(QUEUES)
         for item in due:
             self._send(item)
 

@@ -32,6 +32,21 @@ class Settling:
             del self._pending[tag]
         return done[-1] if done else None
 
+    def stragglers(self, more_than: int) -> list[int]:
+        """What is done, but held up by an older delivery that is not; each needs an ack of its own.
+
+        One letter that nobody takes must not hold up thousands of reports.
+
+        Args:
+            more_than: fewer than that are left waiting; most gaps close by themselves.
+        """
+        done = [tag for tag, settled in self._pending.items() if settled]
+        if len(done) <= more_than:
+            return []
+        for tag in done:
+            del self._pending[tag]
+        return done
+
     def __len__(self) -> int:
         """Deliveries that are not acked yet."""
         return len(self._pending)

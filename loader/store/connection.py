@@ -52,9 +52,18 @@ def connect(url: str, name: str, *, autocommit: bool = False) -> psycopg.Connect
             connect_timeout=_CONNECT_TIMEOUT,
             # Rows are rendered as UTF-8, whatever PGCLIENTENCODING or the database say.
             client_encoding="UTF8",
+            # A host that vanished is noticed within a minute, not in hours.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=60_000,
         )
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"STATESYS_DATABASE_URL cannot be used: {_words(error)}") from None
+    except psycopg.ProgrammingError:
+        # Not the error's words: they quote the URL, and perhaps the password in it.
+        raise SettingsError(
+            "STATESYS_DATABASE_URL cannot be used; write it as "
+            "postgresql://user:password@host:5432/name, with %XX for special characters"
+        ) from None
     except psycopg.Error as error:
         raise DatabaseUnavailable(
             f"PostgreSQL: {_words(error)}; start it (`statesys up`) "

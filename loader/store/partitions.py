@@ -8,6 +8,7 @@ CONCURRENTLY, which waits for old readers without holding anybody up.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 import psycopg
 from psycopg import sql
@@ -19,6 +20,8 @@ DAYS_AHEAD = 7
 _PARENT = "state_message"
 #: Key of the advisory lock of upkeep ("statesys" in letters of a phone, shortened).
 _UPKEEP_LOCK = 7828379701
+#: Key of the transaction-level advisory lock of forgetting rows.
+_FORGET_LOCK = 7828379704
 
 
 class PartitionStore:
@@ -33,10 +36,17 @@ class PartitionStore:
         """Give the connection back."""
         self._connection.close()
 
-    def keep(self, *, today: date, retention: timedelta) -> tuple[list[str], list[str]]:
+    def keep(
+        self, *, retention: timedelta, today: date | None = None
+    ) -> tuple[list[str], list[str]]:
         """Make the partitions that are missing, and drop those past the retention.
 
         Skips when another loader is at it (a session-level try-lock).
+
+        Args:
+            retention: partitions of older days are dropped.
+            today: the database's day by default: a loader whose own clock runs ahead must not
+                drop what is young.
 
         Returns:
             Names made, and names dropped.
@@ -47,9 +57,10 @@ class PartitionStore:
         with translated(), self._turn() as ours:
             if not ours:
                 return [], []
+            today = today or self._today()
             return self._make_from(today), self._drop_before(today - retention)
 
-    def make(self, *, today: date) -> list[str]:
+    def make(self) -> list[str]:
         """Only make the partitions that are missing: what a loader needs before its first chunk.
 
         Returns:
@@ -59,19 +70,29 @@ class PartitionStore:
             DatabaseUnavailable: try again.
         """
         with translated(), self._turn() as ours:
-            return self._make_from(today) if ours else []
+            return self._make_from(self._today()) if ours else []
 
-    def forget_before(self, moment: datetime) -> int:
-        """Remove closed ranges and requests that were closed before `moment`; how many."""
-        removed = 0
-        with translated():
-            for table in ("missing_message_range", "resync_request"):
-                cursor = self._connection.execute(
-                    sql.SQL("DELETE FROM {} WHERE closed_at < %s").format(sql.Identifier(table)),
-                    [moment],
-                )
-                removed += cursor.rowcount
-        return removed
+    def forget(self, *, retention: timedelta) -> int:
+        """Remove ranges and requests that were closed longer ago than the retention; how many.
+
+        A completed request stays while it is what outdates a sign of reused serials.
+        """
+        with translated(), self._connection.transaction():
+            if not self._one("SELECT pg_try_advisory_xact_lock(%s)", _FORGET_LOCK):
+                return 0
+            ranges = self._connection.execute(
+                "DELETE FROM missing_message_range WHERE closed_at < now() - %s", [retention]
+            )
+            requests = self._connection.execute(
+                "DELETE FROM resync_request r WHERE closed_at < now() - %s AND NOT EXISTS ("
+                "SELECT FROM client c WHERE c.client_id = r.client_id "
+                "AND c.reuse_seen_at <= r.requested_at)",
+                [retention],
+            )
+            return ranges.rowcount + requests.rowcount
+
+    def _today(self) -> date:
+        return cast(date, self._one("SELECT (now() AT TIME ZONE %s)::date", "UTC"))
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:
@@ -112,23 +133,27 @@ class PartitionStore:
     def _drop_before(self, day: date) -> list[str]:
         dropped = []
         limit = f"{_PARENT}_{day:%Y%m%d}"
+        # Also tables that nothing inherits any more: whoever detached them died before the DROP.
         rows = self._connection.execute(
-            "SELECT c.relname, i.inhdetachpending FROM pg_inherits i "
-            "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass "
-            "ORDER BY i.inhdetachpending DESC, c.relname",
-            [f"{SCHEMA}.{_PARENT}"],
+            "SELECT c.relname, i.inhdetachpending FROM pg_class c "
+            "LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "
+            "WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' "
+            "AND c.relname ~ '^state_message_[0-9]{8}$' "
+            "ORDER BY i.inhdetachpending DESC NULLS LAST, c.relname",
+            [SCHEMA],
         ).fetchall()
         for name, pending in rows:
             if name >= limit and not pending:
                 continue
-            # A detach that timed out is half done, and blocks every other one until finished.
-            how = "FINALIZE" if pending else "CONCURRENTLY"
             table = sql.Identifier(SCHEMA, name)
-            self._connection.execute(
-                sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
-                    sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
+            if pending is not None:
+                # A detach that timed out is half done, and blocks every other one until finished.
+                how = "FINALIZE" if pending else "CONCURRENTLY"
+                self._connection.execute(
+                    sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                        sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
+                    )
                 )
-            )
             self._connection.execute(sql.SQL("DROP TABLE {}").format(table))
             dropped.append(name)
         return dropped

@@ -58,12 +58,30 @@ class ResyncStore:
             assert row is not None
             return cast(datetime, row[0])
 
-    def take_turn(self, duty: str, *, now: datetime, interval: timedelta) -> bool:
-        """Whether this process does the duty now; true once for the site in each interval."""
+    def check_in_turn(
+        self, *, now: datetime, limit: int, check_interval: timedelta, signs_interval: timedelta
+    ) -> list[Due]:
+        """Check, if it is time for the site to do so: once in each interval, whoever comes first.
+
+        The turn is taken in the transaction of the check: one that fails leaves it to the next.
+
+        Args:
+            now: aware.
+            limit: clients asked at most.
+            check_interval: between two looks at missing ranges.
+            signs_interval: between two looks at the other causes.
+
+        Returns:
+            Who is asked.
+        """
         with translated(), self._connection.transaction():
-            # A little slack, or a timer that fires early would skip every second turn.
-            values = {"name": duty, "now": now, "interval": interval * 0.9}
-            return self._run("turn", values).fetchone() is not None
+            if not self._lock_checks():
+                return []
+            missing = self._take_turn("resync.missing", now=now, interval=check_interval)
+            signs = self._take_turn("resync.signs", now=now, interval=signs_interval)
+            if not (missing or signs):
+                return []
+            return self.check(now=now, limit=limit, with_missing=missing)
 
     def check(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
         """Close what is over, and write a request for each client that is due.
@@ -77,10 +95,7 @@ class ResyncStore:
             Who is asked; nothing when another process holds the lock.
         """
         with translated(), self._connection.transaction():
-            row = self._connection.execute(
-                "SELECT pg_try_advisory_xact_lock(%s)", [_CHECK_LOCK]
-            ).fetchone()
-            if row is None or not row[0]:
+            if not self._lock_checks():
                 return []
             values = {**self._ages, "now": now}
             self._run("close_requests", values)
@@ -111,6 +126,7 @@ class ResyncStore:
     def forget(self, client_id: UUID) -> bool:
         """Remove a client with its states, ranges and requests; False when it is not known."""
         with translated(), self._connection.transaction():
+            self._run("lock_client", {"client_id": client_id})
             return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
 
     def unsent(self) -> list[UnsentRequest]:
@@ -131,6 +147,18 @@ class ResyncStore:
         """End the transaction of `unsent`."""
         with translated():
             self._connection.commit()
+
+    def _lock_checks(self) -> bool:
+        """Held to the end of the transaction; taking it twice in one is no hindrance."""
+        row = self._connection.execute(
+            "SELECT pg_try_advisory_xact_lock(%s)", [_CHECK_LOCK]
+        ).fetchone()
+        return row is not None and bool(row[0])
+
+    def _take_turn(self, duty: str, *, now: datetime, interval: timedelta) -> bool:
+        # A little slack, or a timer that fires early would skip every second turn.
+        values = {"name": duty, "now": now, "interval": interval * 0.9}
+        return self._run("turn", values).fetchone() is not None
 
     def _due(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
         values = {**self._ages, "now": now, "limit": limit, "with_missing": with_missing}

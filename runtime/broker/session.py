@@ -12,6 +12,7 @@ held is void, the caller makes a new session, and no delivery tag outlives the s
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pika
@@ -87,7 +88,7 @@ class Session:
         self._failure: BrokerUnavailable | None = None
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
-        self._consumers: dict[str, str] = {}
+        self._consumers: list[str] = []
         self.blocked: str | None = None
         self._ready = False
         self._loop = IOLoop()
@@ -109,9 +110,10 @@ class Session:
     # -- what a stage does ------------------------------------------------------------------
 
     def consume(self, queue: str, *, prefetch: int) -> None:
-        """Ask for deliveries of a queue.
+        """Ask for deliveries of a queue; asking again adds to what was asked before.
 
         Args:
+            queue: its name.
             prefetch: unsettled messages at a time, cut to 10..2,000 unless it is 1
                 (1 is for taking suspects one by one).
         """
@@ -119,13 +121,13 @@ class Session:
             prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
         # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
         self._call(self._channel.basic_qos, prefetch_count=prefetch)
-        self._consumers[queue] = self._call(
-            self._channel.basic_consume, queue, partial(self._on_delivery, queue)
+        self._consumers.append(
+            self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
         )
 
     def cancel(self) -> None:
-        """Ask for no more deliveries; pika gives back what is on its way (a return, as all are)."""
-        for consumer in self._consumers.values():
+        """Ask for no more deliveries; what is on its way is given back."""
+        for consumer in self._consumers:
             self._call(self._channel.basic_cancel, consumer)
         self._consumers.clear()
 
@@ -220,6 +222,8 @@ class Session:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
+        # pika rejects what comes for a cancelled consumer; RabbitMQ 4.3 counts that differently.
+        channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
         channel.add_on_close_callback(lambda _, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
         channel.add_on_cancel_callback(lambda _: self._fail("a queue we consume was deleted"))
@@ -265,7 +269,8 @@ class Session:
         problem = "nack: the broker did not take it" if isinstance(method, Basic.Nack) else None
         tags = [method.delivery_tag]
         if method.multiple:
-            tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
+            # They are in order, so this looks at those that are settled and one more.
+            tags = list(takewhile(method.delivery_tag.__ge__, self._unconfirmed))
         for tag in tags:
             publish = self._unconfirmed.pop(tag)
             self._events.append(Settled(publish.token, problem or publish.problem))

@@ -30,6 +30,7 @@ class Pulse:
         self._troubles: dict[str, str] = {}
         self._progress_at = time.time()
         self._written_at = 0.0
+        self._held = 0
 
     def progress(self, who: str) -> None:
         """Somebody got something done: his trouble is over."""
@@ -46,6 +47,9 @@ class Pulse:
         """Somebody waits for a server; `why` is a sentence."""
         with self._lock:
             self._troubles[who] = why
+            held = self._held
+        # Whoever waits may be the very thread that beats.
+        self.beat(held=held)
 
     def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
         """Write the file if a second has passed. Called from the worker's main loop.
@@ -60,6 +64,7 @@ class Pulse:
             return
         self._written_at = at
         with self._lock:
+            self._held = held
             if held == 0:
                 # Nothing to do is as good as progress.
                 self._progress_at = at

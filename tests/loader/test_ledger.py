@@ -104,6 +104,32 @@ def test_two_blocks_under_one_request_id_in_one_chunk_both_count(
     assert tables.client().resynced_below == 9
 
 
+def test_a_block_of_its_own_is_found_again_by_its_later_parts(
+    store: ChunkStore, tables: Tables
+) -> None:
+    request = uuid4()
+    _answer(store, 4, 5, request)
+    claim = Claim(request, 9, 10)
+    load(store, report(message(9, topic_type=700), claim=claim))
+    load(store, report(message(10, topic="t10"), claim=claim))
+    assert [row[1:] for row in tables.requests()] == [("answered", 4, 5), ("answered", 9, 10)]
+
+
+def test_any_claims_of_one_client_fit_into_one_chunk(store: ChunkStore, tables: Tables) -> None:
+    ids = [uuid4(), uuid4()]
+    for chunk in range(3):
+        first = 10 * chunk + 1
+        load(
+            store,
+            *(
+                report(message(first + n, topic_type=700), claim=Claim(one, first + n, first + n))
+                for n, one in enumerate([ids[0], ids[0], ids[1], ids[1], ids[0]])
+            ),
+        )
+    assert tables.client().resynced_below == 25
+    assert len(tables.requests()) == 15
+
+
 def test_too_many_ranges_become_one_that_only_a_resync_closes(
     open_store: Callable[..., ChunkStore], tables: Tables
 ) -> None:

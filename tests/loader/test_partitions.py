@@ -135,8 +135,46 @@ def test_closed_ranges_and_requests_go_with_them(
         "(gen_random_uuid(), 2, 2, now(), now(), 'arrived'), "
         "(gen_random_uuid(), 3, 3, now() - interval '9 days', NULL, NULL)"
     )
-    assert partitions.forget_before(datetime.now(UTC) - timedelta(days=1)) == 1
+    assert partitions.forget(retention=timedelta(days=1)) == 1
     assert tables.rows("SELECT first_serial FROM missing_message_range ORDER BY 1") == [(2,), (3,)]
+
+
+def test_a_table_that_was_detached_and_not_dropped_is_dropped(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    # Whoever detached it died before the last step; one that is still to be attached stays.
+    old, young = TODAY - RETENTION - timedelta(days=9), TODAY + timedelta(days=30)
+    for day in (old, young):
+        tables.connection.execute(f"CREATE TABLE {name_of(day)} (LIKE state_message)")
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == [name_of(old)]
+    assert not exists(tables, name_of(old))
+    assert exists(tables, name_of(young))
+
+
+def test_what_day_it_is_the_database_says(partitions: PartitionStore, tables: Tables) -> None:
+    before = attached(tables)
+    assert partitions.keep(retention=timedelta(days=1))[1] == []
+    assert set(before) <= set(attached(tables))
+
+
+def test_a_completed_request_stays_while_it_outdates_a_sign(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    tables.connection.execute(
+        "INSERT INTO client (client_id, reuse_seen_at) VALUES "
+        "('11111111-1111-4111-8111-111111111111', now() - interval '9 days')"
+    )
+    tables.connection.execute(
+        "INSERT INTO resync_request "
+        "(client_id, request_id, reason, requested_at, closed_at, closed_how) "
+        "SELECT client, gen_random_uuid(), 'serial_reused', now() - interval '8 days', "
+        "now() - interval '8 days', 'answered' FROM (VALUES "
+        "('11111111-1111-4111-8111-111111111111'::uuid), (gen_random_uuid())) c(client)"
+    )
+    assert partitions.forget(retention=timedelta(days=1)) == 1
+    assert tables.rows("SELECT count(*) FROM resync_request JOIN client USING (client_id)") == [
+        (1,)
+    ]
 
 
 def test_a_long_reader_delays_the_dropping_and_nothing_else(

@@ -125,7 +125,7 @@ def test_a_plan_over_a_whole_retention_is_not_compiled(
     partitions = PartitionStore(database_url, name="test")
     today = datetime.now(UTC).date()
     for week in range(1, 13):
-        partitions.make(today=today - timedelta(days=7 * week))
+        partitions.keep(retention=timedelta(days=36500), today=today - timedelta(days=7 * week))
     partitions.close()
     store = open_store()
     for statement in STATEMENTS:

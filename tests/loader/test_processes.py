@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg
@@ -32,6 +33,7 @@ from tests.loader.processes import (
     take_all,
 )
 from tests.loader.world import CLIENT, Tables, message, report
+from tests.management import Management
 from tests.waiting import wait_until
 
 Law = dict[str, list[tuple[Any, ...]]]
@@ -239,20 +241,52 @@ def test_a_stop_before_the_start_ends_it_in_order(amqp_url: str, database_url: s
     assert ready(amqp_url) == 1
 
 
-@pytest.mark.parametrize("away", ["amqp_url", "database_url"])
-def test_a_stop_while_a_server_is_away_ends_it_in_order(
-    away: str, tmp_path: Path, amqp_url: str, database_url: str
+@pytest.mark.parametrize(
+    ("away", "nobody", "code"),
+    [
+        ("amqp_url", "amqp://u:p@127.0.0.1:1/", 3),
+        ("database_url", "postgresql://u:p@127.0.0.1:1/d", 4),
+    ],
+)
+def test_a_server_that_cannot_be_reached_at_the_start_is_told_at_once(
+    away: str, nobody: str, code: int, tmp_path: Path, amqp_url: str, database_url: str
 ) -> None:
-    nobody = {
-        "amqp_url": "amqp://u:p@127.0.0.1:1/",
-        "database_url": "postgresql://u:p@127.0.0.1:1/d",
-    }
-    urls = {"amqp_url": amqp_url, "database_url": database_url} | {away: nobody[away]}
+    urls = {"amqp_url": amqp_url, "database_url": database_url} | {away: nobody}
     with Program(tmp_path / "log", "loader", "run", **urls) as loader:
+        assert loader.end() == code
+        assert "statesys up" in loader.text
+        assert "Traceback" not in loader.text
+
+
+@pytest.mark.parametrize("away", ["broker", "database"])
+def test_a_stop_while_a_server_is_away_ends_it_in_order(
+    away: str, run: Run, amqp_url: str, database_url: str, management: Management
+) -> None:
+    vhost = urlsplit(amqp_url).path[1:]
+    with run.loader() as loader:
+        loader.await_event("loader.consuming")
+        if away == "broker":
+            management.delete_vhost(vhost)
+        else:
+            close_database(database_url)
+            fill(amqp_url, [batch(report(message(1)))])
         loader.await_event("worker.waiting")
         loader.send(signal.SIGTERM)
         assert loader.end() == 0
         assert "Traceback" not in loader.text
+    if away == "broker":
+        management.create_vhost(vhost)
+
+
+def close_database(url: str) -> None:
+    """Let nobody in any more, and put out who is in."""
+    parts = urlsplit(url)
+    name = parts.path[1:]
+    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
 
 
 def test_a_signal_that_interrupts_a_wait_does_not_lock_up() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from loader.store import ChunkStore, ResyncStore
 from schemas.report import Claim
 from schemas.resync import ResyncReason
 from tests.loader.world import CLIENT, START, Tables, load, message, report
+from tests.waiting import wait_until
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 Open = Callable[..., ResyncStore]
@@ -206,12 +208,76 @@ def test_only_one_check_runs_at_a_time(
     assert len(open_resyncs().check(now=later, limit=9, with_missing=True)) == 1
 
 
-def test_one_process_of_many_gets_the_turn_of_an_interval(open_resyncs: Open) -> None:
-    one, other = open_resyncs(), open_resyncs()
-    now = datetime.now(UTC)
-    assert one.take_turn("x", now=now, interval=HOUR)
-    assert not other.take_turn("x", now=now + MINUTE, interval=HOUR)
-    assert other.take_turn("x", now=now + HOUR, interval=HOUR)
+def test_one_process_of_many_gets_the_turn_of_an_interval(
+    open_resyncs: Open, store: ChunkStore, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    start = datetime.now(UTC) + 49 * HOUR
+
+    def asks(now: datetime) -> int:
+        due = open_resyncs(merge=timedelta(0)).check_in_turn(
+            now=now, limit=9, check_interval=HOUR, signs_interval=MINUTE
+        )
+        tables.rows("DELETE FROM resync_request RETURNING 1")
+        return len(due)
+
+    assert [asks(start), asks(start + MINUTE), asks(start + HOUR)] == [1, 0, 1]
+
+
+def test_a_check_that_fails_leaves_the_turn_to_the_next(
+    open_resyncs: Open, store: ChunkStore, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    later = datetime.now(UTC) + 49 * HOUR
+
+    def asks() -> int:
+        return len(
+            open_resyncs().check_in_turn(
+                now=later, limit=9, check_interval=HOUR, signs_interval=MINUTE
+            )
+        )
+
+    with tables.connection.transaction():
+        tables.rows("SELECT pg_advisory_xact_lock(7828379702)")
+        assert asks() == 0
+    assert asks() == 1
+
+
+def test_an_open_request_whose_sign_a_late_answer_cleared_closes_as_arrived(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1, state=1)))
+    load(store, report(message(1, state=2)))
+    assert clock.asks(HOUR) == ["serial_reused"]
+    ((first,),) = tables.rows("SELECT request_id FROM resync_request")
+    assert clock.asks(50 * HOUR) == ["serial_reused"]
+    load(store, report(message(9, topic_type=700), claim=Claim(first, 9, 9)))
+    assert clock.asks(51 * HOUR) == []
+    assert [row[1] for row in tables.requests()] == ["answered", "arrived"]
+
+
+def test_forgetting_waits_for_a_chunk_and_sees_what_it_brought(
+    store: ChunkStore, open_resyncs: Open, tables: Tables
+) -> None:
+    load(store, report(message(1)))
+    forgotten = []
+    with tables.connection.transaction():
+        tables.rows("SELECT FROM client FOR UPDATE")
+        thread = Thread(target=lambda: forgotten.append(open_resyncs().forget(CLIENT)))
+        thread.start()
+        wait_until(
+            lambda: tables.rows("SELECT FROM pg_locks WHERE NOT granted") != [],
+            timeout=10,
+            what="forget waits for the client's lock",
+        )
+        tables.connection.execute(
+            "INSERT INTO missing_message_range (client_id, first_serial, last_serial, detected_at)"
+            " VALUES (%s, 5, 6, now())",
+            [CLIENT],
+        )
+    thread.join(10)
+    assert forgotten == [True]
+    assert tables.open_ranges() == []
 
 
 def test_a_request_that_another_loader_is_sending_is_not_sent_twice(

@@ -35,6 +35,15 @@ def test_tags_may_have_gaps() -> None:
     assert found.settle((5,)) == 9
 
 
+def test_what_waits_behind_one_that_cannot_be_sent_is_acked_singly_when_it_is_much() -> None:
+    found = settling(*range(1, 11))
+    assert found.settle((2, 3, 4, 5)) is None
+    assert found.stragglers(4) == []
+    assert found.stragglers(3) == [2, 3, 4, 5]
+    assert len(found) == 6
+    assert found.settle((1, 6)) == 6
+
+
 @given(st.data(), st.lists(st.integers(1, 3), min_size=1, max_size=30))
 def test_what_is_acked_is_always_done_and_in_the_end_everything_is(
     data: st.DataObject, gaps: list[int]
