@@ -107,9 +107,11 @@ stored AS (
     FROM judged WHERE verdict <> 'duplicate'
 ),
 -- What may become current: types 700 and 701 are no state, and what a resync overtook stays so.
+-- (Not "verdict IN (new, late)", of which the planner believes that hardly a row fits; joins with
+-- the outcome would then be nested loops, and cost the square of the chunk.)
 stateful AS (
     SELECT * FROM judged
-    WHERE verdict IN ('new', 'late')
+    WHERE verdict NOT IN ('duplicate', 'reused')
       AND topic_type NOT IN (700, 701)
       AND (serial IS NULL OR serial >= resynced_below)
 ),
@@ -134,7 +136,7 @@ applied AS (
     RETURNING client_id
 ),
 tally AS (
-    SELECT client_id,
+    SELECT client_id, highest_serial, highest_report_date,
         -- Not without the null check: a range with null bounds is the range of everything.
         coalesce(range_agg(int8range(serial, serial + 1))
             FILTER (WHERE verdict = 'new' AND serial IS NOT NULL), '{}') AS arrived,
@@ -145,17 +147,28 @@ tally AS (
         count(*) FILTER (WHERE verdict = 'reused') AS reused,
         max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
         max(received_at) AS last_seen, max(message_time) AS last_message_time
-    FROM judged GROUP BY client_id
+    FROM judged GROUP BY client_id, highest_serial, highest_report_date
 ),
 -- The client's counters as they will be, to measure the second sign of reuse against.
-ahead AS (
-    SELECT t.*,
-        greatest(t.highest, c.highest_serial) AS new_highest,
-        CASE WHEN t.highest > c.highest_serial THEN t.highest_date
-             ELSE c.highest_report_date END AS new_highest_date,
-        (SELECT count(*) FROM stateful s WHERE s.client_id = t.client_id)
-            - (SELECT count(*) FROM applied a WHERE a.client_id = t.client_id) AS superseded
-    FROM tally t JOIN client c USING (client_id)
+ahead AS MATERIALIZED (
+    SELECT *,
+        greatest(highest, highest_serial) AS new_highest,
+        CASE WHEN highest > highest_serial THEN highest_date
+             ELSE highest_report_date END AS new_highest_date
+    FROM tally
+),
+behind AS (
+    SELECT DISTINCT client_id
+    FROM judged j JOIN ahead a USING (client_id)
+    WHERE j.verdict NOT IN ('duplicate', 'reused')
+      AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
+),
+-- Joined as a whole: a subquery for each client would read the chunk once for each.
+overtaken AS (
+    SELECT client_id, s.messages - coalesce(a.messages, 0) AS messages
+    FROM (SELECT client_id, count(*) AS messages FROM stateful GROUP BY client_id) s
+    LEFT JOIN (SELECT client_id, count(*) AS messages FROM applied GROUP BY client_id) a
+        USING (client_id)
 ),
 counted AS (
     UPDATE client c SET
@@ -163,11 +176,8 @@ counted AS (
         highest_report_date = a.new_highest_date,
         accounted = c.accounted + a.arrived,
         reuse_seen_at = CASE
-            WHEN a.reused > 0 OR EXISTS (
-                SELECT FROM judged j
-                WHERE j.client_id = c.client_id AND j.verdict IN ('new', 'late')
-                  AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
-            ) THEN statement_timestamp() ELSE c.reuse_seen_at END,
+            WHEN a.reused > 0 OR b.client_id IS NOT NULL
+            THEN statement_timestamp() ELSE c.reuse_seen_at END,
         -- The latest report says who the client is, whatever order reports are loaded in.
         name = CASE WHEN c.last_seen > a.last_seen THEN c.name ELSE a.name END,
         version = CASE WHEN c.last_seen > a.last_seen THEN c.version ELSE a.version END,
@@ -176,9 +186,12 @@ counted AS (
         last_seen = greatest(c.last_seen, a.last_seen),
         last_message_time = greatest(c.last_message_time, a.last_message_time),
         duplicates = c.duplicates + a.duplicates,
-        superseded = c.superseded + a.superseded,
+        superseded = c.superseded + coalesce(o.messages, 0),
         reused = c.reused + a.reused
-    FROM ahead a WHERE a.client_id = c.client_id
+    FROM ahead a
+    LEFT JOIN behind b ON b.client_id = a.client_id
+    LEFT JOIN overtaken o ON o.client_id = a.client_id
+    WHERE a.client_id = c.client_id
 )
 SELECT
     count(*) FILTER (WHERE verdict = 'new') AS new,
