@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo test check clean
+.PHONY: help setup packages browser up down demo test soak check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -44,11 +44,17 @@ demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at 
 test: setup ## all tests, against real servers of their own
 	@$(BIN)/python -m pytest
 
+soak: setup ## break everything on purpose, again and again: make soak MINUTES=10
+	@$(BIN)/python -m tests.matrix.soak --minutes $(or $(MINUTES),10)
+
 check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: setup ## the standard job beside a bare pipe; rewrites the table in docs/performance.md
+	@PYTHONPATH=. $(BIN)/python benchmarks/compare.py
 
 # runtime.services needs the standard library only, so this works without .venv too. It stops
 # here, before anything is removed, when a server cannot be stopped.

@@ -1,0 +1,1 @@
+"""`statesys bench`: how much the pipeline carries on this machine, and what it costs."""

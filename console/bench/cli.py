@@ -1,0 +1,275 @@
+"""`statesys bench`."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from runtime.options import json_option, setting
+from runtime.settings import Settings, load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group()
+def bench() -> None:
+    """Measure how much the pipeline carries on this machine.
+
+    Every run starts private servers of its own beside the usual ones and removes them at the end,
+    so nobody's data is touched. The standard job, which is the default: 20,000 reports of 4 state
+    messages each, of 5,000 clients.
+
+    \b
+    Example:
+      statesys bench drain
+      statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
+    """
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_clients = click.option(
+    "--clients",
+    type=click.IntRange(1, 100_000),
+    default=5_000,
+    show_default=True,
+    help="Clients that the reports are of, in turn.",
+)
+_messages = click.option(
+    "--messages",
+    type=click.IntRange(1, 1_000),
+    default=4,
+    show_default=True,
+    help="State messages in a report.",
+)
+_reports = click.option(
+    "--reports",
+    type=click.IntRange(1, 10_000_000),
+    default=20_000,
+    show_default=True,
+    help="Reports in all.",
+)
+_keep = click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave the servers running, with the data of the last run; "
+    "`statesys down --home .statesys/bench` stops them.",
+)
+_sweep = click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=N,N",
+    help="One run for each value of threads or chunk (KiB); may be given for both.",
+)
+_relays = click.option(
+    "--relays", type=click.IntRange(1, 64), default=1, show_default=True, help="Relay processes."
+)
+_loaders = click.option(
+    "--loaders", type=click.IntRange(1, 64), default=1, show_default=True, help="Loader processes."
+)
+_threads = setting("loader_threads", "--threads")
+_chunk = setting("loader_chunk_size", "--chunk-size")
+_size = _together(_reports, _messages, _clients)
+_output = _together(_keep, json_option)
+
+
+@bench.command()
+@_size
+@_output
+def publish(*, reports: int, messages: int, clients: int, keep: bool, as_json: bool) -> None:
+    """The producers: state recorded, numbered, rendered into the outbox, published, confirmed.
+
+    \b
+    Example:
+      statesys bench publish --clients 1000 --reports 5000
+    """
+    from console.bench.job import Job  # noqa: PLC0415
+    from console.bench.publish import run_publish  # noqa: PLC0415
+
+    job = Job(reports=reports, messages=messages, clients=clients)
+    _measure(load_settings(), [lambda ground: run_publish(ground, job)], keep, as_json)
+
+
+@bench.command()
+@_size
+@_relays
+@_output
+def relay(
+    *, reports: int, messages: int, clients: int, relays: int, keep: bool, as_json: bool
+) -> None:
+    """The relay alone, on a queue that is full of reports.
+
+    \b
+    Example:
+      statesys bench relay --relays 2
+    """
+    from console.bench.job import Crew, Job  # noqa: PLC0415
+    from console.bench.relay import run_relay  # noqa: PLC0415
+
+    settings = load_settings()
+    job = Job(reports=reports, messages=messages, clients=clients)
+    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays=relays)
+    _measure(settings, [lambda ground: run_relay(ground, job, crew)], keep, as_json)
+
+
+@bench.command()
+@_size
+@_loaders
+@_threads
+@_chunk
+@_sweep
+@_output
+def loader(
+    *,
+    reports: int,
+    messages: int,
+    clients: int,
+    loaders: int,
+    sweeps: tuple[str, ...],
+    keep: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """The loader alone, on queues that are full of batches.
+
+    \b
+    Example:
+      statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
+    """
+    from console.bench.job import Crew, Job  # noqa: PLC0415
+    from console.bench.loader import run_loader  # noqa: PLC0415
+    from console.bench.sweep import crews  # noqa: PLC0415
+
+    settings = load_settings(**flags)
+    job = Job(reports=reports, messages=messages, clients=clients)
+    crew = Crew(settings.loader_threads, settings.loader_chunk_size, loaders=loaders)
+    runs = [_bound(run_loader, job, one) for one in crews(crew, sweeps)]
+    _measure(settings, runs, keep, as_json)
+
+
+@bench.command()
+@_size
+@_relays
+@_loaders
+@_threads
+@_chunk
+@_sweep
+@_output
+def drain(
+    *,
+    reports: int,
+    messages: int,
+    clients: int,
+    relays: int,
+    loaders: int,
+    sweeps: tuple[str, ...],
+    keep: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Relay and loader together, from a queue that is full of reports into the database.
+
+    \b
+    Example:
+      statesys bench drain
+      statesys bench drain --relays 2 --loaders 2 --threads 2
+    """
+    from console.bench.drain import run_drain  # noqa: PLC0415
+    from console.bench.job import Crew, Job  # noqa: PLC0415
+    from console.bench.sweep import crews  # noqa: PLC0415
+
+    settings = load_settings(**flags)
+    job = Job(reports=reports, messages=messages, clients=clients)
+    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
+    runs = [_bound(run_drain, job, one) for one in crews(crew, sweeps)]
+    _measure(settings, runs, keep, as_json)
+
+
+@bench.command()
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2_000,
+    show_default=True,
+    help="State messages a second.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=20,
+    show_default=True,
+    help="How long.",
+)
+@_messages
+@_clients
+@_relays
+@_loaders
+@_threads
+@_chunk
+@_output
+def steady(
+    *,
+    rate: float,
+    seconds: float,
+    messages: int,
+    clients: int,
+    relays: int,
+    loaders: int,
+    keep: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """A constant rate through relay and loader: how long a message takes.
+
+    The queue time is from received to loaded; the total from the moment a report was due.
+
+    \b
+    Example:
+      statesys bench steady --rate 2000 --seconds 30
+    """
+    from console.bench.job import Crew, Job  # noqa: PLC0415
+    from console.bench.steady import run_steady  # noqa: PLC0415
+
+    settings = load_settings(**flags)
+    reports = max(1, round(rate * seconds / messages))
+    job = Job(reports=reports, messages=messages, clients=min(clients, reports))
+    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
+    _measure(
+        settings,
+        [lambda ground: run_steady(ground, job, crew, rate=rate / messages)],
+        keep,
+        as_json,
+    )
+
+
+def _bound(run: Callable[[Any, Any, Any], Any], job: Any, crew: Any) -> Callable[[Any], Any]:
+    return lambda ground: run(ground, job, crew)
+
+
+def _measure(
+    settings: Settings,
+    runs: list[Callable[[Any], Any]],
+    keep: bool,  # noqa: FBT001 (from a flag)
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    from console.bench.ground import ground  # noqa: PLC0415
+    from console.bench.result import machine  # noqa: PLC0415
+    from console.bench.steps import steps  # noqa: PLC0415
+    from console.bench.view import last_line, results_table  # noqa: PLC0415
+    from console.output import print_json, stdout  # noqa: PLC0415
+
+    with steps() as show, ground(settings.home / "bench", show, keep=keep) as found:
+        results = [run(found) for run in runs]
+    if as_json:
+        print_json({"machine": machine(), "runs": [result.as_data() for result in results]})
+    else:
+        stdout().print(results_table(results))
+        click.echo(last_line(results))

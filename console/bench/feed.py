@@ -1,0 +1,90 @@
+"""Publishes reports in the way of the producers: persistent, mandatory, confirmed; no outbox."""
+
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from console.bench.steps import Show
+from runtime.broker import Administration, Session, Settled, persistent
+from schemas.errors import StatesysError
+from schemas.report import Report
+from schemas.report_writer import render_report
+from schemas.topology import QUEUES, REPORTS
+
+#: Reports in the air, as the producers have them.
+_WINDOW = 2000
+#: Seconds of one wait for the broker.
+_PATIENCE = 0.1
+#: Reports between two signs of life.
+_TELL_EVERY = 2000
+_NAME = "statesys bench"
+
+
+class Feed:
+    """A publisher of reports. A context manager; at its end all is confirmed.
+
+    Args:
+        url: of the broker; its queues are declared.
+        show: hears how far it is.
+
+    Raises:
+        StatesysError: from every method, when the broker does not take a report.
+    """
+
+    def __init__(self, url: str, show: Show) -> None:
+        with Administration(url, name=_NAME) as desk:
+            desk.declare(QUEUES)
+        self._session = Session(url, name=_NAME)
+        self._show = show
+        self._sent = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            while error is None and self._session.unconfirmed:
+                self.poll(_PATIENCE)
+        finally:
+            self._session.close()
+
+    def send(self, report: Report) -> None:
+        """Publish a report; waits while too many are in the air."""
+        numbers = report.serials
+        self._session.publish(
+            exchange=REPORTS,
+            routing_key=REPORTS,
+            body=render_report(report),
+            token=None,
+            properties=persistent(
+                content_type="application/xml",
+                message_id=str(uuid4()),
+                timestamp=int(report.date.timestamp()),
+                headers={
+                    "client_id": str(report.client_id),
+                    "first_serial": numbers[0],
+                    "last_serial": numbers[-1],
+                    "messages": len(report.messages),
+                },
+            ),
+        )
+        self._sent += 1
+        if self._sent % _TELL_EVERY == 0:
+            self._show(f"publishing: {self._sent:,} reports")
+        while self._session.unconfirmed >= _WINDOW:
+            self.poll(_PATIENCE)
+
+    def poll(self, timeout: float) -> None:
+        """Look at what the broker says.
+
+        Args:
+            timeout: seconds to wait for it at most.
+        """
+        for event in self._session.poll(timeout):
+            if isinstance(event, Settled) and event.problem is not None:
+                raise StatesysError(f"the broker did not take a report: {event.problem}")
