@@ -1,6 +1,5 @@
 """Command-line options made from settings, so that unit and reason are written once."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,8 +36,3 @@ def json_option(command: Command) -> Command:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of a table."
     )(command)
-
-
-def stdout_is_terminal() -> bool:
-    """Whether a person looks at stdout (progress and colours are for them only)."""
-    return sys.stdout.isatty()

@@ -1,6 +1,5 @@
 """Everything the console asks PostgreSQL; the only place in it that imports psycopg."""
 
-from console.queries.connecting import Connection
 from console.queries.queries import Queries
 
-__all__ = ["Connection", "Queries"]
+__all__ = ["Queries"]

@@ -21,11 +21,6 @@ class ByClient(Generic[T]):
         self._next: T | None = None
         self._step()
 
-    @property
-    def client_id(self) -> UUID | None:
-        """The client of the next row; None at the end."""
-        return None if self._next is None else self._client(self._next)
-
     def take(self, client_id: UUID) -> Iterator[T]:
         """The rows of a client; rows of clients before it are passed over.
 

@@ -47,11 +47,10 @@ class Settled(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The answer to `measure`: messages ready in a queue, and its consumers."""
+    """The answer to `measure`: messages ready in a queue."""
 
     queue: str
     ready: int
-    consumers: int
 
 
 Event = Delivery | Settled | Measured
@@ -165,9 +164,7 @@ class Session:
         """Ask for the depth of a queue; `Measured` brings it. A missing queue ends the session."""
 
         def measured(frame: Any) -> None:
-            self._events.append(
-                Measured(queue, frame.method.message_count, frame.method.consumer_count)
-            )
+            self._events.append(Measured(queue, frame.method.message_count))
 
         self._call(self._channel.queue_declare, queue, passive=True, callback=measured)
 
