@@ -47,7 +47,9 @@ def batch(inside: str = SMX, attributes: str = f"ID='{GUID}' Relay='r'") -> byte
 
 
 @given(
-    st.uuids(), st.text(CHARACTERS), st.lists(st.builds(Smx, envelopes(), reports()), min_size=1)
+    st.uuids(),
+    st.text(CHARACTERS),
+    st.lists(st.builds(Smx, envelopes(), reports()), min_size=1, max_size=3),
 )
 def test_a_batch_is_read_as_it_was_written(batch_id: UUID, relay: str, smx: list[Smx]) -> None:
     body = render_batch(batch_id, relay, [render_smx(*one) for one in smx])
