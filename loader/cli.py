@@ -1,6 +1,7 @@
 """Commands of the loader: `loader`, `resync` and `client`."""
 
 import json
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -90,16 +91,13 @@ def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
     from loader.service import open_resync_store  # noqa: PLC0415
 
     settings = _settings(**flags)
-    store = open_resync_store(settings, settings.required_database_url())
-    try:
+    with closing(open_resync_store(settings, settings.required_database_url())) as store:
         now, limit = store.now(), settings.resyncs_per_check
         due = (
             store.preview(now=now, limit=limit)
             if dry_run
             else store.check(now=now, limit=limit, with_missing=True)
         )
-    finally:
-        store.close()
     rows = [
         {"client_id": str(d.client_id), "reason": d.reason.value, "since": d.since.isoformat()}
         for d in due
@@ -126,11 +124,8 @@ def request(client_id: UUID) -> None:
     from loader.service import open_resync_store  # noqa: PLC0415
 
     settings = _settings()
-    store = open_resync_store(settings, settings.required_database_url())
-    try:
+    with closing(open_resync_store(settings, settings.required_database_url())) as store:
         request_id = store.request(client_id, now=store.now())
-    finally:
-        store.close()
     if request_id is None:
         raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
     click.echo(str(request_id))
@@ -154,11 +149,8 @@ def forget(client_id: UUID) -> None:
     from loader.service import open_resync_store  # noqa: PLC0415
 
     settings = _settings()
-    store = open_resync_store(settings, settings.required_database_url())
-    try:
+    with closing(open_resync_store(settings, settings.required_database_url())) as store:
         known = store.forget(client_id)
-    finally:
-        store.close()
     if not known:
         raise StatesysError(f"client {client_id} is not known")
     click.echo(f"forgot {client_id}", err=True)

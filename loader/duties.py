@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 
 import structlog
@@ -63,11 +64,8 @@ def make_partitions(url: str) -> None:
     Raises:
         DatabaseUnavailable: try again.
     """
-    store = PartitionStore(url, name="statesys partitions")
-    try:
+    with closing(PartitionStore(url, name="statesys partitions")) as store:
         store.make()
-    finally:
-        store.close()
 
 
 def keep_partitions(url: str, retention: timedelta) -> None:
@@ -76,11 +74,8 @@ def keep_partitions(url: str, retention: timedelta) -> None:
     Raises:
         DatabaseUnavailable: try again.
     """
-    store = PartitionStore(url, name="statesys partitions")
-    try:
+    with closing(PartitionStore(url, name="statesys partitions")) as store:
         made, dropped = store.keep(retention=retention)
         removed = store.forget(retention=retention)
-    finally:
-        store.close()
     if made or dropped or removed:
         _log.info("loader.partitions_kept", made=made, dropped=dropped, rows_removed=removed)

@@ -1,5 +1,6 @@
 """Migrations: the files of `schemas/postgres`, each applied once, in order."""
 
+from contextlib import closing
 from importlib.resources import files
 
 from loader.store.connection import SCHEMA, connect, translated
@@ -42,12 +43,9 @@ def migrate(url: str) -> list[str]:
         ) as copy:
             for row in catalogue():
                 copy.write_row(row)
-    partitions = PartitionStore(url, name="statesys-migrate")
-    try:
+    with closing(PartitionStore(url, name="statesys-migrate")) as partitions:
         # A migration drops nothing: retention is the loaders' duty.
         partitions.make()
-    finally:
-        partitions.close()
     return applied
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 
 import structlog
@@ -61,13 +62,10 @@ class ResyncDuty:
             BrokerUnavailable: try again; unsent requests stay rows.
             DatabaseUnavailable: try again.
         """
-        store = self._open_store()
-        try:
+        with closing(self._open_store()) as store:
             if not self._under_backlog():
                 self._check(store)
             self._publish(store)
-        finally:
-            store.close()
 
     def _check(self, store: ResyncStore) -> None:
         due = store.check_in_turn(
@@ -99,13 +97,10 @@ class ResyncDuty:
         Clients answer an id once, so twice does no harm; the other order could lose one.
         """
         while unsent := store.unsent():
-            session = Session(self._url, name="statesys loader resync")
-            try:
+            with closing(Session(self._url, name="statesys loader resync")) as session:
                 for one in unsent:
                     self._send(session, one)
                 self._await_confirms(store, session, len(unsent))
-            finally:
-                session.close()
             store.commit()
         store.commit()
 
