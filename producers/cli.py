@@ -16,6 +16,7 @@ from rich.table import Table
 from producers.faults import FAULTS
 from producers.fleet import Fleet, utc_now
 from producers.fleet import Progress as Step
+from producers.hostile import HOSTILE, meaning
 from producers.plan import MAX_CLIENTS, Plan
 from producers.store import Store
 from producers.summary import Summary
@@ -69,6 +70,15 @@ def _fleet_options(command: Command) -> Command:
             )
             for name, fault in FAULTS.items()
         ),
+        click.option(
+            "--hostile",
+            "hostile",
+            multiple=True,
+            metavar="KIND=RATE",
+            callback=_rates,
+            help="Share of the clients' forward cycles in which a client is hostile; may be "
+            "repeated. Kinds: " + " ".join(f"{kind}: {_lower(meaning(kind))}" for kind in HOSTILE),
+        ),
         setting("log_format"),
         setting("log_level"),
     ]
@@ -79,6 +89,22 @@ def _fleet_options(command: Command) -> Command:
 
 def _lower(text: str | None) -> str:
     return text[0].lower() + text[1:] if text else ""
+
+
+def _rates(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, float]:
+    """Read `KIND=RATE`, as often as it stands there."""
+    rates: dict[str, float] = {}
+    for text in given:
+        kind, _, rate = text.partition("=")
+        if kind not in HOSTILE:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(HOSTILE)}")
+        try:
+            rates[kind] = float(rate)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} has no rate; write {kind}=0.1") from None
+    return rates
 
 
 @click.group()
@@ -111,6 +137,7 @@ def publish(
     cycles: int,
     heartbeat: bool,
     as_json: bool,
+    hostile: dict[str, float],
     log_format: str | None,
     log_level: str | None,
     **faults: float,
@@ -127,7 +154,7 @@ def publish(
     settings = _settings(log_format=log_format, log_level=log_level)
     stop = Stop().install()
     with _store(directory, clients, seed) as store:
-        plan = _plan(store, clients, messages, faults)
+        plan = _plan(store, clients, messages, faults, hostile)
         before, started = store.totals(), time.monotonic()
         injected = store.injected_by_kind()
         with (
@@ -159,6 +186,7 @@ def run(
     clients: int | None,
     messages: float,
     seed: int | None,
+    hostile: dict[str, float],
     log_format: str | None,
     log_level: str | None,
     forward_interval: str | None,
@@ -182,7 +210,7 @@ def run(
     )
     stop = Stop().install()
     with _store(directory, clients, seed) as store:
-        plan = _plan(store, clients, messages, faults)
+        plan = _plan(store, clients, messages, faults, hostile)
         _log.info(
             "producers.started",
             fleet=str(directory),
@@ -207,12 +235,19 @@ def _store(directory: Path, clients: int | None, seed: int | None) -> Store:
     return Store(directory, seed=seed, clients=clients, now=utc_now())
 
 
-def _plan(store: Store, clients: int | None, messages: float, faults: dict[str, float]) -> Plan:
+def _plan(
+    store: Store,
+    clients: int | None,
+    messages: float,
+    faults: dict[str, float],
+    hostile: dict[str, float],
+) -> Plan:
     return Plan(
         clients=clients or store.totals().clients,
         messages=messages,
         seed=store.seed,
         faults={name: rate for name, rate in faults.items() if rate},
+        hostile=hostile,
     )
 
 

@@ -52,6 +52,7 @@ class Client(NamedTuple):
     Attributes:
         number: place in the fleet, from 0; the key inside the store.
         last_serial: the last serial given, 0 before the first.
+        life: another one begins when the store is lost or rolled back, and serials come again.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Client(NamedTuple):
     name: str
     version: str
     last_serial: int
+    life: int = 0
 
 
 class Rendered(NamedTuple):
@@ -66,7 +68,7 @@ class Rendered(NamedTuple):
 
     Attributes:
         body: the bytes.
-        messages: numbered, in document order, serials contiguous.
+        messages: numbered, in document order, serials ascending.
         digests: of the messages, in the same order.
         request_id: of the resync request that it answers, or None.
     """
@@ -94,6 +96,7 @@ def forward(
     *,
     max_messages: int = MAX_MESSAGES,
     max_bytes: int = MAX_BYTES,
+    step: int = 1,
 ) -> tuple[Rendered, ...]:
     """Number what is unsent and render it: one report for each priority, more where it is long.
 
@@ -102,6 +105,7 @@ def forward(
         unsent: messages without serial, in the order in which they are numbered within a priority.
         now: by the client's clock; becomes the Date of the reports.
         max_messages, max_bytes: where a report is cut.
+        step: from one serial to the next; only a hostile client counts in other steps than 1.
 
     Returns:
         The reports in the order of their serials; none when nothing is unsent.
@@ -111,10 +115,10 @@ def forward(
         priority = PRIORITIES.get((message.topic_type, message.state_id), NORMAL_PRIORITY)
         by_priority.setdefault(priority, []).append(message)
     reports: list[Rendered] = []
-    serial = client.last_serial + 1
+    serial = client.last_serial + step
     for priority, messages in by_priority.items():
-        numbered = _numbered(messages, serial)
-        serial += len(numbered)
+        numbered = _numbered(messages, serial, step)
+        serial += step * len(numbered)
         whole = Report(client.client_id, client.name, client.version, now, numbered, priority)
         reports += _cut(whole, max_messages, max_bytes)
     return tuple(reports)
@@ -170,8 +174,10 @@ def is_state(message: StateMessage) -> bool:
     return message.topic_type not in STATELESS_TOPICS
 
 
-def _numbered(messages: Sequence[StateMessage], first: int) -> tuple[StateMessage, ...]:
-    return tuple(m._replace(serial=serial) for serial, m in enumerate(messages, first))
+def _numbered(
+    messages: Sequence[StateMessage], first: int, step: int = 1
+) -> tuple[StateMessage, ...]:
+    return tuple(m._replace(serial=first + step * n) for n, m in enumerate(messages))
 
 
 def _cut(report: Report, max_messages: int, max_bytes: int) -> list[Rendered]:

@@ -56,17 +56,20 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def chosen(rates: Mapping[str, float], seed: int, client: int, serial: int) -> str | None:
+def chosen(
+    rates: Mapping[str, float], seed: int, client: int, serial: int, *, life: int = 0
+) -> str | None:
     """Which fault a report meets, at most one.
 
     Args:
         rates: share of the reports for each fault, by name; together at most 1.
         seed: of the fleet.
-        client, serial: the client's number and the report's first serial: they name the report.
+        client, serial, life: the client's number, the report's first serial and the life in which
+            it was given: they name the report.
     """
     if not rates:
         return None
-    at = share(draw(seed, "fault", client, serial))
+    at = share(draw(seed, "fault", client, serial, *_again(life)))
     for name, rate in rates.items():
         if at < rate:
             return name
@@ -74,9 +77,16 @@ def chosen(rates: Mapping[str, float], seed: int, client: int, serial: int) -> s
     return None
 
 
-def happen(name: str, body: bytes, seed: int, client: int, serial: int) -> tuple[Publish, ...]:
+def happen(
+    name: str, body: bytes, seed: int, client: int, serial: int, *, life: int = 0
+) -> tuple[Publish, ...]:
     """What is published of a report that meets a fault."""
-    return FAULTS[name](body, draw(seed, name, client, serial))
+    return FAULTS[name](body, draw(seed, name, client, serial, *_again(life)))
+
+
+def _again(life: int) -> tuple[int, ...]:
+    """A report of a later life is another one than that of the first under the same serial."""
+    return (life,) if life else ()
 
 
 def damage(body: bytes, number: int) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from producers.faults import FAULTS
+from producers.hostile import HOSTILE
 from schemas.errors import SettingsError
 
 #: Clients of a fleet; the store and the loops are made for this many on one machine.
@@ -19,6 +20,8 @@ class Plan:
         messages: mean number of state messages that a client records in a forward cycle.
         seed: everything else follows from it.
         faults: share of the reports, 0 to 1, that meet each fault; names as in `FAULTS`.
+        hostile: share of the forward cycles, 0 to 1, in which each kind of hostility happens to a
+            client; names as in `HOSTILE`.
 
     Raises:
         SettingsError: for numbers that make no fleet.
@@ -28,15 +31,18 @@ class Plan:
     messages: float = 4
     seed: int = 1
     faults: Mapping[str, float] = field(default_factory=dict)
+    hostile: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.clients <= MAX_CLIENTS:
             raise SettingsError(f"a fleet has 1 to {MAX_CLIENTS} clients, not {self.clients}")
         if not 0 <= self.messages <= 10_000:
             raise SettingsError(f"0 to 10000 messages in a cycle, not {self.messages}")
-        unknown = self.faults.keys() - FAULTS.keys()
+        unknown = (self.faults.keys() - FAULTS.keys()) | (self.hostile.keys() - HOSTILE.keys())
         if unknown:
             raise SettingsError(f"no such fault: {', '.join(sorted(unknown))}")
+        if any(not 0 <= rate <= 1 for rate in self.hostile.values()):
+            raise SettingsError("the rates of hostile kinds lie between 0 and 1")
         rates = self.faults.values()
         # A report meets one fault at most, so the shares cannot overlap.
         if any(not 0 <= rate <= 1 for rate in rates) or sum(rates) > 1:

@@ -11,8 +11,13 @@ from typing import NamedTuple
 
 import structlog
 
+from producers.chance import draw
 from producers.client import Client, Rendered, answer, forward, heartbeat
-from producers.faults import chosen, happen
+from producers.faults import Publish, chosen, happen
+from producers.hostile import MALFORMED, strikes
+from producers.hostile.habits import HABITS, Cycle
+from producers.hostile.malformed import malformed
+from producers.hostile.misfortunes import MISFORTUNES
 from producers.plan import Plan
 from producers.scenarios import away, recorded
 from producers.store import Store
@@ -20,6 +25,11 @@ from producers.store.changes import Changes
 from schemas.errors import Refused
 from schemas.report import StateMessage
 from schemas.resync import parse_request
+
+#: Cycles between a backup of a client's store and the day on which it is rolled back to it.
+BACKUP_AGE = 2
+#: Above all serials that are given honestly: keeps the draws of two lives apart.
+_LIVES = 2**64
 
 _log = structlog.get_logger()
 
@@ -30,16 +40,21 @@ def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
     Args:
         now: by the clients' clocks, aware.
     """
-    waiting = store.unsent_between(first, end)
-    with store.changes(now) as changes:
-        for client, cycle in store.clients_between(first, end):
-            news = recorded(plan.seed, client.number, cycle, plan.messages, now)
-            if away(plan.seed, client.number, cycle):
-                changes.record(client, news)
-            else:
-                for report in forward(client, _latest(waiting.get(client.number, ()), news), now):
-                    _send(changes, plan, client, report)
-            changes.lived(client)
+    with store.together():
+        if plan.hostile:
+            _befall(store, plan, first, end, now)
+        waiting = store.unsent_between(first, end)
+        with store.changes(now) as changes:
+            for client, number in store.clients_between(first, end):
+                cycle, habits = _cycle(plan, client, number, now)
+                if cycle.present:
+                    unsent = waiting.get(client.number, ())
+                    after = _forward(changes, plan, client, cycle, unsent)
+                    for habit in habits:
+                        changes.inject(habit, client, client.last_serial + 1, after)
+                else:
+                    changes.record(client, cycle.waves[0])
+                changes.lived(client)
 
 
 def beat(store: Store, numbers: Iterable[int], now: datetime) -> None:
@@ -87,7 +102,8 @@ def _answered(store: Store, body: bytes, now: datetime) -> _Outcome:
     try:
         request = parse_request(body)
         who = {"client_id": str(request.client_id), "request_id": str(request.request_id)}
-        client = store.client(request.client_id)
+        among = draw(store.seed, "asked", str(request.request_id))
+        client = store.client(request.client_id, among)
         if client is None:
             return _Outcome("client.request_unknown", who, logging.WARNING)
         if store.was_answered(client, request.request_id):
@@ -102,6 +118,60 @@ def _answered(store: Store, body: bytes, now: datetime) -> _Outcome:
     return _Outcome("client.request_answered", {**who, "reason": request.reason.value, **block})
 
 
+def _befall(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
+    """What happens to the clients' stores before their cycle."""
+    with store.misfortunes(now) as harm:
+        for client, cycle in list(store.clients_between(first, end)):
+            suffering = client
+
+            def struck(kind: str, at: int, number: int = client.number) -> bool:
+                return strikes(plan.hostile, kind, plan.seed, number, at)
+
+            for kind, misfortune in MISFORTUNES.items():
+                # Identities are shared from the start; an id does not change in the middle.
+                if struck(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
+                    chance = draw(plan.seed, kind, client.number, cycle)
+                    suffering = misfortune(harm, suffering, chance)
+            # Draws need no memory: it is known already that this backup will be wanted.
+            if struck("rollback", cycle + BACKUP_AGE):
+                harm.back_up(suffering)
+
+
+def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycle, list[str]]:
+    """A client's cycle, and the hostile habits in it."""
+    news = recorded(plan.seed, client.number, number, plan.messages, now)
+    present = not away(plan.seed, client.number, number)
+    cycle = Cycle(plan.seed, client.number, number, plan.messages, now, (news,), present)
+    habits = [
+        kind
+        for kind in HABITS
+        if plan.hostile and strikes(plan.hostile, kind, plan.seed, client.number, number)
+    ]
+    for kind in habits:
+        chance = draw(plan.seed, kind, client.number, number)
+        cycle = HABITS[kind](cycle, chance)._replace(present=True)
+    return cycle, habits
+
+
+def _forward(
+    changes: Changes, plan: Plan, client: Client, cycle: Cycle, unsent: Iterable[StateMessage]
+) -> int:
+    """Forward what a cycle has to say, wave by wave; returns the last serial."""
+    for wave in cycle.waves:
+        for report in forward(
+            client,
+            _latest(unsent, wave),
+            cycle.now,
+            max_messages=cycle.max_messages,
+            max_bytes=cycle.max_bytes,
+            step=cycle.step,
+        ):
+            _send(changes, plan, client, report)
+            client = client._replace(last_serial=report.last_serial)
+        unsent = ()
+    return client.last_serial
+
+
 def _latest(*recorded: Iterable[StateMessage]) -> Iterable[StateMessage]:
     """The store keeps one state for a topic: what was not sent yet is replaced by what is newer."""
     latest: dict[tuple[int, str, str], StateMessage] = {}
@@ -113,13 +183,17 @@ def _latest(*recorded: Iterable[StateMessage]) -> Iterable[StateMessage]:
 
 
 def _send(changes: Changes, plan: Plan, client: Client, report: Rendered) -> None:
-    serial = report.first_serial
-    fault = chosen(plan.faults, plan.seed, client.number, serial)
-    if fault is None:
-        changes.forward(client, report)
-    else:
-        publishes = happen(fault, report.body, plan.seed, client.number, serial)
+    serial, life = report.first_serial, client.life
+    fault = chosen(plan.faults, plan.seed, client.number, serial, life=life)
+    if fault is not None:
+        publishes = happen(fault, report.body, plan.seed, client.number, serial, life=life)
         changes.forward(client, report, publishes, fault)
+    elif strikes(plan.hostile, MALFORMED, plan.seed, client.number, serial + _LIVES * life):
+        number = draw(plan.seed, MALFORMED, client.number, serial, life)
+        body, reason = malformed(report.body, number)
+        changes.forward(client, report, [Publish(body)], f"{MALFORMED}.{reason.value}")
+    else:
+        changes.forward(client, report)
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -150,7 +150,7 @@ LIMIT %(limit)s;
 -- name: accounts
 -- Every client with its books, in the order of the merge: what verify holds against the stores.
 SELECT c.client_id, c.highest_serial, c.resynced_below, c.accounted,
-       coalesce(m.missing, '{}'::int8multirange)
+       coalesce(m.missing, '{}'::int8multirange), c.duplicate_identity_at IS NOT NULL
 FROM statesys.client AS c
 LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing
            FROM statesys.missing_message_range

@@ -31,13 +31,6 @@ class Totals(NamedTuple):
     current_states: int
 
 
-class Size(NamedTuple):
-    """How large the history is: bytes on disk, and the planner's guess of its rows."""
-
-    bytes: int
-    estimate: int
-
-
 class QueueTime(NamedTuple):
     """Received to loaded, in seconds, over the latest messages; None where there are none."""
 
@@ -169,6 +162,7 @@ class AccountRow(NamedTuple):
     resynced_below: int
     accounted: SerialRanges
     missing: SerialRanges
+    duplicate_identity: bool
 
 
 class Arrival(NamedTuple):

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from uuid import UUID
 
 from console.queries import Queries
 from console.verify.comparison import Received, Row, Sent, State, compare
+from console.verify.harm import Harm
 from console.verify.merge import ByClient
 from console.verify.verdict import Tally
-from producers.store import FleetClient, StoreReader
+from producers.store import StoreReader
 from schemas.serials import SerialRanges
 
 #: Serials in dead letters, by client.
@@ -26,12 +28,11 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
         dead: read after `store`'s snapshot was taken.
     """
     result = Tally()
-    present = ByClient(later.clients(), lambda c: c.client_id)
     clients = ByClient(queries.accounts(), lambda c: c.client_id)
     rows = ByClient(queries.histories(), lambda r: r.client_id)
     currents = ByClient(queries.currents(), lambda r: r.client_id)
     known = 0
-    for sent in _sent(store, present):
+    for sent in _sent(store, later):
         received = Received()
         for account in clients.take(sent.client_id):
             known += 1
@@ -39,6 +40,7 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
                 highest_serial=account.highest_serial,
                 resynced_below=account.resynced_below,
                 accounted=account.accounted,
+                duplicate_identity=account.duplicate_identity,
                 missing=account.missing,
                 rows=[Row(r.serial, r.digest, r.reused) for r in rows.take(sent.client_id)],
                 states={
@@ -53,21 +55,36 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
     return result
 
 
-def _sent(store: StoreReader, present: ByClient[FleetClient]) -> Iterator[Sent]:
-    """The store's books, client by client, in the order of their ids."""
+def _sent(store: StoreReader, later: StoreReader) -> Iterator[Sent]:
+    """The store's books, id by id, in the order of the ids."""
     outbox: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
     # What was not confirmed is little: a window of reports, or all that an outage left.
     for waiting in store.outbox_ranges():
         outbox[waiting.client_id].append((waiting.first_serial, waiting.last_serial))
+    harm = Harm(store)
+    present = ByClient(later.clients(), lambda c: c.client_id)
     messages = ByClient(store.sent(), lambda m: m.client_id)
     states = ByClient(store.states(), lambda s: s.client_id)
-    for client in store.clients():
-        client_id = client.client_id
+    # Two machines with one id follow each other: the server knows them as one client.
+    for client_id, found in groupby(store.clients(), lambda c: c.client_id):
+        machines = list(found)
+        numbered = list(messages.take(client_id))
+        latest = {m.serial: m for m in numbered}
+        highest = max(machine.highest_serial for machine in machines)
+        destroyed = harm.destroyed(client_id, numbered)
         yield Sent(
             client_id=client_id,
-            last_serial=client.last_serial,
-            last_serial_now=max(c.last_serial for c in (client, *present.take(client_id))),
-            messages={m.serial: m.digest for m in messages.take(client_id)},
+            last_serial=highest,
+            last_serial_now=max(highest, *(c.highest_serial for c in present.take(client_id))),
+            messages={serial: m.digest for serial, m in latest.items()},
+            former=[Row(m.serial, m.digest) for m in numbered if m is not latest[m.serial]],
+            destroyed=frozenset(Row(m.serial, m.digest) for m in destroyed),
+            bygone=frozenset(
+                Row(m.serial, m.digest)
+                for m in destroyed
+                if m.life not in {machine.life for machine in machines}
+            ),
+            hidden=len(machines) == 1 and harm.hides(machines[0], numbered, destroyed),
             outbox=SerialRanges(outbox.get(client_id, ())),
             states={
                 (s.topic_type, s.topic_id, s.user_sid): State(s.digest, s.serial)

@@ -8,6 +8,8 @@ overtaken   no row; accounted for, and below the start of a completed resync
 dead        no row; in a dead letter, with its reason
 outbox      no row; still with the client
 missing     no row; in an open missing range, so the server knows that it does not know it
+destroyed   destroyed on its way on purpose, and missed by nobody: another message arrived under
+            its serial, or it was the end of a life that the client's store has forgotten
 ==========  ================================================================================
 
 What has none of these places is unaccounted for, and breaks the promise. A row with another digest
@@ -42,6 +44,7 @@ class Place(StrEnum):
     MISSING = "missing"
     UNACCOUNTED = "unaccounted"
     ALTERED = "altered"
+    DESTROYED = "destroyed"
 
 
 class Row(NamedTuple):
@@ -70,7 +73,13 @@ class Sent:
         last_serial: the last it gave; 0 before the first.
         last_serial_now: the last it gave by the time the server's books were read. What a
             running fleet sent between is newer than its books, and not compared.
-        messages: digest of every message it numbered, by serial.
+        messages: digest of every message it numbered, by serial; of the latest life.
+        former: messages of earlier lives (or of another machine with its id) whose serials are in
+            `messages` again.
+        destroyed: of all those, the ones that were destroyed on purpose on their way.
+        bygone: of the destroyed ones those of earlier lives: nothing comes after them any more.
+        hidden: its store was rolled back on purpose, and whatever could have told so was
+            destroyed; nobody can know, so its states may differ.
         outbox: serials that no broker confirmed yet.
         states: its state of every topic.
     """
@@ -81,6 +90,10 @@ class Sent:
     messages: Mapping[int, bytes]
     outbox: SerialRanges = field(default_factory=SerialRanges)
     states: Mapping[Topic, State]
+    former: Sequence[Row] = ()
+    destroyed: frozenset[Row] = frozenset()
+    bygone: frozenset[Row] = frozenset()
+    hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +106,7 @@ class Received:
         missing: the open ranges, merged ones included.
         rows: of the history, by serial.
         states: the current states.
+        duplicate_identity: it reports that two machines share the id, and asks no more.
     """
 
     highest_serial: int = 0
@@ -101,6 +115,7 @@ class Received:
     missing: SerialRanges = field(default_factory=SerialRanges)
     rows: Sequence[Row] = ()
     states: Mapping[Topic, State] = field(default_factory=dict)
+    duplicate_identity: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +131,7 @@ class Finding:
             letter, in the outbox or missing.
         equal_states: topics whose states agree.
         reused_rows: rows under serials that were used twice; the history keeps both.
+        exempt: why its states are not compared, in words; empty when they are.
     """
 
     client_id: UUID
@@ -127,6 +143,7 @@ class Finding:
     behind: tuple[Topic, ...]
     equal_states: int
     reused_rows: int
+    exempt: str = ""
 
     @property
     def holds(self) -> bool:
@@ -146,30 +163,47 @@ def compare(sent: Sent, received: Received, dead: SerialRanges) -> Finding:
     for row in received.rows:
         by_serial.setdefault(row.serial, []).append(row)
     places = {
-        serial: _place(Row(serial, digest), by_serial.get(serial, ()), sent, received, dead)
-        for serial, digest in sent.messages.items()
+        message: _place(message, by_serial.get(message.serial, ()), sent, received, dead)
+        for message in (*(Row(*both) for both in sent.messages.items()), *sent.former)
     }
     differing, behind, equal = _states(sent, received, places)
+    exempt = _exempt(sent, received, differs=bool(differing or behind))
+    if exempt:
+        differing = behind = ()
     return Finding(
         client_id=sent.client_id,
         places=Counter(places.values()),
-        unaccounted=tuple(s for s, p in places.items() if p is Place.UNACCOUNTED),
-        altered=tuple(s for s, p in places.items() if p is Place.ALTERED),
+        unaccounted=tuple(m.serial for m, p in places.items() if p is Place.UNACCOUNTED),
+        altered=tuple(m.serial for m, p in places.items() if p is Place.ALTERED),
         never_sent=tuple(sorted(s for s in by_serial if s > sent.last_serial_now)),
         differing=differing,
         behind=behind,
         equal_states=equal,
         reused_rows=sum(row.reused for row in received.rows),
+        exempt=exempt,
     )
+
+
+def _exempt(sent: Sent, received: Received, *, differs: bool) -> str:
+    if received.duplicate_identity:
+        return "two machines share this id"
+    if sent.hidden and differs:
+        return "its store was rolled back, and what would have told so was destroyed"
+    return ""
 
 
 def _place(
     message: Row, rows: Sequence[Row], sent: Sent, received: Received, dead: SerialRanges
 ) -> Place:
-    serial = message.serial
     if rows:
-        same = any(row.digest == message.digest for row in rows)
-        return Place.LOADED if same else Place.ALTERED
+        if any(row.digest == message.digest for row in rows):
+            return Place.LOADED
+        return Place.DESTROYED if message in sent.destroyed else Place.ALTERED
+    return _place_without_row(message, sent, received, dead)
+
+
+def _place_without_row(message: Row, sent: Sent, received: Received, dead: SerialRanges) -> Place:
+    serial = message.serial
     if serial < received.resynced_below and serial in received.accounted:
         return Place.OVERTAKEN
     if serial in dead:
@@ -178,11 +212,11 @@ def _place(
         return Place.OUTBOX
     if serial in received.missing:
         return Place.MISSING
-    return Place.UNACCOUNTED
+    return Place.DESTROYED if message in sent.bygone else Place.UNACCOUNTED
 
 
 def _states(
-    sent: Sent, received: Received, places: Mapping[int, Place]
+    sent: Sent, received: Received, places: Mapping[Row, Place]
 ) -> tuple[tuple[Topic, ...], tuple[Topic, ...], int]:
     """Topics that differ, topics that wait for their message, and how many agree."""
     differing: list[Topic] = []
@@ -194,7 +228,7 @@ def _states(
             continue
         if theirs is not None and theirs.digest == own.digest:
             equal += 1
-        elif own.serial is not None and places.get(own.serial) in _WAITING:
+        elif own.serial is not None and places.get(Row(own.serial, own.digest)) in _WAITING:
             behind.append(topic)
         else:
             differing.append(topic)

@@ -21,6 +21,7 @@ class Tally:
         places: messages in each place.
         offenders: sentences about the first few that break the promise.
         inconsistent: clients whose missing ranges are not [1, highest] - accounted.
+        exempt: sentences about the clients whose states cannot be compared.
         letters_cut: the dead letters are more than were read, so some serials may be in them.
     """
 
@@ -35,6 +36,7 @@ class Tally:
     inconsistent: int = 0
     letters_cut: bool = False
     offenders: list[str] = field(default_factory=list)
+    exempt: list[str] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
         """Count one client in."""
@@ -45,6 +47,8 @@ class Tally:
         self.states_behind += len(finding.behind)
         self.never_sent += len(finding.never_sent)
         self.reused_rows += finding.reused_rows
+        if finding.exempt:
+            self.exempt.append(f"{finding.client_id}: {finding.exempt}")
         if not finding.holds:
             for sentence in _sentences(finding):
                 self.name(sentence)
@@ -110,6 +114,7 @@ class Tally:
             "letters_cut": self.letters_cut,
             "problems": self.problems,
             "offenders": self.offenders,
+            "exempt_clients": self.exempt,
         }
 
 

@@ -6,7 +6,7 @@ from rich.text import Text
 from console.output import facts
 from console.verify.backlog import Backlog
 from console.verify.comparison import Place
-from console.verify.verdict import Tally
+from console.verify.verdict import NAMED, Tally
 
 #: What a place is called, in the order of the page.
 _WORDS = {
@@ -17,6 +17,7 @@ _WORDS = {
     Place.MISSING: "in an open missing range",
     Place.UNACCOUNTED: "unaccounted for",
     Place.ALTERED: "altered",
+    Place.DESTROYED: "destroyed, and missed by nobody",
 }
 
 
@@ -41,6 +42,8 @@ def show(tally: Tally, console: Console) -> None:
     )
     for sentence in tally.offenders:
         console.print(Text(f"  {sentence}"))
+    for sentence in tally.exempt[:NAMED]:
+        console.print(Text(f"  not compared: {sentence}"))
     if tally.letters_cut:
         console.print("not all dead letters were read: they are too many")
     console.print(Text(verdict(tally), style="bold green" if tally.holds else "bold red"))
@@ -62,6 +65,7 @@ def _rare(tally: Tally) -> list[tuple[str, object]]:
         ("rows that were never sent", tally.never_sent),
         ("rows under serials used twice", tally.reused_rows),
         ("clients with wrong ranges", tally.inconsistent),
+        ("clients whose states cannot be compared", len(tally.exempt)),
         ("clients of other stores", tally.foreign_clients),
     )
     return [(words, count) for words, count in rows if count]

@@ -74,9 +74,10 @@ class Changes:
         """
         rows = self._rows
         first, last = report.first_serial, report.last_serial
-        message_id = drawn_uuid(self._id_seed, client.number, first).bytes
+        life = (client.life,) if client.life else ()
+        message_id = drawn_uuid(self._id_seed, client.number, first, *life).bytes
         for message, digest in zip(report.messages, report.digests, strict=True):
-            rows["save_sent"].append((client.number, message.serial, digest))
+            rows["save_sent"].append((client.number, client.life, message.serial, digest))
             if is_state(message):
                 rows["save_state"].append(state_row(client, message, digest))
             self._heartbeats += message.topic_type == HEARTBEAT_TOPIC
@@ -99,10 +100,25 @@ class Changes:
                 )
             )
         if fault is not None:
-            rows["save_injected"].append((fault, client.number, message_id, first, last, self._at))
+            self.inject(fault, client, first, last, message_id)
         rows["set_forwarded"].append((last, self._at, client.number))
         self._reports += 1
         self._messages += len(report.messages)
+
+    def inject(
+        self, fault: str, client: Client, first: int, last: int, message_id: bytes | None = None
+    ) -> None:
+        """A fault was done on purpose.
+
+        Args:
+            fault: its name.
+            client: to whom, in the life in which the serials were given.
+            first, last: the serials it concerns.
+            message_id: of the report; None when it is none, or more than one.
+        """
+        self._rows["save_injected"].append(
+            (fault, client.number, client.life, message_id or bytes(16), first, last, self._at)
+        )
 
     def answer(self, client: Client, request_id: UUID, reports: tuple[Rendered, ...]) -> None:
         """A resync request was answered."""

@@ -11,11 +11,12 @@ SELECT count(*) FROM client;
 INSERT INTO client (number, client_id, name, version) VALUES (?, ?, ?, ?);
 
 -- name: clients_between
-SELECT number, client_id, name, version, last_serial, cycle
+SELECT number, client_id, name, version, last_serial, life, cycle
 FROM client WHERE number >= ? AND number < ? ORDER BY number;
 
 -- name: client_with_id
-SELECT number, client_id, name, version, last_serial FROM client WHERE client_id = ?;
+SELECT number, client_id, name, version, last_serial, life
+FROM client WHERE client_id = ? ORDER BY number;
 
 -- Who has been silent: the creation of the fleet counts as a first sign of life.
 -- name: silent_clients
@@ -50,7 +51,7 @@ ON CONFLICT DO UPDATE SET
     serial = excluded.serial, digest = excluded.digest;
 
 -- name: save_sent
-INSERT INTO sent (client, serial, digest) VALUES (?, ?, ?);
+INSERT INTO sent (client, life, serial, digest) VALUES (?, ?, ?, ?);
 
 -- name: save_outgoing
 INSERT INTO outbox (client, message_id, body, first_serial, last_serial, messages, correlation_id,
@@ -65,8 +66,8 @@ VALUES (?, ?, ?, ?, ?);
 SELECT 1 FROM answered WHERE client = ? AND request_id = ?;
 
 -- name: save_injected
-INSERT INTO injected (fault, client, message_id, first_serial, last_serial, injected_at)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO injected (fault, client, life, message_id, first_serial, last_serial, injected_at)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: count_work
 UPDATE fleet SET reports = reports + ?, messages = messages + ?, heartbeats = heartbeats + ?;
@@ -105,7 +106,8 @@ DELETE FROM outbox WHERE held <= 0;
 SELECT NOT EXISTS (SELECT 1 FROM outbox);
 
 -- name: all_clients
-SELECT number, client_id, name, version, last_serial FROM client ORDER BY client_id;
+SELECT client_id, name, version, last_serial, life, max(last_serial, ceiling)
+FROM client ORDER BY client_id, number;
 
 -- name: all_states
 SELECT c.client_id, s.topic_type, s.topic_id, s.user_sid, s.serial, s.digest
@@ -118,19 +120,20 @@ FROM client c JOIN state s ON s.client = c.number
 WHERE c.client_id = ? ORDER BY s.topic_type, s.topic_id, s.user_sid;
 
 -- name: all_sent
-SELECT c.client_id, s.serial, s.digest
-FROM client c JOIN sent s ON s.client = c.number ORDER BY c.client_id, s.serial;
+SELECT c.client_id, s.serial, s.digest, s.life
+FROM client c JOIN sent s ON s.client = c.number ORDER BY c.client_id, s.serial, s.life;
 
 -- name: sent_with_id
-SELECT c.client_id, s.serial, s.digest
-FROM client c JOIN sent s ON s.client = c.number WHERE c.client_id = ? ORDER BY s.serial;
+SELECT c.client_id, s.serial, s.digest, s.life
+FROM client c JOIN sent s ON s.client = c.number WHERE c.client_id = ?
+ORDER BY s.serial, s.life;
 
 -- name: outbox_ranges
 SELECT c.client_id, o.first_serial, o.last_serial, o.message_id, o.held IS NOT NULL
 FROM outbox o JOIN client c ON c.number = o.client ORDER BY o.position;
 
 -- name: injected_ranges
-SELECT i.fault, c.client_id, i.first_serial, i.last_serial, i.message_id, i.injected_at
+SELECT i.fault, c.client_id, i.first_serial, i.last_serial, i.message_id, i.injected_at, i.life
 FROM injected i JOIN client c ON c.number = i.client ORDER BY i.rowid;
 
 -- name: injected_by_kind
@@ -144,3 +147,40 @@ FROM answered a JOIN client c ON c.number = a.client ORDER BY c.client_id, a.fir
 SELECT (SELECT count(*) FROM client), f.reports, f.messages, f.heartbeats,
        (SELECT count(*) FROM answered), (SELECT count(*) FROM outbox)
 FROM fleet f;
+
+-- The misfortunes of a store. A backup is one client's counter and states; restoring it begins
+-- another life, in which serials are given again.
+-- name: back_up
+INSERT INTO backup (client, last_serial) SELECT number, last_serial FROM client WHERE number = ?
+ON CONFLICT DO UPDATE SET last_serial = excluded.last_serial;
+
+-- name: forget_backup
+DELETE FROM backup_state WHERE client = ?;
+
+-- name: back_up_states
+INSERT INTO backup_state SELECT * FROM state WHERE client = ?;
+
+-- name: backed_up
+SELECT last_serial FROM backup WHERE client = ?;
+
+-- name: begin_life
+UPDATE client SET ceiling = max(ceiling, last_serial), life = life + 1, last_serial = ?
+WHERE number = ?;
+
+-- name: forget_states
+DELETE FROM state WHERE client = ?;
+
+-- name: restore_states
+INSERT INTO state SELECT * FROM backup_state WHERE client = ?;
+
+-- name: forget_answers
+DELETE FROM answered WHERE client = ? AND first_serial > ?;
+
+-- name: skip_serials
+UPDATE client SET last_serial = last_serial + ? WHERE number = ?;
+
+-- A client that has said nothing yet becomes another machine with the id of the one before it.
+-- name: clone
+UPDATE client SET client_id = o.client_id, name = o.name, life = 1000 * client.number
+FROM client o
+WHERE client.number = ? AND client.last_serial = 0 AND o.number = client.number - 1;

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from producers.store.statements import statements
 from producers.store.values import (
     Answer,
     FleetClient,
@@ -19,11 +18,13 @@ from producers.store.values import (
     StoredState,
     Totals,
 )
+from runtime.statements import statements
 from schemas.errors import StatesysError
 
 FILE = "fleet.sqlite3"
+SQL = statements("producers.store", "queries.sql")
 #: Of `schema.sql`; a store of another version is not touched.
-VERSION = 1
+VERSION = 2
 #: KiB of pages that SQLite keeps in memory.
 _CACHE_KIB = 65536
 #: Seconds to wait for another connection's lock; in WAL mode a reader needs it hardly ever.
@@ -48,7 +49,7 @@ class StoreReader:
 
     def __init__(self, directory: Path) -> None:
         self._connection = connect(directory)
-        self._sql = statements()
+        self._sql = SQL
         # Whatever happens: a reader writes nothing.
         self._connection.execute("PRAGMA query_only = 1")
         self._load()
@@ -84,8 +85,8 @@ class StoreReader:
             self._connection.execute("ROLLBACK")
 
     def clients(self) -> Iterator[FleetClient]:
-        """Every client, ordered by its id."""
-        for _number, client_id, *rest in self._all("all_clients"):
+        """Every client, ordered by its id; two machines with one id follow each other."""
+        for client_id, *rest in self._all("all_clients"):
             yield FleetClient(UUID(bytes=client_id), *rest)
 
     def states(self, client_id: UUID | None = None) -> Iterator[StoredState]:
@@ -119,7 +120,7 @@ class StoreReader:
 
     def injected(self) -> Iterator[InjectedFault]:
         """Faults on purpose, in the order in which they were done."""
-        for fault, client_id, first, last, message_id, at in self._all("injected_ranges"):
+        for fault, client_id, first, last, message_id, at, life in self._all("injected_ranges"):
             yield InjectedFault(
                 fault,
                 UUID(bytes=client_id),
@@ -127,6 +128,7 @@ class StoreReader:
                 last,
                 UUID(bytes=message_id),
                 datetime.fromisoformat(at),
+                life,
             )
 
     def injected_by_kind(self) -> dict[str, int]:

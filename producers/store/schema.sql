@@ -16,19 +16,28 @@ CREATE TABLE fleet (
 
 CREATE TABLE client (
     number integer PRIMARY KEY,
-    client_id blob NOT NULL UNIQUE CHECK (length(client_id) = 16),
+    -- Not unique: two machines may share an id, which is one of the faults on purpose.
+    client_id blob NOT NULL CHECK (length(client_id) = 16),
     name text NOT NULL,
     version text NOT NULL,
     -- The counter: the last serial that was given, 0 before the first.
     last_serial integer NOT NULL DEFAULT 0,
     -- Forward cycles behind it; the next one is made from this number.
     cycle integer NOT NULL DEFAULT 0,
-    last_forwarded_at text
+    last_forwarded_at text,
+    -- How often its store was lost or rolled back on purpose: each time, another life begins. A
+    -- cloned machine begins with a number of its own, so that no two lives of one id are the same.
+    life integer NOT NULL DEFAULT 0,
+    -- The highest serial of the lives before.
+    ceiling integer NOT NULL DEFAULT 0
 ) STRICT;
 
--- The law of the counter, held by the database whatever the program does: it never goes back.
+CREATE INDEX client_by_id ON client (client_id);
+
+-- The law of the counter, held by the database whatever the program does: within one life it never
+-- goes back.
 CREATE TRIGGER counter_never_falls BEFORE UPDATE OF last_serial ON client
-WHEN new.last_serial < old.last_serial
+WHEN new.last_serial < old.last_serial AND new.life = old.life
 BEGIN
     SELECT raise(ABORT, 'the serial counter of a client never goes back');
 END;
@@ -55,13 +64,14 @@ CREATE TABLE state (
 
 CREATE INDEX state_unsent ON state (client) WHERE serial IS NULL;
 
--- The ledger of everything that was ever numbered. The key is the promise that no serial is
--- given twice: a second one fails the transaction that gives it.
+-- The ledger of everything that was ever numbered, in whatever life. The key is the promise that
+-- no life gives a serial twice: a second one fails the transaction that gives it.
 CREATE TABLE sent (
     client integer NOT NULL,
+    life integer NOT NULL,
     serial integer NOT NULL,
     digest blob NOT NULL CHECK (length(digest) = 16),
-    PRIMARY KEY (client, serial)
+    PRIMARY KEY (client, life, serial)
 ) STRICT, WITHOUT ROWID;
 
 -- Rendered reports until the broker has confirmed them. A position is never used again
@@ -92,12 +102,21 @@ CREATE TABLE answered (
     PRIMARY KEY (client, request_id)
 ) STRICT, WITHOUT ROWID;
 
--- Faults on purpose.
+-- Faults on purpose; `life` is the one in which the serials were given.
 CREATE TABLE injected (
     fault text NOT NULL,
     client integer NOT NULL,
+    life integer NOT NULL,
     message_id blob NOT NULL,
     first_serial integer NOT NULL,
     last_serial integer NOT NULL,
     injected_at text NOT NULL
 ) STRICT;
+
+-- What a client is rolled back to on purpose: its counter and its states at an earlier moment.
+CREATE TABLE backup (
+    client integer PRIMARY KEY,
+    last_serial integer NOT NULL
+) STRICT;
+
+CREATE TABLE backup_state AS SELECT * FROM state WHERE false;

@@ -6,12 +6,19 @@ from uuid import UUID
 
 
 class FleetClient(NamedTuple):
-    """A client as others see it; `last_serial` 0 means it never numbered anything."""
+    """A client as others see it; `last_serial` 0 means it never numbered anything.
+
+    Attributes:
+        life: how often its store was lost or rolled back; a cloned machine begins elsewhere.
+        highest_serial: the highest that any life of this machine gave.
+    """
 
     client_id: UUID
     name: str
     version: str
     last_serial: int
+    life: int = 0
+    highest_serial: int = 0
 
 
 class StoredState(NamedTuple):
@@ -34,6 +41,7 @@ class SentMessage(NamedTuple):
     client_id: UUID
     serial: int
     digest: bytes
+    life: int = 0
 
 
 class OutboxRange(NamedTuple):
@@ -47,7 +55,7 @@ class OutboxRange(NamedTuple):
 
 
 class InjectedFault(NamedTuple):
-    """A fault that was done to a report on purpose; kinds as in `producers.faults.FAULTS`."""
+    """A fault that was done on purpose; kinds as in `producers.faults` and `producers.hostile`."""
 
     fault: str
     client_id: UUID
@@ -55,6 +63,7 @@ class InjectedFault(NamedTuple):
     last_serial: int
     message_id: UUID
     injected_at: datetime
+    life: int = 0
 
 
 class Answer(NamedTuple):

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,13 +15,14 @@ from producers.chance import draw, drawn_uuid
 from producers.client import Client
 from producers.store.changes import Changes, state_message
 from producers.store.lock import StoreLock
-from producers.store.reading import FILE, VERSION, StoreReader, connect
-from producers.store.statements import schema, statements
+from producers.store.misfortunes import Misfortunes
+from producers.store.reading import FILE, SQL, VERSION, StoreReader, connect
 from producers.store.values import Outgoing
 from schemas.errors import StatesysError
 from schemas.report import StateMessage
 
 LOCK_FILE = "fleet.lock"
+_SCHEMA = files("producers.store").joinpath("schema.sql")
 #: Pages of 4 KiB in the write-ahead log before they go into the file; larger than SQLite's 1,000,
 #: because a transaction of a few hundred clients alone is that long.
 _CHECKPOINT_PAGES = 8000
@@ -65,7 +67,7 @@ class Store(StoreReader):
             self._lock.release()
             raise
         try:
-            self._sql = statements()
+            self._sql = SQL
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._load()
@@ -113,17 +115,28 @@ class Store(StoreReader):
             yield changes
             changes.write(self._connection, self._sql)
 
+    @contextmanager
+    def misfortunes(self, now: datetime) -> Iterator[Misfortunes]:
+        """What may happen to the store itself at a moment; all or nothing."""
+        with self.changes(now) as changes:
+            yield Misfortunes(self._connection, self._sql, changes)
+
     def clients_between(self, first: int, end: int) -> Iterator[tuple[Client, int]]:
         """Clients by number, from `first` to before `end`, each with its count of cycles."""
-        for number, client_id, name, version, last_serial, cycle in self._all(
-            "clients_between", first, end
-        ):
-            yield Client(number, UUID(bytes=client_id), name, version, last_serial), cycle
+        for number, client_id, *rest, cycle in self._all("clients_between", first, end):
+            yield Client(number, UUID(bytes=client_id), *rest), cycle
 
-    def client(self, client_id: UUID) -> Client | None:
-        """A client by its id; None when the store does not hold it."""
-        row = self._one("client_with_id", client_id.bytes)
-        return None if row is None else Client(row[0], client_id, *row[2:])
+    def client(self, client_id: UUID, among: int = 0) -> Client | None:
+        """A client by its id; None when the store does not hold it.
+
+        Args:
+            among: chooses one, where several machines share the id.
+        """
+        rows = self._all("client_with_id", client_id.bytes).fetchall()
+        if not rows:
+            return None
+        number, _, *rest = rows[among % len(rows)]
+        return Client(number, client_id, *rest)
 
     def silent_clients(self, end: int, since: datetime, limit: int) -> list[int]:
         """Numbers of clients below `end` that forwarded nothing after a moment."""
@@ -184,9 +197,9 @@ def _create(directory: Path, *, seed: int, now: datetime) -> None:
     unfinished.unlink(missing_ok=True)
     connection = sqlite3.connect(unfinished, isolation_level=None)
     try:
-        connection.executescript(schema())
+        connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
         values = (uuid4().bytes, seed, now.isoformat())
-        connection.execute(statements()["create_fleet"], values)
+        connection.execute(SQL["create_fleet"], values)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("PRAGMA journal_mode = WAL")
     finally:

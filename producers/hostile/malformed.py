@@ -1,0 +1,131 @@
+"""Reports that break the contract: every reason for which a relay refuses, in all its forms."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from producers.faults import damage
+from schemas.refusal import Reason
+from schemas.report import MAX_NAME_LENGTH, MAX_REPORT_BYTES
+
+_BOM = b"\xff\xfe"
+#: Letters of a report that leaves room for more.
+_SHORT = 100_000
+#: From the text of a report to another one.
+_Form = Callable[[str], str]
+
+
+class Malformed(NamedTuple):
+    """A report as nobody may send it.
+
+    Attributes:
+        body: the bytes.
+        reason: for which it has to be refused.
+    """
+
+    body: bytes
+    reason: Reason
+
+
+def malformed(body: bytes, number: int) -> Malformed:
+    """Published in a form that breaks the contract; every reason for a refusal comes up.
+
+    Args:
+        body: as `render_report` makes it: UTF-16, little-endian, with a byte-order mark.
+        number: chooses reason and form.
+    """
+    reason = REASONS[number % len(REASONS)]
+    number //= len(REASONS)
+    if reason is Reason.NOT_WELL_FORMED:
+        return Malformed(damage(body, number), reason)
+    forms = _FORMS[reason]
+    text = forms[number % len(forms)](body[len(_BOM) :].decode("utf-16-le"))
+    return Malformed(_BOM + text.encode("utf-16-le"), reason)
+
+
+def _replaced(pattern: str, by: str) -> _Form:
+    """The first place that a pattern finds, replaced."""
+    compiled = re.compile(pattern, re.DOTALL)
+
+    def replace(text: str) -> str:
+        # A function: what stands for itself in it may look like a group.
+        return compiled.sub(lambda _found: by, text, count=1)
+
+    return replace
+
+
+def _too_many_bytes(text: str) -> str:
+    """Harmless white space, a byte over the limit."""
+    return text + " " * (MAX_REPORT_BYTES // 2 + 1 - len(text))
+
+
+def _grows_as_smx(text: str) -> str:
+    """A report that may be read, but grows when it is rendered: `>` becomes `&gt;`."""
+    if len(text) > _SHORT:
+        # No room to grow in.
+        return _too_many_bytes(text)
+    pad = ">" * (MAX_REPORT_BYTES // 2 - len(text) - 100)
+    return text.replace("</Machine>", f"<Pad>{pad}</Pad></Machine>", 1)
+
+
+def _conflict(text: str) -> str:
+    """The first message again, with another state under the same serial."""
+    first = _MESSAGE.search(text)
+    assert first is not None
+    other = re.sub(r'<State ID="[^"]*"', '<State ID="7777"', first[0], count=1)
+    return text.replace(first[0], first[0] + other, 1)
+
+
+_MESSAGE = re.compile(r"<StateMessage .*?</StateMessage>", re.DOTALL)
+_DOCTYPE = '<!DOCTYPE Report [<!ENTITY lol "lol">]>'
+_SERIAL, _DATE = r' SerialNumber="[^"]*"', r"<Date>[^<]*</Date>"
+_TIME, _STATE = r' MessageTime="[^"]*"', r'<State ID="[^"]*"'
+_LONG = "x" * (MAX_NAME_LENGTH + 1)
+
+_FORMS: Mapping[Reason, tuple[_Form, ...]] = {
+    Reason.DOCTYPE: (_replaced("<Report>", f"{_DOCTYPE}<Report>"),),
+    Reason.TOO_LARGE: (_too_many_bytes, _grows_as_smx),
+    Reason.TOO_LONG: (
+        _replaced(r'<Topic ID="[^"]*"', f'<Topic ID="{_LONG}"'),
+        _replaced(r"<NetBIOSName>[^<]*", f"<NetBIOSName>{_LONG}"),
+    ),
+    Reason.NO_CLIENT_ID: (
+        _replaced(r"<ClientID>[^<]*</ClientID>", ""),
+        _replaced(r"<ClientID>[^<]*", "<ClientID> "),
+    ),
+    Reason.BAD_CLIENT_ID: (
+        _replaced(r"<ClientID>[^<]*", "<ClientID>GUID:this-is-none"),
+        _replaced(r"<ClientID>[^<]*", "<ClientID>0"),
+    ),
+    Reason.NO_STATE_MESSAGE: (
+        _replaced(r"<ReportBody>.*</ReportBody>", "<ReportBody></ReportBody>"),
+    ),
+    Reason.BAD_SERIAL: tuple(
+        _replaced(_SERIAL, f' SerialNumber="{text}"')
+        for text in ("", "0", "-1", "9223372036854775807", "1e3", "१")
+    ),
+    Reason.BAD_DATE: (
+        _replaced(_DATE, "<Date>2026-03-01T12:00:00Z</Date>"),
+        _replaced(_DATE, "<Date></Date>"),
+        _replaced(_TIME, ' MessageTime="19691231235959.000000+000"'),
+        _replaced(_TIME, ' MessageTime="22010101000000.000000+000"'),
+        _replaced(_TIME, ' MessageTime="20260231000000.000000+000"'),
+    ),
+    Reason.BAD_NUMBER: tuple(
+        _replaced(_STATE, f'<State ID="{text}"') for text in ("", "one", "2147483648", "1.5")
+    ),
+    Reason.BAD_STRUCTURE: (
+        lambda text: text.replace("<Report>", "<Raport>").replace("</Report>", "</Raport>"),
+        _replaced(r"<State ID=[^>]*/>", ""),
+        _replaced("</ReportBody>", "<Note/></ReportBody>"),
+        _replaced(_DATE, ""),
+        _replaced(
+            "</ReportDetails>",
+            '<Resync RequestID="11111111-1111-4111-8111-111111111111" FirstSerial="2"'
+            ' LastSerial="1"/></ReportDetails>',
+        ),
+    ),
+    Reason.SERIAL_CONFLICT: (_conflict,),
+}
+#: The reasons that a relay can give, in the order of the contract.
+REASONS = tuple(r for r in Reason if r in _FORMS or r is Reason.NOT_WELL_FORMED)
