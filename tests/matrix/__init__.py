@@ -1,0 +1,1 @@
+"""Every process, server and connection of a site is broken on purpose, and the promise checked."""
