@@ -23,7 +23,8 @@ class Harm:
     """
 
     def __init__(self, store: StoreReader) -> None:
-        several = {client.client_id for client in store.clients() if client.life}
+        self._several = {client.client_id for client in store.clients() if client.life}
+        several = self._several
         lost: defaultdict[tuple[UUID, int], list[tuple[int, int]]] = defaultdict(list)
         self._clocks: set[UUID] = set()
         for fault in store.injected() if several else ():
@@ -37,7 +38,9 @@ class Harm:
         self._lost = {key: SerialRanges(ranges) for key, ranges in lost.items()}
 
     def destroyed(self, client_id: UUID, numbered: Sequence[SentMessage]) -> set[SentMessage]:
-        """Of a client's messages those that were destroyed on their way."""
+        """Of the messages of a client with several lives those that were destroyed."""
+        if client_id not in self._several:
+            return set()
         nothing = SerialRanges()
         return {m for m in numbered if m.serial in self._lost.get((client_id, m.life), nothing)}
 
