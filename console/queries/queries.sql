@@ -20,7 +20,9 @@ FROM (SELECT count(*) AS clients,
              coalesce(sum(reused), 0)::bigint AS reused
       FROM statesys.client) AS c,
      (SELECT count(*) AS ranges,
-             coalesce(sum(last_serial - first_serial + 1), 0)::bigint AS serials
+             -- Two clients that sent the largest serial there is are enough to exceed an int8.
+             least(coalesce(sum(last_serial - first_serial + 1), 0), 9223372036854775807)::bigint
+                 AS serials
       FROM statesys.missing_message_range
       WHERE closed_at IS NULL) AS m,
      (SELECT count(*) FILTER (WHERE closed_at IS NULL) AS pending,
@@ -196,7 +198,8 @@ SELECT (SELECT count(*) FROM statesys.state_message),
 
 -- name: arrival
 -- How far the server is: the sum of all highest serials, open ranges and open requests.
-SELECT (SELECT coalesce(sum(highest_serial), 0)::bigint FROM statesys.client),
+SELECT (SELECT least(coalesce(sum(highest_serial), 0), 9223372036854775807)::bigint
+        FROM statesys.client),
        (SELECT count(*) FROM statesys.missing_message_range WHERE closed_at IS NULL),
        (SELECT count(*) FROM statesys.resync_request
         WHERE closed_at IS NULL AND requested_at IS NOT NULL);
