@@ -48,11 +48,9 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """
     # The service brings psycopg, pika and lxml; --help does without.
     from loader.service import Loader  # noqa: PLC0415
-    from runtime.garbage import collect_rarely  # noqa: PLC0415
     from runtime.stop import Stop  # noqa: PLC0415
 
     settings = _settings(**flags)
-    collect_rarely()
     Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
 
 

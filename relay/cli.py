@@ -30,10 +30,8 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """
     # The service brings pika and lxml; --help does without.
     from relay.service import Relay  # noqa: PLC0415
-    from runtime.garbage import collect_rarely  # noqa: PLC0415
     from runtime.stop import Stop  # noqa: PLC0415
 
     settings = load_settings(**flags)
     set_up_logs(form=settings.log_format, level=settings.log_level)
-    collect_rarely()
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
