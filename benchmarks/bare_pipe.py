@@ -52,7 +52,7 @@ def main(amqp_url: str, database_url: str, messages: int) -> None:
     with psycopg.connect(database_url, options="-c timezone=UTC") as connection:
         connection.execute(_TABLE)
         connection.commit()
-        seconds, reports = _drain(amqp_url, connection, messages)
+        seconds, cpu, reports = _drain(amqp_url, connection, messages)
         found = connection.execute("SELECT count(*) FROM bare_pipe").fetchone()
     assert found is not None
     click.echo(
@@ -61,17 +61,19 @@ def main(amqp_url: str, database_url: str, messages: int) -> None:
                 "reports": reports,
                 "messages": found[0],
                 "seconds": round(seconds, 3),
+                "cpu_seconds": round(cpu, 3),
                 "messages_per_second": round(found[0] / seconds, 1),
             }
         )
     )
 
 
-def _drain(url: str, connection: psycopg.Connection, messages: int) -> tuple[float, int]:
-    """Seconds from the beginning of consuming to the last ack, and the reports carried."""
+def _drain(url: str, connection: psycopg.Connection, messages: int) -> tuple[float, float, int]:
+    """From the beginning of consuming to the last ack: seconds, own CPU seconds, and reports."""
     session = Session(url, name="bare pipe")
     try:
         started = moved_at = time.monotonic()
+        used = time.process_time()
         session.consume(REPORTS, prefetch=_PREFETCH)
         reports = rows = 0
         waiting: list[Delivery] = []
@@ -87,11 +89,11 @@ def _drain(url: str, connection: psycopg.Connection, messages: int) -> tuple[flo
                 rows += _store(connection, chunk)
                 session.ack(chunk[-1].tag, up_to=True)
                 reports += len(chunk)
-        seconds = time.monotonic() - started
+        seconds, cpu = time.monotonic() - started, time.process_time() - used
         session.poll(0)
     finally:
         session.close()
-    return seconds, reports
+    return seconds, cpu, reports
 
 
 def _store(connection: psycopg.Connection, chunk: list[Delivery]) -> int:

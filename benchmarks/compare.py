@@ -47,7 +47,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
             bare.append(_bare_pipe(found, job))
     ours = median(result.messages_per_second for result in drains)
     theirs = median(result["messages_per_second"] for result in bare)
-    lines = _lines(drains, ours=ours, theirs=theirs, repetitions=repetitions)
+    lines = _lines(drains, bare, ours=ours, theirs=theirs)
     if write:
         page = _PAGE.read_text(encoding="utf-8")
         _PAGE.write_text(_TABLE.sub(lambda m: m[1] + lines + m[2], page), encoding="utf-8")
@@ -86,7 +86,7 @@ def _bare_pipe(found: Ground, job: Job) -> dict[str, Any]:
     return result
 
 
-def _lines(drains: list[Result], *, ours: float, theirs: float, repetitions: int) -> str:
+def _lines(drains: list[Result], bare: list[dict[str, Any]], *, ours: float, theirs: float) -> str:
     """The table, and what it was measured on."""
     about = machine()
     cpu = {
@@ -96,6 +96,7 @@ def _lines(drains: list[Result], *, ours: float, theirs: float, repetitions: int
     peak = {
         name: median(result.peak[name] for result in drains) / 2**20 for name in ("relay", "loader")
     }
+    plain = median(result["cpu_seconds"] / result["reports"] * 1e6 for result in bare)
     messages = drains[0].messages / drains[0].reports
     clients = median(result.clients for result in drains)
     rows = [
@@ -105,13 +106,14 @@ def _lines(drains: list[Result], *, ours: float, theirs: float, repetitions: int
         ("reports/s, statesys", f"{ours / messages:,.0f}"),
         ("= clients at 15 min", f"{clients:,.0f}"),
         *((f"CPU per report, {name}", f"{used:,.0f} µs") for name, used in cpu.items()),
+        ("CPU per report, the bare pipe's own process", f"{plain:,.0f} µs"),
         *((f"peak memory, {name}", f"{used:,.0f} MiB") for name, used in peak.items()),
     ]
     table = "".join(f"| {name} | {value} |\n" for name, value in rows)
     return (
         f"Measured on {about['cores']} cores ({about['processor']}), "
         f"Python {about['python']}: {drains[0].reports:,} reports of {messages:.0f} messages, "
-        f"medians of {repetitions} runs in turns.\n\n"
+        f"medians of {len(drains)} runs in turns.\n\n"
         f"| | |\n|---|---:|\n{table}"
     )
 
