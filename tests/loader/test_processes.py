@@ -189,7 +189,9 @@ def test_two_relays_and_two_loaders_share_the_work(amqp_url: str, run: Run, tabl
     with run.relay() as first, run.relay() as second, run.loader() as third, run.loader() as fourth:
         await_stored(tables, len(messages_in(reports)))
         programs = (first, second, third, fourth)
-        for program in programs:
+        for program, stage in zip(programs, ("relay", "relay", "loader", "loader"), strict=True):
+            # All four are at work, also the one that came last.
+            program.await_event(f"{stage}.consuming")
             program.send(signal.SIGTERM)
         assert [program.end() for program in programs] == [0, 0, 0, 0]
     assert_complete(tables, reports)
