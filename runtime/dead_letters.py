@@ -52,10 +52,15 @@ def dead_letter(
     headers[DETAIL] = detail[:_MAX_DETAIL]
     headers[QUEUE] = queue
     headers.setdefault(FIRST_REFUSED_AT, now.isoformat())
+    return lasting(original, headers)
+
+
+def lasting(original: Properties, headers: dict[str, Any]) -> Properties:
+    """The original properties, as far as they can be sent on, with other headers."""
     return Properties(
         content_type=original.content_type,
         content_encoding=original.content_encoding,
-        headers=headers,
+        headers=headers or None,
         delivery_mode=2,
         priority=original.priority,
         correlation_id=original.correlation_id,

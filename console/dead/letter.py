@@ -17,7 +17,7 @@ from uuid import UUID
 
 from console.printable import printable
 from runtime.broker import Delivery, Properties
-from runtime.dead_letters import DETAIL, FIRST_REFUSED_AT, QUEUE, REASON, STAGE
+from runtime.dead_letters import DETAIL, FIRST_REFUSED_AT, QUEUE, REASON, STAGE, lasting
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 from schemas.topology import INCOMING, REPORTS
 
@@ -136,20 +136,7 @@ def replayed(properties: Properties) -> Properties:
         for key, value in headers_of(properties).items()
         if key not in _ADDED and not key.startswith(_ADDED_BY_BROKER)
     }
-    return Properties(
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        headers=headers or None,
-        delivery_mode=2,
-        priority=properties.priority,
-        correlation_id=properties.correlation_id,
-        reply_to=properties.reply_to,
-        message_id=properties.message_id,
-        timestamp=properties.timestamp,
-        type=properties.type,
-        app_id=properties.app_id,
-        cluster_id=properties.cluster_id,
-    )
+    return lasting(properties, headers)
 
 
 def _name(delivery: Delivery) -> str:
