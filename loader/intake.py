@@ -159,9 +159,7 @@ class Intake:
         only that batch pays for another death with its delivery limit, not its neighbours.
         """
         self._cautious = set(self._queues)
-        self._paused = False
-        for queue in self._queues:
-            session.consume(queue, prefetch=1)
+        self._go_on(session)
 
     def _go_on(self, session: Session) -> None:
         self._paused = False
