@@ -15,6 +15,8 @@ INCOMING = {
     Lane.NORMAL: "statesys.incoming",
     Lane.LOW: "statesys.incoming.low",
 }
+#: The queues whose messages are on their way into the database.
+WORK = (REPORTS, *INCOMING.values())
 _REPLY_QUEUE = re.compile(r"statesys\.resync\.[0-9a-f]{8}")
 
 #: Returns of one delivery before the broker dead-letters it. A return counts for everything that

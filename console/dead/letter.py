@@ -19,10 +19,7 @@ from console.printable import printable
 from runtime.broker import Delivery, Properties
 from runtime.dead_letters import DETAIL, FIRST_REFUSED_AT, QUEUE, REASON, STAGE, lasting
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
-from schemas.topology import INCOMING, REPORTS
-
-#: Where a letter may be put back: nobody makes us write into another queue by a header.
-WORK_QUEUES = frozenset({REPORTS, *INCOMING.values()})
+from schemas.topology import WORK
 
 _NAME = re.compile(r"[!-~]{1,128}")
 #: What the broker adds to its own letters, and what we add to ours: not the sender's.
@@ -76,8 +73,11 @@ class Letter:
 
     @property
     def replayable(self) -> bool:
-        """Whether it is known where to put it back."""
-        return self.queue in WORK_QUEUES
+        """Whether it is known where to put it back.
+
+        Work queues only: nobody makes us write into another queue by a header.
+        """
+        return self.queue in WORK
 
     def as_data(self) -> dict[str, Any]:
         """For `--json`."""

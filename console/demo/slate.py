@@ -19,9 +19,8 @@ from producers.store.writing import LOCK_FILE
 from runtime.broker import Administration
 from runtime.broker.management import delete_queue
 from schemas.errors import StatesysError
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC
+from schemas.topology import DEAD, QUEUES, RESYNC, WORK
 
-_WORKED = (REPORTS, *INCOMING.values())
 _FLEET = "fleet"
 #: What a demo leaves in its directory.
 _LEFT = (_FLEET, "relay.log", "loader.log")
@@ -46,7 +45,7 @@ def clean(servers: Servers, *, reset: bool) -> None:
             # The last demo's fleet is gone for good; without its queue, so are old requests.
             delete_queue(servers.management_url, servers.amqp_url, found.fleet)
         desk.declare(QUEUES)
-        for queue in (*_WORKED, RESYNC):
+        for queue in (*WORK, RESYNC):
             desk.purge(queue)
         Box(desk).purge(lambda _letter: True)
     migrate(servers.database_url)
@@ -95,7 +94,7 @@ def clear_directory(directory: Path) -> None:
 
 
 def _refuse_company(desk: Administration) -> None:
-    for queue in _WORKED:
+    for queue in WORK:
         depth = desk.depth(queue)
         if depth is not None and depth.consumers:
             raise StatesysError(
@@ -114,7 +113,7 @@ def _refuse_data(desk: Administration, found: Holder) -> None:
         )
     if found.fleet is not None:
         return
-    for queue in (*_WORKED, RESYNC, DEAD):
+    for queue in (*WORK, RESYNC, DEAD):
         depth = desk.depth(queue)
         if depth is not None and depth.ready:
             raise StatesysError(

@@ -7,10 +7,8 @@ from typing import NamedTuple
 from console.servers import Servers
 from runtime.broker import Administration
 from runtime.broker.management import queue_statistics
-from schemas.topology import INCOMING, REPORTS
+from schemas.topology import WORK
 
-#: The queues whose messages are on their way into the database.
-WORK = (REPORTS, *INCOMING.values())
 #: Seconds between two looks.
 PAUSE = 0.2
 
