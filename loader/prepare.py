@@ -1,32 +1,49 @@
 """SMX into rows of the stage: everything that can be computed before a transaction opens."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from schemas.digest import digest
+from schemas.digest import digest_of, digested
 from schemas.report import StateMessage
 from schemas.smx import Smx
 from schemas.topology import is_reply_queue
 
 _NULL = r"\N"
-#: What separates fields and rows, and the escape itself. Few values hold any of them.
-_SPECIAL = re.compile(r"[\\\t\n\r]")
+#: What separates fields and rows, the escape itself, and what brings an escape into an array.
+#: Few values hold any of them.
+_SPECIAL = re.compile(r'[\\\t\n\r"]')
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 class Item(NamedTuple):
-    """One state message with where it came from: what a chunk is made of."""
+    """One SMX, or some messages of it, with the batch it came in: what a chunk is made of."""
 
     batch_id: UUID
     smx: Smx
-    message: StateMessage
+
+    @property
+    def messages(self) -> tuple[StateMessage, ...]:
+        """Of its report."""
+        return self.smx.report.messages
 
 
-def items_of(batch_id: UUID, smx: Sequence[Smx]) -> list[Item]:
-    """The messages of some SMX of a batch."""
-    return [Item(batch_id, one, message) for one in smx for message in one.report.messages]
+def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | None:
+    """Divide a chunk in two, in its order; None for a single message."""
+    if len(items) > 1:
+        middle = len(items) // 2
+        return items[:middle], items[middle:]
+    (item,) = items
+    middle = len(item.messages) // 2
+    if middle == 0:
+        return None
+    return [_only(item, item.messages[:middle])], [_only(item, item.messages[middle:])]
+
+
+def _only(item: Item, messages: tuple[StateMessage, ...]) -> Item:
+    smx = item.smx
+    return item._replace(smx=smx._replace(report=smx.report._replace(messages=messages)))
 
 
 def stage_lines(items: Sequence[Item]) -> bytes:
@@ -36,37 +53,61 @@ def stage_lines(items: Sequence[Item]) -> bytes:
     rows of which all but the first are rivals. The report of a client with the latest
     `received_at` lends one row its name, version and reply queue.
     """
-    # Keyed by the integer of a GUID: hashing the UUID itself costs ten times as much.
-    rows: dict[tuple[int, int | None, bytes], tuple[Item, bool]] = {}
-    copies: dict[tuple[int, int | None, bytes], int] = {}
-    first: dict[tuple[int, int], bytes] = {}
-    latest: dict[int, Smx] = {}
+    rows: list[_Row] = []
+    clients: dict[int, _Client] = {}
     for item in items:
-        smx, message = item.smx, item.message
-        client = smx.report.client_id.int
-        speaker = latest.setdefault(client, smx)
-        if smx.envelope.received_at > speaker.envelope.received_at:
-            latest[client] = smx
-        key = (client, message.serial, digest(message))
-        if key in rows:
-            copies[key] += 1
-            continue
-        rival = message.serial is not None and (
-            first.setdefault((client, message.serial), key[2]) != key[2]
-        )
-        rows[key], copies[key] = (item, rival), 1
-    # By identity: nothing keeps a foreign sender from giving two SMX one id.
-    frames: dict[int, _Frame] = {}
-    lines = []
-    for key, ((batch_id, smx, message), rival) in rows.items():
-        frame = frames.get(id(smx))
-        if frame is None:
-            frame = frames[id(smx)] = _frame(batch_id, smx)
+        smx = item.smx
+        # By the integer of a GUID: hashing the UUID itself costs ten times as much.
+        client = clients.setdefault(smx.report.client_id.int, _Client(smx))
+        if smx.envelope.received_at > client.speaker.envelope.received_at:
+            client.speaker = smx
+        rows += _new_rows(item, client)
+    for client in clients.values():
         # The first row of each client has its speaker's words.
-        said = _said(latest.pop(key[0])) if key[0] in latest else _NOTHING_SAID
-        tail = f"{copies[key]}\t{'t' if rival else 'f'}\n"
-        lines.append(f"{frame.head}{_message(message, key[2])}{frame.tail}{said}{tail}")
-    return "".join(lines).encode()
+        next(iter(client.rows.values())).said = _said(client.speaker)
+    return "".join([f"{r.text}{r.said}{r.copies}\t{r.rival}\n" for r in rows]).encode()
+
+
+def _new_rows(item: Item, client: "_Client") -> Iterator["_Row"]:
+    """The rows of an item that are not in the chunk yet; copies of others are counted there."""
+    head, tail = _frame(item)
+    for message in item.messages:
+        text = digested(message)
+        key = digest_of(text)
+        known = client.rows.get(key)
+        if known is not None:
+            known.copies += 1
+            continue
+        serial = message.serial
+        rival = serial is not None and client.serials.setdefault(serial, key) != key
+        # One search for all texts of the message: few hold what must be escaped.
+        escape = _escaped if _SPECIAL.search(text) else str
+        row = _Row(f"{head}{_message(message, key, escape)}{tail}", rival=rival)
+        client.rows[key] = row
+        yield row
+
+
+class _Row:
+    """A row of the stage on its way."""
+
+    __slots__ = ("copies", "rival", "said", "text")
+
+    def __init__(self, text: str, *, rival: bool) -> None:
+        self.text = text
+        self.said = _NOTHING_SAID
+        self.copies = 1
+        self.rival = "t" if rival else "f"
+
+
+class _Client:
+    """What a chunk holds of one client: rows by digest, digests by serial, and who speaks."""
+
+    __slots__ = ("rows", "serials", "speaker")
+
+    def __init__(self, speaker: Smx) -> None:
+        self.rows: dict[bytes, _Row] = {}
+        self.serials: dict[int, bytes] = {}
+        self.speaker = speaker
 
 
 class _Frame(NamedTuple):
@@ -76,15 +117,15 @@ class _Frame(NamedTuple):
     tail: str
 
 
-def _frame(batch_id: UUID, smx: Smx) -> _Frame:
-    report, envelope = smx.report, smx.envelope
+def _frame(item: Item) -> _Frame:
+    report, envelope = item.smx.report, item.smx.envelope
     claim = report.claim
     fields = (
         report.date.isoformat(),
         _NULL if envelope.forwarded_at is None else envelope.forwarded_at.isoformat(),
         envelope.received_at.isoformat(),
         str(envelope.smx_id),
-        str(batch_id),
+        str(item.batch_id),
         _NULL if claim is None else str(claim.request_id),
         _NULL if claim is None else str(claim.first_serial),
         _NULL if claim is None else str(claim.last_serial),
@@ -92,16 +133,33 @@ def _frame(batch_id: UUID, smx: Smx) -> _Frame:
     return _Frame(f"{report.client_id}\t", "\t".join(fields) + "\t")
 
 
-def _message(m: StateMessage, digested: bytes) -> str:
+def _message(message: StateMessage, key: bytes, text: Callable[[str], str]) -> str:
     # Plain concatenation of fields: measured as fast as psycopg's own row writer, which would
     # need a binary adapter for each type.
+    (
+        serial,
+        serial_text,
+        topic_type,
+        topic_id,
+        id_type,
+        user_name,
+        user_sid,
+        state_id,
+        criticality,
+        message_time,
+        params,
+        details,
+        details_type,
+    ) = message
     return (
-        f"{_NULL if m.serial is None else m.serial}\t{_optional(m.serial_text)}\t"
-        f"\\\\x{digested.hex()}\t{m.topic_type}\t{_text(m.topic_id)}\t"
-        f"{_NULL if m.id_type is None else m.id_type}\t"
-        f"{_text(m.user_name)}\t{_text(m.user_sid)}\t{m.state_id}\t{m.criticality}\t"
-        f"{m.message_time.isoformat()}\t{_array(m.params)}\t"
-        f"{_optional(m.details)}\t{_optional(m.details_type)}\t"
+        f"{_NULL if serial is None else serial}\t"
+        f"{_NULL if serial_text is None else text(serial_text)}\t"
+        f"\\\\x{key.hex()}\t{topic_type}\t{text(topic_id)}\t"
+        f"{_NULL if id_type is None else id_type}\t"
+        f"{text(user_name)}\t{text(user_sid)}\t{state_id}\t{criticality}\t"
+        f"{message_time.isoformat()}\t{text(_array(params)) if params else '{}'}\t"
+        f"{_NULL if details is None else text(details)}\t"
+        f"{_NULL if details_type is None else text(details_type)}\t"
     )
 
 
@@ -112,19 +170,13 @@ def _said(speaker: Smx) -> str:
     """Name, version and reply queue, from the report received last."""
     report, reply_to = speaker.report, speaker.envelope.reply_to
     queue = reply_to if reply_to is not None and is_reply_queue(reply_to) else _NULL
-    return f"{_text(report.client_name)}\t{_text(report.client_version)}\t{queue}\t"
+    return f"{_escaped(report.client_name)}\t{_escaped(report.client_version)}\t{queue}\t"
 
 
-def _text(value: str) -> str:
+def _escaped(value: str) -> str:
     return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
 
 
-def _optional(value: str | None) -> str:
-    return _NULL if value is None else _text(value)
-
-
 def _array(values: tuple[str, ...]) -> str:
-    if not values:
-        return "{}"
-    quoted = ",".join('"' + v.replace("\\", r"\\").replace('"', r"\"") + '"' for v in values)
-    return _text("{" + quoted + "}")
+    quoted = ",".join(['"' + v.replace("\\", r"\\").replace('"', r"\"") + '"' for v in values])
+    return "{" + quoted + "}"

@@ -9,7 +9,7 @@ import structlog
 
 from loader.inbox import Held, Inbox
 from loader.letters import Letters
-from loader.prepare import Item, items_of, stage_lines
+from loader.prepare import Item, halves, stage_lines
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
 from runtime.broker import Delivery, persistent
@@ -17,7 +17,7 @@ from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
 from schemas.report import Lane, StateMessage
-from schemas.smx import Smx, parse_batch, render_batch, render_smx
+from schemas.smx import parse_batch, render_batch, render_smx
 from schemas.topology import INCOMING
 
 _log = structlog.get_logger()
@@ -92,10 +92,11 @@ class Worker(threading.Thread):
                 continue
             readable.append(held)
             self._origins[batch.batch_id] = held.delivery
+            items = [Item(batch.batch_id, one) for one in batch.smx]
             if len(held.delivery.body) <= self._chunk_bytes:
-                pieces[-1] += items_of(batch.batch_id, batch.smx)
+                pieces[-1] += items
             else:
-                pieces += [items_of(batch.batch_id, p) for p in _cut(batch.smx, self._chunk_bytes)]
+                pieces += _cut(items, self._chunk_bytes)
         for piece in pieces:
             if piece:
                 self._load_items(piece)
@@ -106,22 +107,22 @@ class Worker(threading.Thread):
             self._letters.bury(delivery.body, delivery.properties, refusal, queue=delivery.queue)
             self._settle([held])
 
-    def _load_items(self, items: list[Item]) -> None:
+    def _load_items(self, items: Sequence[Item]) -> None:
         """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
         started = time.monotonic()
         try:
             loaded = self._insert(stage_lines(items))
         except PoisonError as error:
-            if len(items) > 1:
-                middle = len(items) // 2
-                self._load_items(items[:middle])
-                self._load_items(items[middle:])
-            else:
+            divided = halves(items)
+            if divided is None:
                 self._bury(items[0], error)
+            else:
+                for half in divided:
+                    self._load_items(half)
             return
         _log.info(
             "loader.chunk_loaded",
-            messages=len(items),
+            messages=sum(len(item.messages) for item in items),
             **loaded._asdict(),
             load_ms=round((time.monotonic() - started) * 1000),
         )
@@ -142,7 +143,7 @@ class Worker(threading.Thread):
     def _bury(self, item: Item, error: PoisonError) -> None:
         """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
         refusal = Refused(Reason.DATABASE, str(error))
-        report = item.smx.report._replace(messages=(item.message,))
+        report = item.smx.report
         try:
             body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
         except Refused:
@@ -151,7 +152,7 @@ class Worker(threading.Thread):
             origin = self._origins[item.batch_id]
             self._letters.bury(origin.body, origin.properties, refusal, queue=origin.queue)
             return
-        serial = item.message.serial
+        serial = item.messages[0].serial
         self._letters.bury(
             body,
             persistent(
@@ -169,12 +170,12 @@ class Worker(threading.Thread):
         )
 
 
-def _cut(smx: Sequence[Smx], chunk_bytes: int) -> list[list[Smx]]:
+def _cut(items: Sequence[Item], chunk_bytes: int) -> list[list[Item]]:
     """Divide a batch that is larger than a chunk into whole SMX, at least one each."""
-    pieces: list[list[Smx]] = []
+    pieces: list[list[Item]] = []
     size = chunk_bytes
-    for one in smx:
-        own = sum(map(_size, one.report.messages))
+    for one in items:
+        own = sum(map(_size, one.messages))
         if size + own > chunk_bytes:
             pieces.append([])
             size = 0

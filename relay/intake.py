@@ -38,8 +38,8 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
     Raises:
         Refused: with the reason.
     """
-    root = xml.parse(delivery.body, max_bytes=max_bytes)
-    report = read_report(root)
+    document = xml.utf8(delivery.body, max_bytes=max_bytes)
+    report = read_report(xml.parse_utf8(document))
     properties = delivery.properties
     envelope = Envelope(
         smx_id=uuid4(),
@@ -48,7 +48,9 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
         message_id=_printable(properties.message_id),
         reply_to=_reply_to(properties.reply_to),
     )
-    return Taken(report.lane, render_smx(envelope, root), len(report.messages))
+    return Taken(
+        report.lane, render_smx(envelope, xml.root_element(document)), len(report.messages)
+    )
 
 
 def _moment(timestamp: object) -> datetime | None:

@@ -17,23 +17,38 @@ def digest(message: StateMessage) -> bytes:
     The number as sent is one of them: the same state under a new serial is a new message.
     Times count as moments (UTC), so the offset they were written with does not matter.
     """
-    m = message
-    number = m.serial_text if m.serial is None else m.serial
-    text = _FIELD.join(
-        (
-            _ABSENT if number is None else str(number),
-            str(m.topic_type),
-            m.topic_id,
-            _ABSENT if m.id_type is None else str(m.id_type),
-            m.user_name,
-            m.user_sid,
-            str(m.state_id),
-            str(m.criticality),
-            m.message_time.isoformat(),
-            str(len(m.params)),
-            _PARAM.join(m.params),
-            _ABSENT if m.details is None else m.details,
-            _ABSENT if m.details_type is None else m.details_type,
-        )
+    return digest_of(digested(message))
+
+
+def digested(message: StateMessage) -> str:
+    """The values of a message as the text that its digest is taken of."""
+    (
+        serial,
+        serial_text,
+        topic_type,
+        topic_id,
+        id_type,
+        user_name,
+        user_sid,
+        state_id,
+        criticality,
+        message_time,
+        params,
+        details,
+        details_type,
+    ) = message
+    number = serial_text if serial is None else serial
+    # One format string: twice as fast as joining texts made one by one.
+    return (
+        f"{_ABSENT if number is None else number}{_FIELD}{topic_type}{_FIELD}{topic_id}{_FIELD}"
+        f"{_ABSENT if id_type is None else id_type}{_FIELD}{user_name}{_FIELD}{user_sid}{_FIELD}"
+        f"{state_id}{_FIELD}{criticality}{_FIELD}{message_time.isoformat()}{_FIELD}"
+        f"{len(params)}{_FIELD}{_PARAM.join(params)}{_FIELD}"
+        f"{_ABSENT if details is None else details}{_FIELD}"
+        f"{_ABSENT if details_type is None else details_type}"
     )
+
+
+def digest_of(text: str) -> bytes:
+    """The digest of what `digested` returned."""
     return sha256(text.encode()).digest()[:DIGEST_BYTES]

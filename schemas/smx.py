@@ -61,21 +61,17 @@ class Batch(NamedTuple):
     smx: tuple[Smx, ...]
 
 
-def render_smx(envelope: Envelope, report: etree._Element | Report) -> bytes:
+def render_smx(envelope: Envelope, report: bytes | Report) -> bytes:
     """One `SMX` element, UTF-8.
 
     Args:
-        report: the tree as it was parsed, so that what the reader does not know travels on;
-            or a report value.
+        report: the element as its sender wrote it (`xml.root_element`), so that what the reader
+            does not know travels on; or a report value.
 
     Raises:
         Refused: `too_large`, over 12 MiB.
     """
-    inner = (
-        report_xml(report).encode()
-        if isinstance(report, Report)
-        else etree.tostring(report, encoding="UTF-8", xml_declaration=False, with_tail=False)
-    )
+    inner = report if isinstance(report, bytes) else report_xml(report).encode()
     forwarded_at = envelope.forwarded_at
     optional = "".join(
         f" {name}={quoteattr(value)}"

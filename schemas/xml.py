@@ -16,59 +16,76 @@ from lxml import etree
 from schemas.errors import Refused
 from schemas.refusal import Reason
 
-_BOM_LE, _BOM_BE = b"\xff\xfe", b"\xfe\xff"
-_DOCTYPE = "<!DOCTYPE"
-_MARKS = {
-    "UTF-8": _DOCTYPE.encode(),
-    "UTF-16LE": _DOCTYPE.encode("utf-16-le"),
-    "UTF-16BE": _DOCTYPE.encode("utf-16-be"),
-}
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+#: UTF-16 without its mark is known by its first letter.
+_UNMARKED = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+_DOCTYPE = b"<!DOCTYPE"
+_SPACE = b" \t\r\n"
 #: What may stand before the root element, a DOCTYPE left out.
-_BEFORE_ROOT = re.compile(r"\ufeff*(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
-
-#: CDATA sections that are kept as such. lxml joins the pieces of a text in quadratic time: 600,000
-#: of them took 2.3 s. A report of 8 MiB has room for about 50,000 messages with one each.
-_MANY_CDATA = 60_000
-_CDATA = {
-    "UTF-8": b"<![CDATA[",
-    "UTF-16LE": "<![CDATA[".encode("utf-16-le"),
-    "UTF-16BE": "<![CDATA[".encode("utf-16-be"),
-}
+_BEFORE_ROOT = re.compile(rb"(?:\xef\xbb\xbf)*(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 
 
 class _Parsers(threading.local):
-    """A parser of each encoding for each thread: lxml locks a parser that threads share."""
+    """A parser for each thread: lxml locks one that threads share."""
 
     def __init__(self) -> None:
-        self.of = {
-            (encoding, strip_cdata): etree.XMLParser(
-                encoding=encoding,
-                resolve_entities=False,
-                no_network=True,
-                load_dtd=False,
-                # Large text nodes are legal; the caller limits the size of the whole.
-                huge_tree=True,
-                remove_comments=True,
-                remove_pis=True,
-                # A repeated xml:id is an error of the document; two harmless reports in one
-                # batch would make the batch unreadable.
-                collect_ids=False,
-                # CDATA stays CDATA when it is written again: escaped, it could grow fivefold.
-                strip_cdata=strip_cdata,
-            )
-            for encoding in _MARKS
-            for strip_cdata in (False, True)
-        }
+        self.plain = _parser(strip_cdata=True)
+
+
+def _parser(*, strip_cdata: bool) -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="UTF-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        # Large text nodes are legal; the caller limits the size of the whole.
+        huge_tree=True,
+        remove_comments=True,
+        remove_pis=True,
+        # A repeated xml:id is an error of the document; two harmless reports in one
+        # batch would make the batch unreadable.
+        collect_ids=False,
+        strip_cdata=strip_cdata,
+    )
 
 
 _parsers = _Parsers()
+
+
+def utf8(body: bytes, *, max_bytes: int) -> bytes:
+    """A document as UTF-8, certain to have no DOCTYPE.
+
+    Args:
+        body: UTF-8, or UTF-16 with a byte-order mark (a missing one is forgiven).
+        max_bytes: refuse larger bodies unread.
+
+    Raises:
+        Refused: `too_large`, `doctype`, or `not_well_formed` for what is no UTF-16.
+    """
+    if len(body) > max_bytes:
+        raise Refused(Reason.TOO_LARGE, f"{len(body)} bytes; at most {max_bytes} are read")
+    head = body[:2]
+    encoding = _UTF16.get(head) or _UNMARKED.get(head)
+    if encoding is not None:
+        try:
+            # Not left to libxml2, so that there is one encoding in which a DOCTYPE can hide.
+            body = body.decode(encoding).removeprefix("\ufeff").encode()
+        except UnicodeDecodeError as error:
+            raise Refused(Reason.NOT_WELL_FORMED, str(error)) from None
+    # A DOCTYPE stands before the root element, where only white space, comments and processing
+    # instructions may be. No second XML parser is asked: two parsers differ in what they accept
+    # (expat knows the names of XML 1.0's fourth edition, libxml2 those of the fifth), and
+    # whatever stops the first one early would let the second read a DOCTYPE unseen.
+    if body.startswith(_DOCTYPE, _root_at(body)):
+        raise Refused(Reason.DOCTYPE, "the document has a DOCTYPE")
+    return body
 
 
 def parse(body: bytes, *, max_bytes: int) -> etree._Element:
     """Parse a document.
 
     Args:
-        body: UTF-8, or UTF-16 with a byte-order mark (a missing one is forgiven).
+        body: as `utf8` takes it.
         max_bytes: refuse larger bodies unread.
 
     Returns:
@@ -77,16 +94,17 @@ def parse(body: bytes, *, max_bytes: int) -> etree._Element:
     Raises:
         Refused: `too_large`, `doctype` or `not_well_formed`.
     """
-    if len(body) > max_bytes:
-        raise Refused(Reason.TOO_LARGE, f"{len(body)} bytes; at most {max_bytes} are read")
-    encoding = _encoding(body)
-    if body[:2] in (_BOM_LE, _BOM_BE):
-        body = body[2:]
-    if _MARKS[encoding] in body and _has_doctype(body, encoding):
-        raise Refused(Reason.DOCTYPE, "the document has a DOCTYPE")
-    parser = _parsers.of[encoding, body.count(_CDATA[encoding]) > _MANY_CDATA]
+    return parse_utf8(utf8(body, max_bytes=max_bytes))
+
+
+def parse_utf8(document: bytes) -> etree._Element:
+    """Parse what `utf8` returned.
+
+    Raises:
+        Refused: `doctype` or `not_well_formed`.
+    """
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(document, _parsers.plain)
     except (etree.XMLSyntaxError, ValueError) as error:
         detail = str(error).strip() or "empty document"
         raise Refused(Reason.NOT_WELL_FORMED, detail[:500]) from None
@@ -95,23 +113,20 @@ def parse(body: bytes, *, max_bytes: int) -> etree._Element:
     return root
 
 
-def _encoding(body: bytes) -> str:
-    head = body[:2]
-    if head in (_BOM_LE, b"<\0"):
-        return "UTF-16LE"
-    if head in (_BOM_BE, b"\0<"):
-        return "UTF-16BE"
-    return "UTF-8"
+def root_element(document: bytes) -> bytes:
+    """The root element of a document that `parse_utf8` has read, as its sender wrote it.
 
-
-def _has_doctype(body: bytes, encoding: str) -> bool:
-    """Tell a real DOCTYPE from the same letters in CDATA, a comment or an attribute.
-
-    A DOCTYPE stands before the root element, where only white space, comments and processing
-    instructions may be. No second XML parser is asked: two parsers differ in what they accept
-    (expat knows the names of XML 1.0's fourth edition, libxml2 those of the fifth), and whatever
-    stops the first one early would let the second read a DOCTYPE unseen.
+    Written anew it would cost half as much as parsing did, and CDATA could grow fivefold.
     """
-    text = body.decode(encoding, errors="replace")
-    before_root = _BEFORE_ROOT.match(text)
-    return before_root is not None and text.startswith(_DOCTYPE, before_root.end())
+    element = document[_root_at(document) :].rstrip(_SPACE)
+    if element.endswith((b"-->", b"?>")):
+        # Comments and instructions may follow, and hold what looks like the end of the root.
+        root = etree.fromstring(document, _parser(strip_cdata=False))
+        return etree.tostring(root, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    return element
+
+
+def _root_at(document: bytes) -> int:
+    found = _BEFORE_ROOT.match(document)
+    assert found is not None
+    return found.end()

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.prepare import items_of, stage_lines
+from loader.prepare import Item, stage_lines
 from loader.store import ChunkStore, PartitionStore
 from tests.loader.world import Tables, load, message, report, smx
 
@@ -73,7 +73,7 @@ def chunk() -> bytes:
         )
         for number in range(100, 160)
     ]
-    return stage_lines(items_of(uuid4(), [smx(one) for one in reports]))
+    return stage_lines([Item(uuid4(), smx(one)) for one in reports])
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 from hypothesis import strategies as st
 
-from loader.prepare import items_of, stage_lines
+from loader.prepare import Item, stage_lines
 from loader.store import ChunkStore, Loaded
 from schemas.report import Claim, Report, StateMessage
 from schemas.serials import SerialRanges
@@ -56,7 +56,7 @@ def smx(one: Report, *, reply_to: str | None = None, received_at: datetime = STA
 
 def load(store: ChunkStore, *reports: Report, **envelope: Any) -> Loaded:
     """Load some reports as one chunk."""
-    return store.load(stage_lines(items_of(uuid4(), [smx(r, **envelope) for r in reports])))
+    return store.load(stage_lines([Item(uuid4(), smx(r, **envelope)) for r in reports]))
 
 
 class Client(NamedTuple):

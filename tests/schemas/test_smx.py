@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from lxml import etree
 
 from schemas import xml
 from schemas.errors import Refused
@@ -42,6 +43,13 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     )
 
 
+def as_sent(body: bytes) -> bytes:
+    """The report of a body that a relay accepts, as it goes into an SMX."""
+    document = xml.utf8(body, max_bytes=MAX_REPORT_BYTES)
+    read_report(xml.parse_utf8(document))
+    return xml.root_element(document)
+
+
 def batch(inside: str = SMX, attributes: str = f"ID='{GUID}' Relay='r'") -> bytes:
     return f"<Batch {attributes}>{inside}</Batch>".encode()
 
@@ -61,26 +69,39 @@ def test_a_batch_is_read_as_it_was_written(batch_id: UUID, relay: str, smx: list
 @example(report(header="<a xml:id='b'/>").encode())
 def test_whatever_the_relay_accepts_the_loader_can_read(body: bytes) -> None:
     try:
-        root = xml.parse(body, max_bytes=MAX_REPORT_BYTES)
-        accepted = read_report(root)
+        document = xml.utf8(body, max_bytes=MAX_REPORT_BYTES)
+        accepted = read_report(xml.parse_utf8(document))
     except Refused:
         return
     # Twice, since reports that are fine alone may clash inside one document.
-    smx = render_smx(ENVELOPE, root)
+    smx = render_smx(ENVELOPE, xml.root_element(document))
     read = parse_batch(render_batch(ID, "r", [smx, smx]))
     assert [one.report for one in read.smx] == [accepted, accepted]
 
 
 def test_what_the_reader_does_not_know_travels_on() -> None:
     text = report(machine=f"{CLIENT_ID}<Unknown a='1'>b</Unknown>")
-    smx = render_smx(ENVELOPE, xml.parse(text.encode("utf-16"), max_bytes=10_000))
-    assert b'<Unknown a="1">b</Unknown>' in smx
+    smx = render_smx(ENVELOPE, as_sent(text.encode("utf-16")))
+    assert b"<Unknown a='1'>b</Unknown>" in smx
 
 
 def test_cdata_stays_cdata() -> None:
     details = "<StateDetails><![CDATA[<<<<]]></StateDetails>"
     text = report(message(TOPIC + STATE + details))
-    assert details.encode() in render_smx(ENVELOPE, xml.parse(text.encode(), max_bytes=10_000))
+    for document in (text, f"{text}<!-- </Report> -->", f"{text}\n<?a <?b </Report> ?> "):
+        assert details.encode() in render_smx(ENVELOPE, as_sent(document.encode()))
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "<?xml version='1.0'?>\n", "<!-- <Report> --> "])
+@pytest.mark.parametrize(
+    "after", ["", " \r\n\t", "<!-- </Report> -->", "<?a </Report> ?>", "<?a --> ?>"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_only_the_root_element_travels_on(before: str, after: str, encoding: str) -> None:
+    sent = report().encode()
+    travelled = as_sent((before + report() + after).encode(encoding))
+    assert etree.canonicalize(travelled.decode()) == etree.canonicalize(sent.decode())
+    assert after.strip() or travelled == sent
 
 
 def test_a_batch_is_readable_text_without_declaration() -> None:
@@ -99,9 +120,9 @@ def test_moments_of_any_zone_come_out_in_utc() -> None:
 
 def test_a_report_that_grows_over_12_mib_is_too_large() -> None:
     details = f"<StateDetails>{'&gt;' * (MAX_SMX_BYTES // 4)}</StateDetails>"
-    root = xml.parse(report(message(TOPIC + STATE + details)).encode(), max_bytes=MAX_SMX_BYTES * 2)
+    document = report(message(TOPIC + STATE + details)).encode()
     with pytest.raises(Refused) as refusal:
-        render_smx(ENVELOPE, root)
+        render_smx(ENVELOPE, document)
     assert refusal.value.reason is Reason.TOO_LARGE
 
 
@@ -143,8 +164,8 @@ def test_no_bytes_make_a_batch_raise_anything_else(body: bytes) -> None:
 
 
 @given(reports())
-def test_a_report_value_and_its_tree_make_the_same_smx(written: Report) -> None:
-    root = xml.parse(render_report(written), max_bytes=MAX_REPORT_BYTES)
-    by_tree, by_value = render_smx(ENVELOPE, root), render_smx(ENVELOPE, written)
-    read = [parse_batch(render_batch(ID, "r", [smx])) for smx in (by_tree, by_value)]
+def test_a_report_value_and_its_text_make_the_same_smx(written: Report) -> None:
+    as_text = render_smx(ENVELOPE, as_sent(render_report(written)))
+    by_value = render_smx(ENVELOPE, written)
+    read = [parse_batch(render_batch(ID, "r", [smx])) for smx in (as_text, by_value)]
     assert read[0] == read[1]
