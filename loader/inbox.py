@@ -19,8 +19,6 @@ class Held(NamedTuple):
     session: int
     arrived: float
     delivery: Delivery
-    # It may be what the worker before us died on: it is loaded alone.
-    suspect: bool = False
 
 
 class Inbox:
@@ -66,7 +64,7 @@ class Inbox:
                     self._change.wait()
                     continue
                 left = oldest + self._wait - time.monotonic()
-                if left <= 0 or self._hurry or self._bytes >= self._chunk_bytes or self._alone():
+                if left <= 0 or self._hurry or self._bytes >= self._chunk_bytes:
                     return self._cut()
                 self._change.wait(left)
             return []
@@ -104,13 +102,5 @@ class Inbox:
             self._change.notify()
         return chunk
 
-    def _alone(self) -> bool:
-        """A suspect waits for no company."""
-        return any(lane[0].suspect for lane in self._lanes.values() if lane)
-
     def _fits(self, held: Held, chunk: list[Held], size: int) -> bool:
-        if not chunk:
-            return True
-        if held.suspect or chunk[0].suspect:
-            return False
-        return size + len(held.delivery.body) <= self._chunk_bytes
+        return not chunk or size + len(held.delivery.body) <= self._chunk_bytes

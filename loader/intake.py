@@ -7,13 +7,13 @@ go on emptying queues.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import structlog
 
 from loader.inbox import Held, Inbox
-from runtime.broker import Delivery, Measured, Session
+from runtime.broker import Delivery, Measured, Nothing, Session
 from runtime.broker.session import MAX_PREFETCH, MIN_PREFETCH
 from schemas.errors import BrokerUnavailable
 
@@ -49,8 +49,9 @@ class Intake:
         # Unsettled deliveries of the current session: tag -> bytes of the body.
         self._held: dict[int, int] = {}
         self._held_bytes = 0
-        # Queues whose first deliveries may be what the worker before us died on.
-        self._cautious: set[str] = set()
+        # While care is taken: the queues that this round has not asked yet.
+        self._round: Iterator[str] | None = None
+        self._fetching = False
         self._paused = False
         self._ready: dict[str, int] = {}
         self._busy_at = self._measured_at = time.monotonic()
@@ -73,7 +74,7 @@ class Intake:
         self.close()
         self._session = Session(self._url, name="statesys loader")
         self._number += 1
-        self._begin_with_care(self._session)
+        self._round, self._fetching = iter(self._queues), False
         # What was measured before says nothing of the queues now.
         self._ready.clear()
         self._busy_at = time.monotonic()
@@ -89,14 +90,15 @@ class Intake:
         for event in session.poll(_POLL):
             if isinstance(event, Delivery):
                 self._take(event)
+            elif isinstance(event, Nothing):
+                self._fetching = False
             elif isinstance(event, Measured):
                 self._ready[event.queue] = event.ready
-        while self._finished:
-            held = self._finished.popleft()
-            if held.session == self._number and held.delivery.tag in self._held:
-                self._held_bytes -= self._held.pop(held.delivery.tag)
-                session.ack(held.delivery.tag)
-        self._govern(session)
+        self._ack(session)
+        if self._round is None:
+            self._govern(session)
+        else:
+            self._take_care(session, self._round)
 
     def stop_taking(self) -> None:
         """Ask for no more deliveries."""
@@ -110,7 +112,7 @@ class Intake:
         if self._session is not None:
             # What is not acked comes again, and counts as duplicates.
             with suppress(BrokerUnavailable):
-                self.turn()
+                self._ack(self._session)
 
     def close(self) -> None:
         """End the session; the broker takes back what is unsettled."""
@@ -144,27 +146,47 @@ class Intake:
     def _take(self, delivery: Delivery) -> None:
         self._held[delivery.tag] = len(delivery.body)
         self._held_bytes += len(delivery.body)
-        suspect = delivery.queue in self._cautious and delivery.redelivered
-        self._inbox.put(Held(self._number, time.monotonic(), delivery, suspect))
-        if delivery.queue in self._cautious and not suspect:
-            # One that was never delivered before: the suspects of this queue are through.
-            self._cautious.remove(delivery.queue)
-            assert self._session is not None
-            self._session.consume(delivery.queue, prefetch=self._prefetch)
+        self._inbox.put(Held(self._number, time.monotonic(), delivery))
+        if self._round is not None:
+            self._fetching = False
+            if delivery.redelivered:
+                # A suspect; where it came from there may be more, and above all of the urgent.
+                self._round = iter(self._queues)
 
-    def _begin_with_care(self, session: Session) -> None:
-        """Take one delivery of each queue at a time, until a fresh one comes.
+    def _ack(self, session: Session) -> None:
+        while self._finished:
+            held = self._finished.popleft()
+            if held.session == self._number and held.delivery.tag in self._held:
+                self._held_bytes -= self._held.pop(held.delivery.tag)
+                session.ack(held.delivery.tag)
 
-        A worker that died on a poisonous batch finds it again after its start. Taken one by one,
-        only that batch pays for another death with its delivery limit, not its neighbours.
+    def _take_care(self, session: Session, unasked: Iterator[str]) -> None:
+        """Hold one delivery at a time, of all queues, until a round brings no suspect.
+
+        A worker that died on a batch finds it again after its start, and with it whatever else it
+        had in hand. Each death counts against all that is in hand, so nothing may be beside a
+        suspect: a batch that kills again and again then uses up its own delivery limit alone.
+
+        A round asks each queue once, the most urgent first. The broker hands out what came back
+        before what is fresh: a queue that gives a fresh batch, or nothing, has no suspects left.
+        Each suspect begins a new round. So the suspects of an urgent queue go first, what is
+        fresh there waits for one suspect of the others at most, and no queue waits for ever.
         """
-        self._cautious = set(self._queues)
-        self._go_on(session)
+        self._inbox.hurry(on=True)
+        if self._fetching or self._held:
+            return
+        queue = next(unasked, None)
+        if queue is None:
+            self._round = None
+            self._go_on(session)
+        else:
+            self._fetching = True
+            session.fetch(queue)
 
     def _go_on(self, session: Session) -> None:
         self._paused = False
         for queue in self._queues:
-            session.consume(queue, prefetch=1 if queue in self._cautious else self._prefetch)
+            session.consume(queue, prefetch=self._prefetch)
 
     def _govern(self, session: Session) -> None:
         """Stop reading above 64 MiB; and do not wait for more when no more can come."""

@@ -3,7 +3,7 @@
 from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
-from runtime.broker.session import Delivery, Event, Measured, Session, Settled
+from runtime.broker.session import Delivery, Event, Measured, Nothing, Session, Settled
 
 __all__ = [
     "UNREADABLE",
@@ -11,6 +11,7 @@ __all__ = [
     "Delivery",
     "Event",
     "Measured",
+    "Nothing",
     "Properties",
     "QueueDepth",
     "Session",

@@ -53,7 +53,13 @@ class Measured(NamedTuple):
     ready: int
 
 
-Event = Delivery | Settled | Measured
+class Nothing(NamedTuple):
+    """The answer to `fetch` when no message is ready in a queue."""
+
+    queue: str
+
+
+Event = Delivery | Settled | Measured | Nothing
 
 
 class _Publish:
@@ -88,6 +94,7 @@ class Session:
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
         self._consumers: list[str] = []
+        self._fetching = ""
         self.blocked: str | None = None
         self._ready = False
         self._loop = IOLoop()
@@ -114,7 +121,7 @@ class Session:
         Args:
             queue: its name.
             prefetch: unsettled messages at a time, cut to 10..2,000 unless it is 1
-                (1 is for taking suspects one by one).
+                (1 is for very large ones).
         """
         if prefetch != 1:
             prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
@@ -123,6 +130,14 @@ class Session:
         self._consumers.append(
             self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
         )
+
+    def fetch(self, queue: str) -> None:
+        """Ask for one message of a queue; a `Delivery` brings it, or `Nothing` says there is none.
+
+        One question at a time: ask again when the answer has come.
+        """
+        self._fetching = queue
+        self._call(self._channel.basic_get, queue, partial(self._on_delivery, queue))
 
     def cancel(self) -> None:
         """Ask for no more deliveries; what is on its way is given back."""
@@ -223,6 +238,7 @@ class Session:
         channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
         channel.add_on_close_callback(lambda _, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
+        channel.add_callback(self._on_nothing, [Basic.GetEmpty], one_shot=False)
         channel.add_on_cancel_callback(lambda _: self._fail("a queue we consume was deleted"))
         channel.confirm_delivery(self._on_confirm, self._on_confirm_mode)
 
@@ -239,13 +255,16 @@ class Session:
         self,
         queue: str,
         _channel: object,
-        method: Basic.Deliver,
+        method: Basic.Deliver | Basic.GetOk,
         properties: Properties,
         body: bytes,
     ) -> None:
         self._events.append(
             Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
         )
+
+    def _on_nothing(self, _frame: object) -> None:
+        self._events.append(Nothing(self._fetching))
 
     def _on_return(
         self, _channel: object, method: Basic.Return, properties: Properties, _body: bytes

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from loader.store import ChunkStore, ResyncStore
-from tests.loader.world import Tables
+from tests.loader.world import CLIENT, Tables
 
 MIN_AGE, MERGE = timedelta(hours=48), timedelta(hours=72)
 
@@ -18,6 +19,17 @@ def tables(database_url: str) -> Iterator[Tables]:
         database_url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
     ) as connection:
         yield Tables(connection)
+
+
+@pytest.fixture
+def held_lock(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Somebody holds the row of the client, so a chunk with it waits in the database."""
+    with psycopg.connect(database_url, options="-c search_path=statesys") as connection:
+        connection.execute("INSERT INTO client (client_id) VALUES (%s)", [CLIENT])
+        connection.commit()
+        connection.execute("SELECT FROM client WHERE client_id = %s FOR UPDATE", [CLIENT])
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture

@@ -100,6 +100,18 @@ def take_all(amqp_url: str, queue: str) -> list[Delivery]:
     return found
 
 
+def return_all(amqp_url: str, queue: str = NORMAL) -> None:
+    """Hand everything in a queue out once, and take it back."""
+    expected = ready(amqp_url, queue)
+    session = Session(amqp_url, name="test")
+    session.consume(queue, prefetch=1000)
+    got = 0
+    while got < expected:
+        got += len(session.poll(5))
+    session.close()
+    wait_until(lambda: ready(amqp_url, queue) == expected, what="the messages to be back")
+
+
 def ready(amqp_url: str, queue: str = NORMAL) -> int:
     """Messages ready in a queue."""
     with Administration(amqp_url, name="test") as desk:

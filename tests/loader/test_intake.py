@@ -9,11 +9,10 @@ import pytest
 
 from loader.inbox import Held, Inbox
 from loader.intake import Intake
-from runtime.broker import Session
 from schemas.errors import BrokerUnavailable
 from schemas.report import Lane
 from schemas.topology import INCOMING
-from tests.loader.processes import NORMAL, fill, ready, take_all
+from tests.loader.processes import NORMAL, fill, ready, return_all, take_all
 from tests.management import Management
 from tests.waiting import wait_until
 
@@ -38,18 +37,6 @@ def bodies(count: int, *, size: int = 3) -> list[bytes]:
     return [f"{number:0{size}}".encode() for number in range(count)]
 
 
-def make_redelivered(amqp_url: str, queue: str = NORMAL) -> None:
-    """Hand everything in a queue out once, and take it back."""
-    expected = ready(amqp_url, queue)
-    session = Session(amqp_url, name="test")
-    session.consume(queue, prefetch=1000)
-    got = 0
-    while got < expected:
-        got += len(session.poll(5))
-    session.close()
-    wait_until(lambda: ready(amqp_url, queue) == expected, what="the messages to be back")
-
-
 def turn_until(intake: Intake, done: Callable[[], object], *, what: str) -> None:
     """Let the intake work until something holds."""
 
@@ -58,6 +45,12 @@ def turn_until(intake: Intake, done: Callable[[], object], *, what: str) -> None
         return done()
 
     wait_until(turned, what=what)
+
+
+def connect_past_care(intake: Intake) -> None:
+    """Connect while there are no suspects, so that whatever comes then may be held at once."""
+    intake.connect()
+    turn_until(intake, lambda: intake._round is None, what="the end of the care")
 
 
 def turn_until_empty(intake: Intake) -> None:
@@ -80,27 +73,76 @@ def texts(chunk: list[Held]) -> list[str]:
     return [held.delivery.body.decode() for held in chunk]
 
 
-def test_suspects_are_taken_one_by_one_until_a_fresh_batch_comes(
+def take_one(intake: Intake, inbox: Inbox) -> Held:
+    """Wait for a delivery, and see that no other one comes beside it."""
+    turn_until(intake, lambda: len(inbox), what="the next")
+    turn_some(intake)
+    (held,) = inbox.take()
+    assert intake.held == 1
+    return held
+
+
+def test_suspects_of_all_queues_are_held_one_at_a_time(
     amqp_url: str, inbox: Inbox, intake: Intake
 ) -> None:
-    fill(amqp_url, bodies(5))
-    make_redelivered(amqp_url)
-    fill(amqp_url, [b"fresh", *bodies(20)])
+    for queue in QUEUES:
+        fill(amqp_url, bodies(2), queue=queue)
+        return_all(amqp_url, queue)
+        fill(amqp_url, [b"fresh"] * 10, queue=queue)
     intake.connect()
-    for number in range(5):
-        turn_until(intake, lambda: len(inbox), what="the next suspect")
-        turn_some(intake)
-        chunk = inbox.take()
-        assert texts(chunk) == [f"{number:03}"]
-        assert chunk[0].delivery.redelivered
-        intake.settle(chunk)
-    # The sixth is fresh: caution is over, and all the others come without an ack.
-    turn_until(intake, lambda: len(inbox) == 21, what="everything else")
+    came: list[tuple[int, bool]] = []
+    while len(came) < 13:
+        held = take_one(intake, inbox)
+        came.append((QUEUES.index(held.delivery.queue), held.delivery.redelivered))
+        intake.settle([held])
+    high, normal, low = range(3)
+    # The urgent go first; each suspect lets one fresh batch of each more urgent queue pass.
+    assert came == [
+        *[(high, True), (high, True)],
+        *[(high, False), (normal, True), (high, False), (normal, True)],
+        *[(high, False), (normal, False), (low, True)],
+        *[(high, False), (normal, False), (low, True)],
+        (high, False),
+    ]
+    for lane in (normal, low):
+        held = take_one(intake, inbox)
+        assert (QUEUES.index(held.delivery.queue), held.delivery.redelivered) == (lane, False)
+        intake.settle([held])
+    # A round without a suspect: the care is over, and all the others come without an ack.
+    turn_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
+
+
+def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: Intake) -> None:
+    fill(amqp_url, bodies(1), queue=QUEUES[-1])
+    return_all(amqp_url, QUEUES[-1])
+    intake.connect()
+    suspect = take_one(intake, inbox)
+    assert suspect.delivery.redelivered
+    intake.settle([suspect])
+    turn_until(intake, lambda: intake._round is None, what="the end of the care")
+    fill(amqp_url, bodies(5))
+    turn_until(intake, lambda: len(inbox) == 5, what="all of them")
+
+
+def test_what_is_held_alone_is_given_out_at_once(amqp_url: str) -> None:
+    fill(amqp_url, bodies(1))
+    # Neither full nor overdue: nothing more can come, so there is nothing to wait for.
+    inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600)
+    intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=PREFETCH)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            intake.connect()
+            taken = pool.submit(inbox.take)
+            turn_until(intake, taken.done, what="the batch")
+            assert texts(taken.result()) == ["000"]
+        finally:
+            inbox.close()
+            intake.close()
 
 
 def test_a_new_session_is_cautious_again(amqp_url: str, inbox: Inbox, intake: Intake) -> None:
+    connect_past_care(intake)
     fill(amqp_url, bodies(10))
-    intake.connect()
     turn_until(intake, lambda: len(inbox) == 10, what="all of them")
     intake.connect()
     assert len(inbox) == 0, "what another session held is void"
@@ -112,8 +154,8 @@ def test_a_new_session_is_cautious_again(amqp_url: str, inbox: Inbox, intake: In
 def test_a_tag_is_never_acked_on_another_session(
     amqp_url: str, inbox: Inbox, intake: Intake
 ) -> None:
+    connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    intake.connect()
     turn_until(intake, lambda: len(inbox) == 8, what="all of them")
     old = inbox.take()
     intake.connect()
@@ -127,8 +169,8 @@ def test_a_tag_is_never_acked_on_another_session(
 
 
 def test_settling_twice_acks_once(amqp_url: str, inbox: Inbox, intake: Intake) -> None:
+    connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    intake.connect()
     turn_until(intake, lambda: len(inbox) == 8, what="all of them")
     chunk = inbox.take()
     intake.settle(chunk[:4])
@@ -180,12 +222,13 @@ def test_a_full_hand_makes_the_threads_hurry_also_beyond_the_broker_s_bounds(
 ) -> None:
     # A chunk that never fills and an inbox that never is overdue: what the prefetch allows is
     # all that comes, so it has to be given out.
-    fill(amqp_url, bodies(2100))
+    fill(amqp_url, [])
     inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600)
     intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=100_000)
     with ThreadPoolExecutor(1) as pool:
         try:
-            intake.connect()
+            connect_past_care(intake)
+            fill(amqp_url, bodies(2100))
             got = 0
             while got < 2000:
                 taken = pool.submit(inbox.take)
@@ -237,8 +280,8 @@ def close_connections(management: Management, amqp_url: str) -> None:
 def test_stopping_on_a_lost_session_is_no_error(
     amqp_url: str, inbox: Inbox, intake: Intake, management: Management
 ) -> None:
+    connect_past_care(intake)
     fill(amqp_url, bodies(3))
-    intake.connect()
     turn_until(intake, lambda: len(inbox) == 3, what="all of them")
     chunk = inbox.take()
     close_connections(management, amqp_url)

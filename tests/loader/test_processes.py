@@ -3,7 +3,7 @@
 import random
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ from tests.loader.processes import (
     ready,
     take_all,
 )
-from tests.loader.world import CLIENT, Tables, message, report
+from tests.loader.world import Tables, message, report
 from tests.management import Management
 from tests.waiting import wait_until
 
@@ -58,17 +58,6 @@ def run(tmp_path: Path, amqp_url: str, database_url: str) -> Run:
     return Run(tmp_path / "log", amqp_url, database_url)
 
 
-@pytest.fixture
-def held_lock(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody holds the row of the client, so a chunk with it waits in the database."""
-    with psycopg.connect(database_url, options="-c search_path=statesys") as connection:
-        connection.execute("INSERT INTO client (client_id) VALUES (%s)", [CLIENT])
-        connection.commit()
-        connection.execute("SELECT FROM client WHERE client_id = %s FOR UPDATE", [CLIENT])
-        yield connection
-        connection.rollback()
-
-
 def stored(tables: Tables) -> int:
     ((count,),) = tables.rows("SELECT count(*) FROM state_message")
     return int(count)
@@ -76,16 +65,6 @@ def stored(tables: Tables) -> int:
 
 def await_stored(tables: Tables, count: int) -> None:
     wait_until(lambda: stored(tables) >= count, timeout=PATIENCE, what=f"{count} messages")
-
-
-def chunk_waits(tables: Tables) -> bool:
-    """Whether a loader thread waits for a row lock."""
-    query = (
-        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-        "AND datname = current_database() AND application_name LIKE 'statesys loader-%%'"
-    )
-    ((waits,),) = tables.rows(query)
-    return bool(waits)
 
 
 def assert_complete(tables: Tables, reports: Sequence[Report]) -> None:
@@ -118,7 +97,7 @@ def test_sigterm_finishes_the_chunk_in_hand(
 ) -> None:
     fill(amqp_url, [batch(report(message(serial))) for serial in range(1, 101)])
     with run.loader("--threads", "1", "--chunk-size", "4") as loader:
-        wait_until(lambda: chunk_waits(tables), timeout=PATIENCE, what="a chunk to be in hand")
+        wait_until(tables.chunk_waits, timeout=PATIENCE, what="a chunk to be in hand")
         loader.send(signal.SIGTERM)
         loader.await_event("loader.stopping")
         held_lock.rollback()
@@ -133,7 +112,7 @@ def test_a_second_sigterm_stops_at_once(
 ) -> None:
     fill(amqp_url, [batch(report(message(1)))])
     with run.loader() as loader:
-        wait_until(lambda: chunk_waits(tables), timeout=PATIENCE, what="a chunk to be in hand")
+        wait_until(tables.chunk_waits, timeout=PATIENCE, what="a chunk to be in hand")
         loader.send(signal.SIGTERM)
         loader.await_event("loader.stopping")
         loader.send(signal.SIGTERM)
@@ -152,7 +131,7 @@ def test_a_thread_that_hangs_in_the_database_does_not_keep_the_process(
     monkeypatch.setattr("loader.service._FINISH_TIMEOUT", 0.2)
     fill(amqp_url, [batch(report(message(1)))])
     with loading(amqp_url, database_url):
-        wait_until(lambda: chunk_waits(tables), what="a chunk to be in hand")
+        wait_until(tables.chunk_waits, what="a chunk to be in hand")
     hanging = [t for t in threading.enumerate() if t.name.startswith("loader-")]
     assert len(hanging) == 1
     assert all(thread.daemon for thread in hanging)

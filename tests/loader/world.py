@@ -59,6 +59,12 @@ def load(store: ChunkStore, *reports: Report, **envelope: Any) -> Loaded:
     return store.load(stage_lines([Item(uuid4(), smx(r, **envelope)) for r in reports]))
 
 
+_WAITING_CHUNKS = (
+    "FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+    "AND datname = current_database() AND application_name LIKE 'statesys loader-%%'"
+)
+
+
 class Client(NamedTuple):
     """A row of `client`."""
 
@@ -127,6 +133,14 @@ class Tables:
             "SELECT reason, closed_how, first_serial, last_serial FROM resync_request "
             "ORDER BY requested_at, first_serial"
         )
+
+    def chunk_waits(self) -> bool:
+        """Whether a loader thread waits for a row lock."""
+        return bool(self.rows(f"SELECT pid {_WAITING_CHUNKS}"))
+
+    def end_waiting_chunks(self) -> None:
+        """End the sessions of such threads: that of a killed process would wait on, and commit."""
+        self.rows(f"SELECT pg_terminate_backend(pid) {_WAITING_CHUNKS}")
 
     def law(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything the law speaks of."""

@@ -11,6 +11,7 @@ from runtime.broker import (
     Delivery,
     Event,
     Measured,
+    Nothing,
     QueueDepth,
     Session,
     Settled,
@@ -120,6 +121,30 @@ def test_a_requeued_delivery_comes_again_and_says_so(
     session.requeue(first.tag)
     (second,) = collect(session, Delivery, 1)
     assert (second.body, second.redelivered) == (b"1", True)
+
+
+def test_one_message_is_fetched_for_each_question(session: Session, desk: Administration) -> None:
+    fill(desk, b"1", b"2")
+    for body in (b"1", b"2"):
+        session.fetch(DEAD)
+        (delivery,) = collect(session, Delivery, 1)
+        assert (delivery.queue, delivery.body, delivery.redelivered) == (DEAD, body, False)
+        session.ack(delivery.tag)
+    for queue in (DEAD, REPORTS):
+        session.fetch(queue)
+        assert collect(session, Nothing, 1) == [Nothing(queue)]
+
+
+def test_what_was_fetched_and_not_settled_comes_back(
+    session: Session, desk: Administration
+) -> None:
+    fill(desk, b"1")
+    session.fetch(DEAD)
+    collect(session, Delivery, 1)
+    session.close()
+    again = wait_until(lambda: desk.take(DEAD), what="it to come back")
+    assert again is not None
+    assert again.redelivered
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 1), (2, 10), (10, 10), (12, 12)])

@@ -1,0 +1,94 @@
+"""A batch that kills its worker again and again: only its own delivery limit pays for it."""
+
+import signal
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from console.dead.letter import read_letter
+from runtime.broker import Administration
+from schemas.topology import DEAD, INCOMING, QUEUES
+from tests.loader.processes import PATIENCE, Program, batch, fill, ready, return_all, take_all
+from tests.loader.world import Tables, message, report
+from tests.waiting import wait_until
+
+#: Returns after which the broker gives up, instead of 1,000.
+LIMIT = 2
+
+
+def declare_with_limit(amqp_url: str) -> None:
+    """Make the queues before anybody else does; workers take queues as they find them."""
+    with Administration(amqp_url, name="test") as desk:
+        desk.declare(
+            queue._replace(arguments=queue.arguments | {"x-delivery-limit": LIMIT})
+            for queue in QUEUES
+            if queue.name in INCOMING.values()
+        )
+
+
+def neighbours(number: int) -> list[UUID]:
+    """Two clients whose batches lie in one queue with a poison."""
+    return [UUID(int=10 * number + side, version=4) for side in (1, 2)]
+
+
+def buried(amqp_url: str, count: int) -> bool:
+    """Whether so many dead letters lie there, and no more."""
+    return ready(amqp_url, DEAD) == count
+
+
+@pytest.mark.usefixtures("held_lock")
+def test_who_kills_again_and_again_dies_alone(
+    amqp_url: str,
+    database_url: str,
+    tables: Tables,
+    tmp_path: Path,
+) -> None:
+    """One poison in each queue, and neighbours that one more death would cost their life.
+
+    A worker comes as far as the poison, which waits for the locked client, and is killed with it
+    in hand, until the broker gives it up; the next one comes as far as the next poison. The
+    neighbours have been returned as often as the limit allows. They survive if they never were in
+    hand when a worker died, in whatever queue; and a poison needs all of its own deaths if none
+    of another one counted against it.
+    """
+    run_loader = partial(
+        Program, tmp_path / "log", "loader", "run", amqp_url=amqp_url, database_url=database_url
+    )
+    declare_with_limit(amqp_url)
+    poisons = []
+    for number, queue in enumerate(INCOMING.values()):
+        innocent = [batch(report(message(1), client=client)) for client in neighbours(number)]
+        fill(amqp_url, innocent, queue=queue)
+        for _ in range(LIMIT):
+            return_all(amqp_url, queue)
+        poisons.append(batch(report(message(1 + number))))
+        fresh = batch(report(message(2), client=neighbours(number)[0]))
+        fill(amqp_url, [poisons[-1], fresh], queue=queue)
+
+    for death in range(1, len(poisons) * (LIMIT + 1) + 1):
+        with run_loader() as loader:
+            wait_until(tables.chunk_waits, timeout=PATIENCE, what=f"death {death}")
+            loader.send(signal.SIGKILL)
+            assert loader.end() == -signal.SIGKILL
+        tables.end_waiting_chunks()
+        wait_until(lambda: not tables.chunk_waits(), what="the database to notice")
+        given_up = death // (LIMIT + 1)
+        wait_until(
+            partial(buried, amqp_url, given_up), what=f"{given_up} letters after {death} deaths"
+        )
+
+    with run_loader("--exit-when-empty") as loader:
+        assert loader.end() == 0
+    letters = take_all(amqp_url, DEAD)
+    assert [letter.body for letter in letters] == poisons
+    assert [(found.stage, found.reason, found.queue) for found in map(read_letter, letters)] == [
+        ("broker", "delivery_limit", queue) for queue in INCOMING.values()
+    ]
+    assert tables.rows("SELECT client_id, serial FROM state_message ORDER BY 1, 2") == [
+        (client, serial)
+        for number in range(len(poisons))
+        for client, serials in zip(neighbours(number), ((1, 2), (1,)), strict=True)
+        for serial in serials
+    ]
