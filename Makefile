@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo test soak check bench clean
+.PHONY: help setup packages browser up down demo test soak kills check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -46,6 +46,10 @@ test: setup ## all tests, against real servers of their own
 
 soak: setup ## break everything on purpose, again and again: make soak MINUTES=10
 	@$(BIN)/python -m tests.matrix.soak --minutes $(or $(MINUTES),10)
+
+kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=200000 KILLS=20
+	@$(BIN)/python -m tests.matrix.drain \
+		--messages $(or $(MESSAGES),200000) --kills $(or $(KILLS),20)
 
 check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/ruff check .

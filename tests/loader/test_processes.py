@@ -36,8 +36,6 @@ from tests.loader.world import Tables, message, report
 from tests.management import Management
 from tests.waiting import wait_until
 
-Law = dict[str, list[tuple[Any, ...]]]
-
 
 class Run:
     """Starts processes on one broker and one database."""
@@ -73,14 +71,6 @@ def assert_complete(tables: Tables, reports: Sequence[Report]) -> None:
     assert {(client, serial) for client, serial, _ in law["history"]} == messages_in(reports)
     assert law["stored twice"] == []
     assert tables.ledger_errors() == []
-
-
-def undisturbed(amqp_url: str, database_url: str, tables: Tables, bodies: Sequence[bytes]) -> Law:
-    fill(amqp_url, bodies)
-    drain(amqp_url, database_url)
-    law = tables.law()
-    tables.truncate()
-    return law
 
 
 def test_it_ends_when_nothing_is_left(amqp_url: str, run: Run, tables: Tables) -> None:
@@ -138,28 +128,6 @@ def test_a_thread_that_hangs_in_the_database_does_not_keep_the_process(
     wait_until(lambda: ready(amqp_url) == 1, what="the batch to be back")
     held_lock.rollback()
     hanging[0].join(10)
-
-
-def test_five_kills_in_one_drain_change_nothing(
-    amqp_url: str, database_url: str, run: Run, tables: Tables
-) -> None:
-    reports = fleet_reports(clients=40, messages=550, seed=2)
-    bodies = batches_of(reports, size=3)
-    expected = undisturbed(amqp_url, database_url, tables, bodies)
-    fill(amqp_url, bodies)
-    total = len(messages_in(reports))
-    assert total > 18_000
-    for kill in range(1, 6):
-        with run.loader("--chunk-size", "16", "--threads", "3") as loader:
-            await_stored(tables, total * kill // 7)
-            assert loader.process.poll() is None
-            loader.send(signal.SIGKILL)
-            loader.end()
-    assert stored(tables) < total, "the kills came while there was work"
-    drain(amqp_url, database_url)
-    assert tables.law() == expected
-    assert_complete(tables, reports)
-    assert ready(amqp_url) == ready(amqp_url, DEAD) == 0
 
 
 def test_two_relays_and_two_loaders_share_the_work(amqp_url: str, run: Run, tables: Tables) -> None:
