@@ -33,10 +33,12 @@ _INT4_LETTERS = 11
 _SERIAL_LETTERS = 19
 
 _Children: TypeAlias = "dict[str, etree._Element]"  # noqa: SLF001 (lxml's name of the type)
-_CONTAINERS = frozenset(
-    {"ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"}
+_READ_ONCE = frozenset(
+    {
+        *("ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"),
+        *("ClientID", "NetBIOSName", "ClientVersion", "Date", "Resync"),
+    }
 )
-_READ_ONCE = _CONTAINERS | {"ClientID", "NetBIOSName", "ClientVersion", "Date", "Resync"}
 
 
 def parse_report(body: bytes) -> Report:
@@ -59,9 +61,9 @@ def read_report(root: etree._Element) -> Report:
     """
     if root.tag != "Report":
         raise _bad_structure(f"the root element is {_name(root)}, not Report")
-    parts = _children(root)
-    header = _children(_only(parts, "ReportHeader"))
-    identification = _children(_only(header, "Identification"))
+    parts = _children(root, "ReportHeader", "ReportBody")
+    header = _children(_only(parts, "ReportHeader"), "Identification", "ReportDetails")
+    identification = _children(_only(header, "Identification"), "Machine")
     machine = _children(_only(identification, "Machine"))
     details = _children(_only(header, "ReportDetails"))
     client_id = _client_id(machine)
@@ -255,10 +257,14 @@ def _required(element: etree._Element, attribute: str) -> str:
     return value
 
 
-def _children(parent: etree._Element) -> _Children:
+def _children(parent: etree._Element, *containers: str) -> _Children:
     """Child elements by name. Of those that are read, none may stand there twice.
 
     Taking the first of two would drop the other in silence.
+
+    Args:
+        containers: the children that are looked through next. A known name in another place is
+            an unknown element, and may be as deep as one.
     """
     found = {}
     for child in parent:
@@ -266,7 +272,7 @@ def _children(parent: etree._Element) -> _Children:
         if tag in found and tag in _READ_ONCE:
             raise _bad_structure(f"{_name(parent)} has more than one element {tag}")
         found[tag] = child
-        if len(child) and tag not in _CONTAINERS:
+        if len(child) and tag not in containers:
             _check_depth(child)
     return found
 

@@ -201,6 +201,15 @@ def test_deep_nesting_is_refused() -> None:
     assert refusal(text.encode()).reason is Reason.NOT_WELL_FORMED
 
 
+def test_what_is_read_alone_can_be_read_in_a_batch() -> None:
+    # libxml2 reads 2,048 levels, and a batch adds two of its own.
+    for name in ("a", "ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"):
+        for place in ("header", "details", "machine"):
+            deep = f"<{name}>" * 2040 + f"</{name}>" * 2040
+            parts = {place: f"{CLIENT_ID}{deep}" if place == "machine" else deep}
+            assert refusal(report(**parts).encode()).reason is Reason.BAD_STRUCTURE
+
+
 def test_comments_and_instructions_do_not_become_text() -> None:
     root = xml.parse(b"<a>1<!-- 2 -->3<?b 4?>5</a>", max_bytes=100)
     assert (root.text, len(root)) == ("135", 0)
