@@ -4,7 +4,7 @@ No test here looks at a clock; whatever does not end is stopped by its timeout.
 """
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -158,6 +158,19 @@ def param(inside: str) -> tuple[str, str]:
     return f"{before}{TOPIC}{STATE}{params[0]}{inside}", f"{params[1]}{after}"
 
 
+def long_in_pieces(parts: Sequence[str], encoding: str = "utf-8") -> Callable[[], bytes]:
+    """A long text, then many short pieces: joined one by one, each would copy megabytes."""
+    before, after = parts
+
+    def made() -> bytes:
+        width = len("x".encode(encoding))
+        pieces = "<![CDATA[x]]>" * (MAX_REPORT_BYTES // 10 // 13 // width)
+        text = "x" * (MAX_REPORT_BYTES // width - len(pieces) - 1000)
+        return f"{before}{text}{pieces}{after}".encode(encoding)
+
+    return made
+
+
 LARGE: dict[str, tuple[Callable[[], bytes], Reason | None]] = {
     "empty elements": (full("<a/>"), Reason.BAD_STRUCTURE),
     "opened elements": (full("<a>"), Reason.NOT_WELL_FORMED),
@@ -173,6 +186,22 @@ LARGE: dict[str, tuple[Callable[[], bytes], Reason | None]] = {
     "namespaces": (full("<a xmlns='u' xmlns:b='v'/>"), Reason.BAD_STRUCTURE),
     "header elements": (full("<a/>", *report(header="{}").split("{}")), None),
     "pieces of one param": (full("<![CDATA[x]]>", *param("")), None),
+    "a long param in pieces": (long_in_pieces(param("")), None),
+    "a long date in pieces": (
+        long_in_pieces(report(date="<Date>{}</Date>").split("{}")),
+        Reason.BAD_DATE,
+    ),
+    "a long client id in pieces": (
+        long_in_pieces(report(machine="<ClientID>{}</ClientID>").split("{}"), "utf-16-le"),
+        Reason.BAD_CLIENT_ID,
+    ),
+    "a long name in pieces": (
+        long_in_pieces(
+            report(machine=f"{CLIENT_ID}<NetBIOSName>{{}}</NetBIOSName>").split("{}"),
+            "utf-16-be",
+        ),
+        Reason.TOO_LONG,
+    ),
     "letters of doctypes": (full("<![CDATA[<!DOCTYPE]]>", *param("")), None),
     "attributes": (
         lambda: b"<Report " + b" ".join(b"a%x=''" % n for n in range(700_000)) + b"/>",
