@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo test soak kills check bench clean
+.PHONY: help setup packages browser up down demo test soak kills fuzz check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -50,6 +50,9 @@ soak: setup ## break everything on purpose, again and again: make soak MINUTES=1
 kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=200000 KILLS=20
 	@$(BIN)/python -m tests.matrix.drain \
 		--messages $(or $(MESSAGES),200000) --kills $(or $(KILLS),20)
+
+fuzz: setup ## hostile reports through every reader and into a database: make fuzz REPORTS=100000 SEED=1
+	@$(BIN)/python -m tests.fuzz.run --reports $(or $(REPORTS),100000) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/ruff check .

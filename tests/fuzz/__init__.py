@@ -1,0 +1,1 @@
+"""Hostile inputs by the hundred thousand: see docs/reliability.md."""

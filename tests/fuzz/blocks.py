@@ -1,0 +1,170 @@
+"""A block of neighbouring inputs: judged one by one, then together, then by a real database."""
+
+import gc
+import os
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from loader.prepare import Item, items_of, stage_lines
+from loader.store import ChunkStore, PoisonError
+from schemas.digest import digest
+from schemas.report import Report, StateMessage
+from tests.fuzz.documents import NEIGHBOURS
+from tests.fuzz.laws import KINDS, made, neighbours
+
+#: Of ten reports, how many batches and how many requests are tried beside them.
+SHARES = {"report": 10, "batch": 1, "request": 1}
+#: State messages of one chunk.
+_CHUNK = 300
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Failure(NamedTuple):
+    """An input that broke a law."""
+
+    kind: str
+    number: int
+    words: str
+
+
+class Tried(NamedTuple):
+    """What a block came to.
+
+    Attributes:
+        outcomes: how many inputs by kind and outcome, "read" or a reason.
+        stored: state messages that the database took.
+        slowest: CPU seconds of the slowest input, and its kind and number.
+        process, resident: who did it, and the bytes of memory it has now.
+    """
+
+    outcomes: Counter[tuple[str, str]]
+    failures: list[Failure]
+    stored: int
+    slowest: tuple[float, str, int]
+    process: int
+    resident: int
+
+
+def try_block(seed: int, block: int, reports: int, url: str | None) -> Tried:
+    """Try some inputs that are neighbours.
+
+    Args:
+        block: number of the block; its first input has the number `block * NEIGHBOURS`.
+        reports: how many, at most NEIGHBOURS; batches and requests come along.
+        url: of a migrated database; None goes without one.
+    """
+    outcomes: Counter[tuple[str, str]] = Counter()
+    failures: list[Failure] = []
+    slowest = (0.0, "", 0)
+    smx: list[bytes] = []
+    expected: list[Report] = []
+    origin: dict[UUID, tuple[str, int]] = {}
+    items: list[Item] = []
+    for kind, number in _inputs(block, reports):
+        body = made(kind, seed, number)
+        started = time.thread_time()
+        try:
+            outcome = KINDS[kind].law(body)
+        except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
+            failures.append(Failure(kind, number, traceback.format_exc()))
+            continue
+        slowest = max(slowest, (time.thread_time() - started, kind, number))
+        outcomes[kind, outcome.reason.value if outcome.reason else "read"] += 1
+        if outcome.batch is None:
+            continue
+        if outcome.smx is not None:
+            smx.append(outcome.smx)
+            expected.append(outcome.batch.smx[0].report)
+        # An id of its own for each input: by it the database's rows lead back.
+        name = UUID(int=number << 1 | (kind == "batch"))
+        origin[name] = (kind, number)
+        items += items_of(name, outcome.batch.smx)
+    try:
+        if smx:
+            neighbours(smx, expected)
+    except Exception:  # noqa: BLE001 (as above; which of them it was, halving by hand tells)
+        failures.append(Failure("neighbours", block, traceback.format_exc()))
+    stored = 0
+    if url is not None and items:
+        with psycopg.connect(url, options="-c search_path=statesys -c timezone=UTC") as looking:
+            stored, poison = _load(items, url, seed + block, looking)
+        failures += [Failure(*origin[name], words) for name, words in poison]
+    gc.collect()
+    return Tried(outcomes, failures, stored, slowest, os.getpid(), resident())
+
+
+def _inputs(block: int, reports: int) -> Iterator[tuple[str, int]]:
+    for kind, share in SHARES.items():
+        count = -(-reports * share // SHARES["report"])
+        yield from ((kind, block * NEIGHBOURS + at) for at in range(count))
+
+
+def _load(
+    items: list[Item], url: str, seed: int, looking: psycopg.Connection[Any]
+) -> tuple[int, list[tuple[UUID, str]]]:
+    """Load messages in chunks of mixed origin; which inputs the database would not have."""
+    random.Random(seed).shuffle(items)
+    poison: list[tuple[UUID, str]] = []
+    store = ChunkStore(
+        url,
+        name="fuzz",
+        reuse_tolerance=timedelta(minutes=5),
+        max_ranges=1000,
+        min_missing_age=timedelta(hours=48),
+    )
+    try:
+        for at in range(0, len(items), _CHUNK):
+            poison += _halved(store, items[at : at + _CHUNK])
+    finally:
+        store.close()
+    refused = {name for name, _ in poison}
+    taken = [item for item in items if item.batch_id not in refused]
+    return len(taken), [*poison, *_lost(taken, looking)]
+
+
+def _halved(store: ChunkStore, items: Sequence[Item]) -> Iterator[tuple[UUID, str]]:
+    try:
+        store.load(stage_lines(items))
+    except PoisonError as error:
+        if len(items) == 1:
+            yield items[0].batch_id, f"poison: {error}"
+            return
+        middle = len(items) // 2
+        yield from _halved(store, items[:middle])
+        yield from _halved(store, items[middle:])
+
+
+def _lost(items: Sequence[Item], looking: psycopg.Connection[Any]) -> Iterator[tuple[UUID, str]]:
+    """Inputs with a message that is not in the history, value by value.
+
+    A digest is made of all values of a message: one made of what the database gives back, equal
+    to the one it was given, says that it kept them all.
+    """
+    history: set[tuple[UUID, int | None, bytes]] = set()
+    clients = list({item.smx.report.client_id for item in items})
+    fields = ", ".join(StateMessage._fields)
+    for client, *values in looking.execute(
+        # Column names of our own.
+        f"SELECT client_id, {fields} FROM state_message WHERE client_id = ANY(%s)".encode(),
+        [clients],
+    ):
+        message = StateMessage(*values)
+        message = message._replace(params=tuple(message.params))
+        history.add((client, message.serial, digest(message)))
+    for item in items:
+        if (item.smx.report.client_id, item.message.serial, digest(item.message)) not in history:
+            yield item.batch_id, f"not in the history as it was sent: {item.message}"
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE

@@ -1,0 +1,150 @@
+"""Good documents to begin with, each made from a chance: what is mutated afterwards."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from schemas.report import MAX_PARAMS, PULL_DISTRIBUTION_POINT_TOPIC, Claim, Report, StateMessage
+from schemas.report_writer import render_report, report_xml
+from schemas.resync import ResyncReason, ResyncRequest, render_request
+from schemas.serials import LAST_SERIAL, SerialRange
+from schemas.smx import Envelope, render_batch, render_smx
+from tests.schemas.documents import MALFORMED, SAMPLE
+from tests.schemas.documents import report as report_text
+
+#: Inputs that share one set of clients, so that a client's reports meet in the database.
+NEIGHBOURS = 500
+_CLIENTS = 40
+_START = datetime(2026, 3, 1, tzinfo=UTC)
+_TEXTS = (
+    *("", " ", "a", "update-1", "{E1A6E5D2-6D10-4F43-8B0F-6B2A2C9A7B55}", "S-1-5-21-1-2-3-1001"),
+    *(r"EXAMPLE\user", "\\", "\\N", "\\.", "\\x", "\\0", "{}", '"', '",', "NULL", "\t", "\n", "\r"),
+    *("\r\n", "]]>", "<a>", "&amp;", "\x7f", "\x85", "\u2028", "Zoë", "\U0001f512", "\ufffd"),
+    *("\ud7ff", "\ue000", "\U0010ffff", "e\u0301", "\u202e", "<![CDATA[", "'", "%s", "x" * 512),
+)
+_NUMBERS = (0, 1, 2, 3, 300, 500, 700, 701, 902, -1, 2**31 - 1, -(2**31))
+_SERIALS = (1, 2, 3, 1431, 2**31, 2**53, LAST_SERIAL - 1, LAST_SERIAL)
+
+
+def text(chance: Random) -> str:
+    """A text of up to a few words, or one that means something to somebody."""
+    if chance.random() < 0.3:
+        return "".join(chance.choice(_TEXTS) for _ in range(chance.randrange(4)))[:512]
+    return chance.choice(_TEXTS)
+
+
+def moment(chance: Random) -> datetime:
+    """Mostly of one day; sometimes at the ends of what is allowed."""
+    if chance.random() < 0.1:
+        return chance.choice(
+            (
+                datetime(1970, 1, 1, tzinfo=UTC),
+                datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+                datetime(2024, 2, 29, tzinfo=UTC),
+            )
+        )
+    return _START + timedelta(microseconds=chance.randrange(86_400_000_000))
+
+
+def serial(chance: Random) -> int:
+    """Mostly small, so that reports meet; sometimes at the ends."""
+    return chance.choice(_SERIALS) if chance.random() < 0.05 else chance.randrange(1, 200)
+
+
+def message(chance: Random, number: int | None) -> StateMessage:
+    """One state message.
+
+    Args:
+        number: its serial; None for one without.
+    """
+    topic_type = chance.choice(_NUMBERS)
+    counts = topic_type != PULL_DISTRIBUTION_POINT_TOPIC
+    details = text(chance) * chance.choice((1, 1, 1, 40)) if chance.random() < 0.4 else None
+    return StateMessage(
+        serial=number if counts else None,
+        serial_text=None if counts or number is None else str(number),
+        topic_type=topic_type,
+        topic_id=text(chance),
+        id_type=chance.choice((None, *_NUMBERS)),
+        user_name=text(chance),
+        user_sid=text(chance),
+        state_id=chance.choice(_NUMBERS),
+        criticality=chance.choice(_NUMBERS),
+        message_time=moment(chance),
+        params=tuple(text(chance) for _ in range(chance.randrange(MAX_PARAMS + 1))),
+        details=details,
+        details_type=None if details is None else chance.choice((None, "1", "")),
+    )
+
+
+def report(chance: Random, number: int) -> Report:
+    """One report of one of the clients that input `number` and its neighbours share."""
+    serials = sorted({serial(chance) for _ in range(chance.choice((1, 1, 2, 3, 8)))})
+    claim = None
+    if chance.random() < 0.1:
+        low, high = chance.choice(((0, 0), (1, 5))), chance.choice((0, 3, LAST_SERIAL))
+        claim = Claim(
+            UUID(int=chance.randrange(20)),
+            max(1, serials[0] - low[chance.randrange(2)]),
+            min(LAST_SERIAL, serials[-1] + high),
+        )
+    return Report(
+        client_id=UUID(int=(number // NEIGHBOURS << 64) + chance.randrange(_CLIENTS)),
+        client_name=text(chance).strip(),
+        client_version=text(chance).strip(),
+        date=moment(chance),
+        messages=tuple(message(chance, s if chance.random() < 0.9 else None) for s in serials),
+        priority=chance.choice((None, 0, 1, 5, 10)),
+        claim=claim,
+    )
+
+
+def good_report(chance: Random, number: int) -> str:
+    """The text of a report: a real one, one as our clients write it, or one by hand."""
+    at = chance.random()
+    if at < 0.05:
+        return SAMPLE.decode("utf-16")
+    if at < 0.06:
+        return MALFORMED.decode("utf-16")
+    if at < 0.1:
+        return report_text()
+    if at < 0.5:
+        return render_report(report(chance, number)).decode("utf-16")
+    return report_xml(report(chance, number))
+
+
+def good_batch(chance: Random, number: int) -> str:
+    """The text of a batch of some reports."""
+    smx = [
+        render_smx(
+            Envelope(
+                UUID(int=chance.getrandbits(128)),
+                moment(chance),
+                chance.choice((None, moment(chance))),
+                chance.choice((None, "m", "1<2")),
+                chance.choice((None, "statesys.resync.0a1b2c3d")),
+            ),
+            report(chance, number),
+        )
+        for _ in range(chance.randrange(1, 4))
+    ]
+    return render_batch(UUID(int=chance.getrandbits(128)), "relay/1", smx).decode()
+
+
+def good_request(chance: Random, _number: int) -> str:
+    """The text of a resync request."""
+    ranges = []
+    for _ in range(chance.randrange(4)):
+        first, last = sorted((serial(chance), serial(chance)))
+        ranges.append(SerialRange(first, last))
+    return render_request(
+        ResyncRequest(
+            UUID(int=chance.getrandbits(128)),
+            UUID(int=chance.getrandbits(128)),
+            chance.choice(list(ResyncReason)),
+            chance.choice((0, *_SERIALS)),
+            moment(chance),
+            tuple(ranges),
+            chance.random() < 0.2,
+        )
+    ).decode("ascii")

@@ -1,0 +1,138 @@
+"""What has to hold for every input: it is refused, or it gets through to the last step."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from random import Random
+from typing import NamedTuple
+from uuid import UUID
+
+from loader.prepare import items_of, stage_lines
+from relay.intake import accept
+from runtime.broker import Delivery, Properties
+from schemas.errors import Refused
+from schemas.refusal import Reason
+from schemas.report import MAX_REPORT_BYTES, Report
+from schemas.report_reader import parse_report
+from schemas.resync import parse_request, render_request
+from schemas.smx import Batch, parse_batch, render_batch, render_smx
+from tests.fuzz import documents
+from tests.fuzz.mutations import mutated
+
+RECEIVED_AT = datetime(2026, 3, 2, tzinfo=UTC)
+_PROPERTIES = Properties(
+    reply_to="statesys.resync.0a1b2c3d", message_id="m", timestamp=1_770_000_000
+)
+#: Columns of the stage.
+_FIELDS = 28
+
+
+class Outcome(NamedTuple):
+    """What became of one input.
+
+    Attributes:
+        reason: why it was refused; None when it was read.
+        batch: what a loader reads of it; None when it was refused or is for a client.
+        smx: the element that a relay makes of it; None when it is no report.
+    """
+
+    reason: Reason | None
+    batch: Batch | None = None
+    smx: bytes | None = None
+
+
+def report(body: bytes) -> Outcome:
+    """A report on its whole way through relay and loader, as far as no server is needed."""
+    try:
+        read = parse_report(body)
+        taken = accept(
+            Delivery(1, "", body, _PROPERTIES, redelivered=False),
+            received_at=RECEIVED_AT,
+            max_bytes=MAX_REPORT_BYTES,
+        )
+    except Refused as refusal:
+        return _refused(refusal)
+    assert taken.messages == len(read.messages)
+    assert taken.lane is read.lane
+    batch = parse_batch(render_batch(UUID(int=1), "fuzz", [taken.smx]))
+    assert [smx.report for smx in batch.smx] == [read], "the loader reads other values"
+    assert batch.smx[0].envelope.reply_to == _PROPERTIES.reply_to
+    _written_anew(batch)
+    _prepared(batch)
+    return Outcome(None, batch, taken.smx)
+
+
+def batch(body: bytes) -> Outcome:
+    """A batch into a loader."""
+    try:
+        read = parse_batch(body)
+    except Refused as refusal:
+        return _refused(refusal)
+    _prepared(read)
+    return Outcome(None, read)
+
+
+def request(body: bytes) -> Outcome:
+    """A resync request into a client."""
+    try:
+        read = parse_request(body)
+    except Refused as refusal:
+        return _refused(refusal)
+    assert parse_request(render_request(read)) == read
+    return Outcome(None)
+
+
+class Kind(NamedTuple):
+    """A kind of documents.
+
+    Attributes:
+        good: makes one to begin with.
+        law: what holds for it, however it was changed.
+    """
+
+    good: Callable[[Random, int], str]
+    law: Callable[[bytes], Outcome]
+
+
+KINDS: Mapping[str, Kind] = {
+    "report": Kind(documents.good_report, report),
+    "batch": Kind(documents.good_batch, batch),
+    "request": Kind(documents.good_request, request),
+}
+
+
+def made(kind: str, seed: int, number: int) -> bytes:
+    """Input `number` of a seed."""
+    return mutated(KINDS[kind].good, Random(f"{seed} {kind} {number}"), number)
+
+
+def neighbours(smx: list[bytes], expected: list[Report]) -> None:
+    """What is good alone is good together: nobody makes the batch of others unreadable."""
+    read = parse_batch(render_batch(UUID(int=2), "fuzz", smx))
+    assert [one.report for one in read.smx] == expected, "in one batch they read differently"
+
+
+def _refused(refusal: Refused) -> Outcome:
+    # The header of a dead letter: words for a person, which can be sent.
+    assert refusal.detail
+    refusal.detail.encode()
+    return Outcome(refusal.reason)
+
+
+def _written_anew(batch: Batch) -> None:
+    """From values, as a loader writes the letter of a poisonous message."""
+    (one,) = batch.smx
+    try:
+        smx = render_smx(one.envelope, one.report)
+    except Refused as refusal:
+        # What was CDATA is escaped now, and may be five times as long.
+        assert refusal.reason is Reason.TOO_LARGE  # noqa: PT017
+        return
+    assert parse_batch(render_batch(batch.batch_id, "fuzz", [smx])).smx == batch.smx
+
+
+def _prepared(read: Batch) -> None:
+    items = items_of(read.batch_id, read.smx)
+    lines = stage_lines(items).decode().split("\n")
+    assert lines.pop() == ""
+    assert 0 < len(lines) <= len(items)
+    assert all(line.count("\t") == _FIELDS - 1 for line in lines)

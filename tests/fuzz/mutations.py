@@ -1,0 +1,365 @@
+"""What can become of a document: a table of changes, and the bytes after some of them.
+
+Everything follows from a chance, so an input is named by its seed and its number.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from random import Random
+
+#: From a text and a chance to another text. The third is a document to take pieces from.
+Change = Callable[[str, Random, str], str]
+#: From bytes and a chance to other bytes. The third is a document to take pieces from.
+Damage = Callable[[bytes, Random, bytes], bytes]
+
+_TAG = re.compile(r"<[^<>]*>")
+_ATTRIBUTE = re.compile(r"""\s([\w:]+)=("[^"]*"|'[^']*')""")
+_TEXT = re.compile(r"(?<=>)[^<>]+(?=<)")
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_ELEMENTS = (
+    *("Report", "ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"),
+    *("ClientID", "NetBIOSName", "ClientVersion", "Date", "Resync", "Priority", "StateMessage"),
+    *("Topic", "State", "UserParameters", "Param", "StateDetails", "Batch", "SMX"),
+    *("ResyncRequest", "MissingRange", "Unknown", "xml", "a:b", "_", "Ä"),
+)
+_ATTRIBUTES = (
+    *("ID", "Type", "IDType", "User", "UserSID", "SerialNumber", "MessageTime", "Criticality"),
+    *("RequestID", "FirstSerial", "LastSerial", "ReceivedAt", "ForwardedAt", "ReplyTo"),
+    *("ClientID", "Reason", "HighestSerial", "RequestedAt", "First", "Last", "More"),
+    *("xmlns", "xmlns:a", "xmlns:xml", "a:ID", "xml:id", "xml:space", "xml:base", "xsi:nil", "Ö"),
+)
+#: Letters as they stand in XML: what numbers, dates, GUIDs and names should not or may just be.
+_VALUES = (
+    *("", " ", "0", "1", "-1", "+1", "00", "1.0", "1e3", "0x10", "1_0", " 1", "1 ", "-0", "--1"),
+    *("2147483647", "2147483648", "-2147483648", "-2147483649", "00000000001", "9" * 5000),
+    *("9223372036854775806", "9223372036854775807", "18446744073709551616", "0" * 18 + "7"),
+    *("\u0661", "\uff11", "\xb2", "\xbd", "NaN", "inf", "None", "true", "902", "700", "701"),
+    *("20110107184030.662000+000", "20110107184030.662000-999", "20110107184030.662000+999"),
+    *("19700101000000.000000+000", "19700101000000.000000+001", "22001231235959.999999+000"),
+    *("22001231235959.999999-001", "00010101000000.000000+999", "99991231235959.999999-999"),
+    *("20240229000000.000000+000", "20230229000000.000000+000", "20110107246060.000000+000"),
+    *("20110107184030.******+000", "20110107184030.662000", "2011010718403\u0660.662000+000"),
+    *("2026-03-01T00:00:00+00:00", "2026-03-01", "0001-01-01T00:00:00+14:00"),
+    *("9999-12-31T23:59:59.999999-23:59", "2026-W10-1T00Z", "0001-01-01T00:00:00Z"),
+    *("2026-03-01T00:00:00+00:00:01.000001", "2026-03-01T24:00:00Z", "1969-12-31T00:00:00Z"),
+    *("f1b03089-9ea1-4a64-83dc-5f8e77bddeb4", "GUID: F1B03089-9EA1-4A64-83DC-5F8E77BDDEB4"),
+    *("{f1b03089-9ea1-4a64-83dc-5f8e77bddeb4}", "urn:uuid:f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"),
+    *("f1b030899ea14a6483dc5f8e77bddeb4", "GUID:GUID:", "0" * 32, "\uff11" * 32),
+    *("missing", "operator", "statesys.resync.01234567", "statesys.resync.01234567&#10;"),
+    *("x" * 511, "x" * 512, "x" * 513, "\U0001f512" * 512, "&#x1F512;" * 513, "\\" * 512),
+    *("&lt;", "&amp;#0;", "&#9;", "&#10;", "&#13;", "&#x85;", "&#xFFFD;", "&#x10FFFF;", "\\N"),
+    # Not XML: characters that are none, and entities that nobody declared.
+    *("&#0;", "&#x1;", "&#xB;", "&#x1F;", "&#xD800;", "&#xDFFF;", "&#xFFFE;", "&#xFFFF;"),
+    *("&#x110000;", "&#-1;", "&#99999999999999999999;", "&lol;", "&", "<", "\x00", "\x01", "\x1d"),
+    *("\x1e", "\x1f", "\x0b", "\ufffe", "\uffff", "\ud800", "\udc00", "\udfff\ud800", "\ufeff"),
+)
+#: Pieces that mean something to a parser of XML.
+_PIECES = (
+    *("<!DOCTYPE Report>", "<!DOCTYPE a [<!ENTITY e 'x'>]>", "<!DOCTYPE a SYSTEM 'file:///x'>"),
+    *("<!ENTITY e 'x'>", "&e;", "%e;", "<!DOCTYPE", "<!ELEMENT a ANY>", "<![INCLUDE[", "]]>"),
+    *(
+        "<![CDATA[",
+        "<![CDATA[]]>",
+        "<![CDATA[x]]>",
+        "<![CDATA[\r\n]]>",
+        "<![CDATA[]]]]><![CDATA[>]]>",
+    ),
+    *(
+        "<!--",
+        "-->",
+        "<!-- a -->",
+        "<!-- -- -->",
+        "<!---->",
+        "<?",
+        "?>",
+        "<?a b?>",
+        "<?xml version='1.0'?>",
+    ),
+    *("<?xml version='1.1'?>", "<?xml version='1.0' encoding='UTF-7'?>", "</Report>", "</", "/>"),
+    *(
+        "<a>",
+        "</a>",
+        "<a/>",
+        "<a:b/>",
+        "<a xmlns='u'/>",
+        "<a xmlns:b='v' b:c=''/>",
+        "<a b='' b=''/>",
+    ),
+    *("<Priority>1</Priority>", "<Priority>99999999999</Priority>", "<Priority/>", "<ReportBody>"),
+    *("<a xml:id='a'/>", "<a xml:id='a'/><a xml:id='a'/>", "<a xml:id='1 2'/>", "<Param/>" * 6),
+    *(
+        '"',
+        "'",
+        "=",
+        ">",
+        "<",
+        "&",
+        " ",
+        "\t",
+        "\r",
+        "\r\n",
+        "\n",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "\x00",
+    ),
+    *("<Resync RequestID='f1b03089-9ea1-4a64-83dc-5f8e77bddeb4' FirstSerial='1' LastSerial='9'/>",),
+    *(
+        "<i:include xmlns:i='http://www.w3.org/2001/XInclude' href='file:///x'/>",
+        "<a xml:base=''/>",
+    ),
+)
+
+
+def _place(text: str, chance: Random) -> int:
+    return chance.randrange(len(text) + 1)
+
+
+def _found(pattern: re.Pattern[str], text: str, chance: Random) -> re.Match[str] | None:
+    all_of_them = list(pattern.finditer(text))
+    return chance.choice(all_of_them) if all_of_them else None
+
+
+def _with(text: str, found: re.Match[str] | None, by: str, group: int = 0) -> str:
+    return text if found is None else text[: found.start(group)] + by + text[found.end(group) :]
+
+
+def _element(text: str, chance: Random) -> tuple[int, int]:
+    """Where an element begins and ends; well enough for what our renderers write."""
+    start = _found(re.compile(r"<(\w+)[^<>]*?(/?)>"), text, chance)
+    if start is None:
+        return 0, 0
+    if start[2]:
+        return start.span()
+    end = text.find(f"</{start[1]}>", start.end())
+    return (start.start(), end + len(start[1]) + 3) if end > 0 else start.span()
+
+
+def _attribute_value(text: str, chance: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, chance), f'"{chance.choice(_VALUES)}"', 2)
+
+
+def _attribute_gone(text: str, chance: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, chance), "")
+
+
+def _attribute_name(text: str, chance: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, chance), chance.choice(_ATTRIBUTES), 1)
+
+
+def _attribute_more(text: str, chance: Random, _other: str) -> str:
+    found = _found(_ATTRIBUTE, text, chance)
+    name = chance.choice(_ATTRIBUTES) if chance.random() < 0.8 or found is None else found[1]
+    more = f' {name}="{chance.choice(_VALUES)}"'
+    return _with(text, found, f"{more}{found[0]}" if found else "")
+
+
+def _attribute_swap(text: str, chance: Random, _other: str) -> str:
+    """The value of one attribute in the place of another."""
+    source = _found(_ATTRIBUTE, text, chance)
+    return _with(text, _found(_ATTRIBUTE, text, chance), source[2] if source else "", 2)
+
+
+def _attributes_reorder(text: str, chance: Random, _other: str) -> str:
+    tag = _found(re.compile(r"<\w+((?:\s[\w:]+=\"[^\"]*\")+)"), text, chance)
+    if tag is None:
+        return text
+    parts = [found[0] for found in _ATTRIBUTE.finditer(tag[1])]
+    chance.shuffle(parts)
+    return _with(text, tag, "".join(parts), 1)
+
+
+def _text_value(text: str, chance: Random, _other: str) -> str:
+    return _with(text, _found(_TEXT, text, chance), chance.choice(_VALUES))
+
+
+def _text_in_pieces(text: str, chance: Random, _other: str) -> str:
+    """One text in several CDATA sections, comments between them."""
+    found = _found(_TEXT, text, chance)
+    pieces = "".join(f"<![CDATA[{letter}]]><!-- -->" for letter in (found[0] if found else "")[:50])
+    return _with(text, found, pieces)
+
+
+def _cdata_value(text: str, chance: Random, _other: str) -> str:
+    return _with(text, _found(_CDATA, text, chance), chance.choice(_VALUES), 1)
+
+
+def _element_twice(text: str, chance: Random, _other: str) -> str:
+    first, last = _element(text, chance)
+    times = chance.choice((1, 1, 1, 2, 30))
+    return text[:last] + text[first:last] * times + text[last:]
+
+
+def _element_gone(text: str, chance: Random, _other: str) -> str:
+    first, last = _element(text, chance)
+    return text[:first] + text[last:]
+
+
+def _element_moved(text: str, chance: Random, _other: str) -> str:
+    first, last = _element(text, chance)
+    rest = text[:first] + text[last:]
+    tag = _found(_TAG, rest, chance)
+    at = tag.end() if tag else 0
+    return rest[:at] + text[first:last] + rest[at:]
+
+
+def _element_from_other(text: str, chance: Random, other: str) -> str:
+    first, last = _element(other, chance)
+    tag = _found(_TAG, text, chance)
+    at = tag.end() if tag else 0
+    return text[:at] + other[first:last] + text[at:]
+
+
+def _element_wrapped(text: str, chance: Random, _other: str) -> str:
+    first, last = _element(text, chance)
+    name = chance.choice(_ELEMENTS)
+    return f"{text[:first]}<{name}>{text[first:last]}</{name}>{text[last:]}"
+
+
+def _element_renamed(text: str, chance: Random, _other: str) -> str:
+    found = _found(re.compile(r"</?(\w+)"), text, chance)
+    if found is None:
+        return text
+    new = chance.choice(_ELEMENTS)
+    if chance.random() < 0.2:
+        return _with(text, found, new, 1)
+    return re.sub(rf"(</?){found[1]}\b", lambda tag: tag[1] + new, text)
+
+
+def _deeper(text: str, chance: Random, _other: str) -> str:
+    """Nested elements where any element may stand; 2,048 levels are libxml2's own limit."""
+    tag = _found(_TAG, text, chance)
+    at = tag.end() if tag else 0
+    name, depth = chance.choice(_ELEMENTS[:-4]), chance.choice((1, 3, 90, 97, 300, 2044, 2100))
+    return f"{text[:at]}{f'<{name}>' * depth}{f'</{name}>' * depth}{text[at:]}"
+
+
+def _piece(text: str, chance: Random, _other: str) -> str:
+    """At a place where tokens meet, mostly."""
+    tag = _found(_TAG, text, chance)
+    at = chance.choice(tag.span()) if tag and chance.random() < 0.8 else _place(text, chance)
+    return text[:at] + chance.choice(_PIECES) + text[at:]
+
+
+def _namespace(text: str, chance: Random, _other: str) -> str:
+    """A declaration on some element, and a prefix on another."""
+    start = _found(re.compile(r"<\w+"), text, chance)
+    declared = chance.choice(
+        (" xmlns='u'", " xmlns:a='u'", " xmlns:a=''", " xmlns=''", " xmlns:xml='u'", " a:a=''")
+    )
+    text = _with(text, start, f"{start[0]}{declared}" if start else "")
+    if chance.random() < 0.5:
+        return text
+    return re.sub(r"(</?)(Topic|Report|Machine)\b", r"\1a:\2", text)
+
+
+def _cut(text: str, chance: Random, _other: str) -> str:
+    first, last = sorted((_place(text, chance), _place(text, chance)))
+    return text[:first] + text[min(last, first + chance.choice((1, 2, 50, 10_000))) :]
+
+
+def _splice(text: str, chance: Random, other: str) -> str:
+    return text[: _place(text, chance)] + other[_place(other, chance) :]
+
+
+def _outside(text: str, chance: Random, _other: str) -> str:
+    """Something before or after the document."""
+    more = chance.choice(_PIECES)
+    return more + text if chance.random() < 0.5 else text + more
+
+
+def _declaration(text: str, chance: Random, _other: str) -> str:
+    encoding = chance.choice(("UTF-8", "UTF-16", "UTF-16LE", "ISO-8859-1", "UTF-7", "cp037", "x"))
+    text = re.sub(r"^<\?xml.*?\?>", "", text)
+    return f"<?xml version='{chance.choice(('1.0', '1.1', '2'))}' encoding='{encoding}'?>{text}"
+
+
+CHANGES: Mapping[str, Change] = {
+    change.__name__.strip("_"): change
+    for change in (
+        *(_attribute_value, _attribute_value, _attribute_gone, _attribute_name, _attribute_more),
+        *(_attribute_swap, _attributes_reorder, _text_value, _text_in_pieces, _cdata_value),
+        *(_element_twice, _element_gone, _element_moved, _element_from_other, _element_wrapped),
+        *(_element_renamed, _deeper, _piece, _namespace, _cut, _splice, _outside, _declaration),
+    )
+}
+
+
+def _flip(body: bytes, chance: Random, _other: bytes) -> bytes:
+    at = chance.randrange(len(body) or 1)
+    flipped = bytes([body[at] ^ 1 << chance.randrange(8)]) if body else b""
+    return body[:at] + flipped + body[at + 1 :]
+
+
+def _byte(body: bytes, chance: Random, _other: bytes) -> bytes:
+    at = chance.randrange(len(body) + 1)
+    return body[:at] + bytes([chance.randrange(256)]) + body[at + chance.randrange(2) :]
+
+
+def _torn(body: bytes, chance: Random, _other: bytes) -> bytes:
+    return body[: chance.randrange(len(body) + 1)]
+
+
+def _twice(body: bytes, chance: Random, _other: bytes) -> bytes:
+    first, last = sorted((chance.randrange(len(body) + 1), chance.randrange(len(body) + 1)))
+    return body[:last] + body[first:]
+
+
+def _joined(body: bytes, chance: Random, other: bytes) -> bytes:
+    return body[: chance.randrange(len(body) + 1)] + other[chance.randrange(len(other) + 1) :]
+
+
+def _letters(body: bytes, chance: Random, _other: bytes) -> bytes:
+    """Bytes that are no letters, or not those that they seem: overlong, halves, other marks."""
+    piece = chance.choice(
+        (
+            *(b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xc0\x80", b"\xc0\xbc", b"\xf4\x90\x80\x80"),
+            *(b"\xff", b"\x80", b"\xe2\x82", b"\xef\xbf\xbe", b"\xef\xbb\xbf", b"\xff\xfe"),
+            *(b"\xfe\xff", b"\x00", b"\x00\x00", b"\x00\xd8", b"\xd8\x00", b"<\x00", b"\x00<"),
+        )
+    )
+    at = chance.randrange(len(body) + 1)
+    return body[:at] + piece + body[at:]
+
+
+DAMAGES: Mapping[str, Damage] = {
+    damage.__name__.strip("_"): damage
+    for damage in (_flip, _byte, _torn, _twice, _joined, _letters)
+}
+
+#: As clients send it first; what may be read, what must not be, and what is none.
+_ENCODINGS = (
+    *("utf-16", "utf-16", "utf-16", "utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16-le"),
+    *("utf-16-be", "utf-16-be+mark", "latin-1", "utf-7", "utf-32", "cp037"),
+)
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    """As bytes; lone surrogates stay what they are, where the encoding can write them."""
+    if encoding == "utf-16-be+mark":
+        text, encoding = "\ufeff" + text, "utf-16-be"
+    errors = "surrogatepass" if encoding.startswith("utf-") and encoding != "utf-7" else "replace"
+    return text.encode(encoding, errors)
+
+
+def mutated(good: Callable[[Random, int], str], chance: Random, number: int) -> bytes:
+    """A document after none to a few changes, in some encoding, perhaps damaged.
+
+    Args:
+        good: makes a document to begin with.
+        number: of the input.
+    """
+    text, other = good(chance, number), good(chance, number)
+    for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 6))):
+        text = CHANGES[chance.choice(_CHANGE_NAMES)](text, chance, other)
+    encoding = chance.choice(_ENCODINGS[:8] if chance.random() < 0.9 else _ENCODINGS)
+    body = encoded(text, encoding)
+    if chance.random() < 0.15:
+        for _ in range(chance.choice((1, 1, 1, 2, 5))):
+            damage = DAMAGES[chance.choice(_DAMAGE_NAMES)]
+            body = damage(body, chance, encoded(other, chance.choice(("utf-8", encoding))))
+    return body
+
+
+_CHANGE_NAMES, _DAMAGE_NAMES = tuple(CHANGES), tuple(DAMAGES)
