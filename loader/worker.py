@@ -13,6 +13,7 @@ from loader.prepare import Item, halves, stage_lines
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
 from runtime.broker import Delivery, persistent
+from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
@@ -68,8 +69,8 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Load until the inbox is closed."""
         try:
-            while chunk := self._inbox.take():
-                self._load(chunk)
+            while in_fresh_thread(f"spell of {self.name}", self._spell):
+                pass
         except (DatabaseUnavailable, BrokerUnavailable):
             # Only when stopping: what was in hand is not settled, and comes again.
             pass
@@ -78,6 +79,17 @@ class Worker(threading.Thread):
         finally:
             if self._store is not None:
                 self._store.close()
+
+    def _spell(self) -> bool:
+        """Load until the thread has read enough: whether there is more to come."""
+        read = 0
+        while read < RENEW_AFTER:
+            chunk = self._inbox.take()
+            if not chunk:
+                return False
+            self._load(chunk)
+            read += sum(len(held.delivery.body) for held in chunk)
+        return True
 
     def _load(self, chunk: Sequence[Held]) -> None:
         pieces: list[list[Item]] = [[]]

@@ -1,7 +1,7 @@
 """A relay process: reports in, batches out, and an ack only after the confirm.
 
-One thread, two sessions. Memory and disk alarms stop connections that publish, and a stopped
-connection would not hear that the broker takes the consumed reports back.
+One thread at a time, two sessions. Memory and disk alarms stop connections that publish, and a
+stopped connection would not hear that the broker takes the consumed reports back.
 """
 
 import os
@@ -20,6 +20,7 @@ from runtime.backoff import until_available
 from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, persistent
 from runtime.broker.session import MAX_PREFETCH
 from runtime.dead_letters import dead_letter
+from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, Refused
@@ -112,6 +113,8 @@ class _Shift:
         self._settling = Settling()
         self._held: dict[int, int] = {}
         self._held_bytes = 0
+        # Bytes of reports in this spell.
+        self._read = 0
         self._paused = False
         self._again: list[tuple[float, Closed | _Letter]] = []
         self._ready = 1
@@ -127,10 +130,8 @@ class _Shift:
         self._in.consume(REPORTS, prefetch=self._prefetch)
         self._pulse.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
-        while not stop.is_set():
-            self._turn()
-            if exit_when_empty and self._empty():
-                break
+        while not in_fresh_thread("relay", lambda: self._spell(stop, exit_when_empty)):
+            pass
         self._in.cancel()
         _log.info("relay.stopping")
         self._send_all(self._batcher.close_all())
@@ -144,6 +145,17 @@ class _Shift:
     def close(self) -> None:
         self._in.close()
         self._out.close()
+
+    def _spell(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
+        """Work until the thread has read enough, or for good: whether it was that."""
+        self._read = 0
+        while self._read < RENEW_AFTER:
+            if stop.is_set():
+                return True
+            self._turn()
+            if exit_when_empty and self._empty():
+                return True
+        return False
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -165,6 +177,7 @@ class _Shift:
         self._settling.took(delivery.tag)
         self._held[delivery.tag] = len(delivery.body)
         self._held_bytes += len(delivery.body)
+        self._read += len(delivery.body)
         try:
             taken = accept(delivery, received_at=datetime.now(UTC), max_bytes=self._max_bytes)
         except Refused as refusal:

@@ -1,5 +1,8 @@
 """The short form of `make fuzz`: some thousand inputs, and one of each large shape."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import psycopg
 import pytest
 
@@ -9,7 +12,7 @@ from schemas.smx import Batch, parse_batch
 from tests.fuzz import laws
 from tests.fuzz.blocks import try_block
 from tests.fuzz.documents import NEIGHBOURS
-from tests.fuzz.largest import SHAPES, SIZES, Measured
+from tests.fuzz.largest import MAX_GROWTH, SHAPES, SIZES, Measured, measure
 from tests.fuzz.laws import KINDS, Outcome, made
 from tests.loader.world import Tables
 
@@ -92,3 +95,11 @@ def test_a_large_shape_is_refused_or_read(name: str) -> None:
     body = SHAPES[name](SIZES[1], 0)
     assert 0.9 * SIZES[1] < len(body) <= SIZES[1]
     laws.report(body)
+
+
+def test_names_that_are_always_new_are_not_kept() -> None:
+    # In a process of its own: what a test run has kept until now says nothing.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        measured = process.submit(measure, "attributes of other names").result()
+    assert measured.broken == ""
+    assert measured.growth < MAX_GROWTH
