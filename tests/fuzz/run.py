@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import psycopg
 
 from loader.migrations import migrate
 from runtime import services
+from schemas.report import MAX_REPORT_BYTES
 from tests.fuzz.blocks import Failure, Tried, try_block
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.largest import SHAPES, Measured, measure
@@ -144,14 +145,23 @@ def _keep(seed: int, failure: Failure) -> None:
 
 def _largest(jobs: int) -> bool:
     """Every shape in four sizes, each in a process that nothing was tried in before."""
-    bad = False
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
-        for name, found in zip(SHAPES, pool.map(measure, SHAPES), strict=True):
+    bad, worst = 0, (0.0, "")
+    with ThreadPoolExecutor(jobs) as pool:
+        for name, found in zip(SHAPES, pool.map(_alone, SHAPES), strict=True):
             wrong = found.problems()
-            bad |= bool(wrong)
+            bad += bool(wrong)
+            worst = max(worst, (max(found.seconds, default=0.0), name))
             click.echo(_line(name, found) + "".join(f"  <- {words}" for words in wrong))
-    return bad
+    click.echo(
+        f"{len(SHAPES)} shapes of up to {MAX_REPORT_BYTES // 2**20} MiB, {bad} over a bound; "
+        f"slowest {worst[0]:.1f} s ({worst[1]})"
+    )
+    return bool(bad)
+
+
+def _alone(name: str) -> Measured:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure, name).result()
 
 
 def _line(name: str, found: Measured) -> str:
