@@ -66,8 +66,9 @@ ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false
 -- comes late, after a resync or a merge had written it off. Only a client's row lock makes
 -- "not in accounted" and "not in the history" one and the same moment.
 --
--- $1: how much later than the report with the highest serial a report with lower serials may be
--- rendered before it is a sign that the client counts anew.
+-- $1: how much later than the report with the highest serial, or than the resync answer that
+-- wrote its serials off, a report with lower serials may be rendered before it is a sign that the
+-- client counts anew, or that another machine counts under its id.
 PREPARE store_messages(interval) AS
 WITH judged AS MATERIALIZED (
     SELECT s.*, c.highest_serial, c.highest_report_date, c.resynced_below,
@@ -162,6 +163,17 @@ behind AS (
     FROM judged j JOIN ahead a USING (client_id)
     WHERE j.verdict NOT IN ('duplicate', 'reused')
       AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
+    UNION
+    -- The third sign: written off by a resync, and rendered after the answer that wrote it off.
+    -- Whoever gave that answer counts on above it, so another machine counts below. The date of
+    -- the highest says nothing then, since the two take turns at it.
+    SELECT client_id
+    FROM judged j
+    WHERE j.verdict = 'late' AND j.serial < j.resynced_below
+      AND j.report_date > $1 + (
+          SELECT h.report_date FROM state_message h
+          WHERE h.client_id = j.client_id AND h.serial = j.resynced_below AND NOT h.reused
+          LIMIT 1)
 ),
 -- Joined as a whole: a subquery for each client would read the chunk once for each.
 overtaken AS (

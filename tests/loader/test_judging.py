@@ -1,6 +1,6 @@
 """What one message does: new, late, duplicate, reused; and which state is current."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from loader.store import ChunkStore, Loaded
@@ -123,3 +123,43 @@ def test_a_reply_queue_of_another_form_is_not_honoured(store: ChunkStore, tables
 def test_the_largest_serial_there_is_can_be_loaded(store: ChunkStore, tables: Tables) -> None:
     load(store, report(message(2**63 - 2)))
     assert tables.open_ranges(CLIENT) == [(1, 2**63 - 3)]
+
+
+def _answered(store: ChunkStore, *, at: datetime) -> None:
+    """The client's whole state stands at serial 100, in a report rendered at this moment."""
+    answer = report(message(100, topic_type=700), date=at, claim=Claim(uuid4(), 100, 100))
+    load(store, answer)
+
+
+def test_a_second_machine_that_counts_below_a_resync_is_a_sign_of_reuse(
+    store: ChunkStore, tables: Tables
+) -> None:
+    """Two machines with one id take turns, and none of their serials ever meet."""
+    _answered(store, at=START)
+    for serial in range(1, 11):
+        now = START + serial * timedelta(minutes=15)
+        load(store, report(message(100 + serial, topic_type=701), date=now))
+        load(store, report(message(serial, state=serial), date=now))
+        assert tables.client().reuse_seen
+    assert tables.states() == {}
+
+
+def test_what_was_rendered_before_a_resync_and_comes_a_week_late_is_no_sign_of_reuse(
+    store: ChunkStore, tables: Tables
+) -> None:
+    _answered(store, at=START)
+    late = report(message(50, state=2), date=START - timedelta(minutes=10))
+    assert load(store, late, received_at=START + timedelta(days=7)) == Loaded(0, 1, 0, 0)
+    assert not tables.client().reuse_seen
+
+
+def test_the_tolerance_of_dates_holds_for_what_a_resync_wrote_off_too(
+    store: ChunkStore, tables: Tables
+) -> None:
+    _answered(store, at=START)
+    later = START + timedelta(hours=1)
+    load(store, report(message(101, topic_type=701), date=later))
+    for serial, minutes, seen in ((1, 4, False), (2, 6, True)):
+        date = START + timedelta(minutes=minutes)
+        load(store, report(message(serial), date=date))
+        assert tables.client().reuse_seen == seen

@@ -159,6 +159,35 @@ def test_the_fifth_answer_about_reused_serials_in_a_day_means_two_machines_with_
     assert clock.asks(8 * HOUR) == ["serial_reused"]
 
 
+def test_a_clock_that_was_ahead_costs_one_resync_and_is_not_taken_for_two_machines(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    """What one cycle rendered a day ahead comes long after a resync wrote it off."""
+
+    def answer(serial: int, day: float) -> None:
+        ((request,),) = tables.rows("SELECT request_id FROM resync_request WHERE closed_at IS NULL")
+        date = START + day * timedelta(days=1)
+        one = message(serial, topic_type=700)
+        load(store, report(one, date=date, claim=Claim(request, serial, serial)))
+
+    def late(serial: int) -> bool:
+        """Whether it is a sign."""
+        before = tables.rows("SELECT reuse_seen_at FROM client")
+        load(store, report(message(serial), date=START + timedelta(days=1)))
+        return tables.rows("SELECT reuse_seen_at FROM client") != before
+
+    load(store, report(message(10)))
+    clock.store.request(CLIENT, now=clock.start)
+    answer(11, day=0.5)
+    load(store, report(message(12), date=START + timedelta(days=2)))
+    assert late(2)
+    assert clock.asks(HOUR) == ["serial_reused"]
+    answer(13, day=2)
+    assert not any(late(serial) for serial in range(2, 9))
+    assert clock.asks(2 * HOUR) == []
+    assert tables.rows("SELECT duplicate_identity_at FROM client") == [(None,)]
+
+
 def test_a_merged_range_is_due_at_once(open_store: Callable[..., ChunkStore], clock: Clock) -> None:
     load(open_store(max_ranges=1), report(message(2), message(4, topic="t2")))
     assert clock.asks(SECOND, with_missing=False) == ["merged"]
