@@ -75,12 +75,15 @@ def resync() -> None:
 
 @resync.command()
 @click.option("--dry-run", is_flag=True, help="Only list who would be asked, and why.")
+@setting("resync_check_interval")
 @setting("min_missing_message_age")
 @setting("resync_merge_interval")
 @setting("resyncs_per_check")
 @json_option
 def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Look now for clients that are due; a running loader sends the requests.
+
+    They are sent over the check interval, not all at once.
 
     \b
     Example:
@@ -94,7 +97,9 @@ def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
         due = (
             store.preview(now=now, limit=limit)
             if dry_run
-            else store.check(now=now, limit=limit, with_missing=True)
+            else store.check(
+                now=now, limit=limit, with_missing=True, spread=settings.resync_check_interval
+            )
         )
     rows = [
         {"client_id": str(d.client_id), "reason": d.reason.value, "since": d.since.isoformat()}

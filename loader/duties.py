@@ -22,13 +22,14 @@ PARTITION_INTERVAL = timedelta(hours=1)
 class Duty(threading.Thread):
     """Does one thing at once and then on its interval, until `stop` is set.
 
+    What it does may tell that it is worth doing sooner: after which time, or None.
     A server that is away is waited for; the loader does not end because of it.
     """
 
     def __init__(
         self,
         name: str,
-        act: Callable[[], None],
+        act: Callable[[], timedelta | None],
         *,
         every: timedelta,
         stop: threading.Event,
@@ -47,7 +48,9 @@ class Duty(threading.Thread):
         try:
             while not self._stop_event.wait(max(0.0, next_at - time.monotonic())):
                 next_at = time.monotonic() + self._every
-                until_available(self._stop_event, self.name, self._pulse)(self._act)
+                wait = until_available(self._stop_event, self.name, self._pulse)(self._act)
+                if wait is not None:
+                    next_at = min(next_at, time.monotonic() + wait.total_seconds())
                 self._pulse.settle(self.name)
         except (BrokerUnavailable, DatabaseUnavailable):
             # Only when stopping.

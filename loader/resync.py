@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,6 +18,9 @@ _log = structlog.get_logger()
 #: The causes that cannot be late news (reused serials, merged ranges, an operator) are looked
 #: for this often, or at each check if that is more often.
 SIGNS_INTERVAL = timedelta(minutes=1)
+#: Requests are spread over an interval; within a twelfth of it they go together, so that there
+#: are not more connections for it than twelve in an interval.
+_STEPS = 12
 #: A request lives in its queue at least this long: a client may be between two cycles.
 MIN_EXPIRATION = timedelta(minutes=1)
 #: Seconds to wait for the broker's confirms of one lot.
@@ -52,20 +55,34 @@ class ResyncDuty:
 
     @property
     def interval(self) -> timedelta:
-        """How often `run` is worth calling."""
+        """How often `run` is worth calling at least."""
         return min(self._check_interval, SIGNS_INTERVAL)
 
-    def run(self) -> None:
-        """Check if it is this process's turn, then publish what is unsent.
+    def run(self) -> timedelta:
+        """Check if it is this process's turn, then publish what is to go by now.
+
+        Returns:
+            How long to wait until the next call: the interval, or until the next request goes.
 
         Raises:
             BrokerUnavailable: try again; unsent requests stay rows.
             DatabaseUnavailable: try again.
         """
         with closing(self._open_store()) as store:
-            if not self._under_backlog():
+            held = self._under_backlog()
+            if held:
+                store.put_off(now=store.now(), spread=self._check_interval)
+            else:
                 self._check(store)
-            self._publish(store)
+            self._publish(store, held=held)
+            return self._pause(store)
+
+    def _pause(self, store: ResyncStore) -> timedelta:
+        moment = store.next_unsent()
+        if moment is None:
+            return self.interval
+        wait = max(moment - store.now(), self.interval / _STEPS)
+        return min(wait, self.interval)
 
     def _check(self, store: ResyncStore) -> None:
         due = store.check_in_turn(
@@ -91,20 +108,23 @@ class ResyncDuty:
             return True
         return False
 
-    def _publish(self, store: ResyncStore) -> None:
+    def _publish(self, store: ResyncStore, *, held: bool) -> None:
         """Row first, confirm second, mark third: a crash in between sends a request twice.
 
         Clients answer an id once, so twice does no harm; the other order could lose one.
         """
-        while unsent := store.unsent():
+        now = store.now()
+        while unsent := store.unsent(now=now, held=held):
             with closing(Session(self._url, name="statesys loader resync")) as session:
                 for one in unsent:
                     self._send(session, one)
-                self._await_confirms(store, session, len(unsent))
+                self._await_confirms(store, session, len(unsent), now)
             store.commit()
         store.commit()
 
-    def _await_confirms(self, store: ResyncStore, session: Session, waiting: int) -> None:
+    def _await_confirms(
+        self, store: ResyncStore, session: Session, waiting: int, now: datetime
+    ) -> None:
         """Mark what is confirmed. The rows are locked meanwhile, and a chunk may wait for them."""
         deadline = time.monotonic() + _CONFIRM_TIMEOUT
         while waiting:
@@ -116,7 +136,7 @@ class ResyncDuty:
             for event in session.poll(left):
                 if isinstance(event, Settled):
                     waiting -= 1
-                    self._settle(store, event)
+                    self._settle(store, event, now)
 
     def _send(self, session: Session, one: UnsentRequest) -> None:
         request = one.request
@@ -138,11 +158,11 @@ class ResyncDuty:
             token=one,
         )
 
-    def _settle(self, store: ResyncStore, event: Settled) -> None:
+    def _settle(self, store: ResyncStore, event: Settled, now: datetime) -> None:
         one: UnsentRequest = event.token
         if event.problem is not None and not event.problem.startswith("returned"):
             raise BrokerUnavailable(f"a resync request was not taken: {event.problem}")
-        store.mark(one.request, sent=event.problem is None)
+        store.mark(one.request, sent=event.problem is None, now=now)
         _log.info(
             "loader.resync_sent" if event.problem is None else "loader.resync_unroutable",
             client=str(one.request.client_id),

@@ -2,13 +2,19 @@
 -- comes in as a value (%(now)s), so that three days can be proved in a second.
 
 -- name: close_requests
--- What is given up: unanswered after min_missing_message_age, or not due any more.
+-- What is given up: unanswered, or not due any more.
+--
+-- Unanswered is a request that was sent min_missing_message_age ago.
+WITH overdue AS MATERIALIZED (
+    SELECT r.client_id, r.request_id FROM resync_request r
+    WHERE r.closed_at IS NULL AND r.sent_at + %(min_age)s <= %(now)s
+)
 UPDATE resync_request r SET
     closed_at = %(now)s,
-    closed_how = CASE WHEN r.requested_at + %(min_age)s <= %(now)s THEN 'unanswered'
-                      ELSE 'arrived' END
+    closed_how = CASE WHEN (r.client_id, r.request_id) IN (SELECT * FROM overdue)
+                      THEN 'unanswered' ELSE 'arrived' END
 WHERE r.closed_at IS NULL AND r.requested_at IS NOT NULL
-  AND (r.requested_at + %(min_age)s <= %(now)s
+  AND ((r.client_id, r.request_id) IN (SELECT * FROM overdue)
        OR (r.reason = 'missing' AND NOT EXISTS (
                SELECT FROM missing_message_range m
                WHERE m.client_id = r.client_id AND m.closed_at IS NULL AND NOT m.merged
@@ -78,7 +84,7 @@ allowed AS (
     JOIN client c USING (client_id)
     CROSS JOIN LATERAL (
         SELECT
-            max(r.requested_at) AS last_at,
+            max(coalesce(r.sent_at, r.requested_at)) AS last_at,
             count(*) FILTER (WHERE r.closed_at IS NULL) AS open,
             -- Requests that count for the doubling: those of the last merge interval.
             count(*) FILTER (WHERE r.requested_at > %(now)s - %(merge_interval)s
@@ -108,14 +114,16 @@ SELECT client_id, reason, since, highest_serial FROM allowed ORDER BY since, cli
 LIMIT %(limit)s;
 
 -- name: request
--- One request, with the ranges that are missing at this moment.
-INSERT INTO resync_request (client_id, request_id, reason, ranges, highest_serial, requested_at)
-SELECT c.client_id, gen_random_uuid(), %(reason)s,
-    coalesce((SELECT range_agg(int8range(m.first_serial, m.last_serial + 1))
-              FROM missing_message_range m
-              WHERE m.client_id = c.client_id AND m.closed_at IS NULL), '{}'),
-    c.highest_serial, %(now)s
-FROM client c WHERE c.client_id = %(client_id)s
+-- One request, to be sent from requested_at on. What is missing is written in when it is sent.
+--
+-- The requests of a check share the time until the next one: each has a slot of its own, and goes
+-- at a random moment of it. Causes that are looked for every minute are spread over a minute.
+INSERT INTO resync_request (client_id, request_id, reason, requested_at)
+SELECT client_id, gen_random_uuid(), %(reason)s,
+    %(now)s + (%(slot)s + random()) / %(slots)s * CASE
+        WHEN %(reason)s = 'missing' THEN %(spread)s
+        ELSE least(%(spread)s, interval '1 minute') END
+FROM client WHERE client_id = %(client_id)s
 RETURNING request_id;
 
 -- name: forgive
@@ -123,22 +131,50 @@ RETURNING request_id;
 UPDATE client SET duplicate_identity_at = NULL WHERE client_id = %(client_id)s;
 
 -- name: unsent
--- Requests that are rows but not yet messages. SKIP LOCKED: several loaders share the work.
-SELECT r.client_id, r.request_id, r.reason, r.ranges, r.highest_serial, r.requested_at,
-       c.reply_queue
-FROM resync_request r JOIN client c USING (client_id)
-WHERE r.closed_at IS NULL AND r.sent_at IS NULL AND r.requested_at IS NOT NULL
-ORDER BY r.requested_at LIMIT %(limit)s
-FOR UPDATE OF r SKIP LOCKED;
+-- Requests to send now, with what is missing at this moment. SKIP LOCKED: several loaders share the
+-- work. Under backlog (%(held)s) only those of an operator.
+WITH taken AS (
+    SELECT client_id, request_id FROM resync_request
+    WHERE closed_at IS NULL AND sent_at IS NULL AND requested_at <= %(now)s
+      AND (reason = 'operator' OR NOT %(held)s)
+    ORDER BY requested_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE resync_request r SET
+    highest_serial = c.highest_serial,
+    ranges = coalesce((SELECT range_agg(int8range(m.first_serial, m.last_serial + 1))
+                       FROM missing_message_range m
+                       WHERE m.client_id = c.client_id AND m.closed_at IS NULL), '{}')
+FROM taken t JOIN client c USING (client_id)
+WHERE (r.client_id, r.request_id) = (t.client_id, t.request_id)
+RETURNING r.client_id, r.request_id, r.reason, r.ranges, r.highest_serial, r.requested_at,
+          c.reply_queue;
+
+-- name: put_off
+-- Under backlog, what would go now goes at another moment: when the backlog ends, the requests that
+-- it held must not leave all at once.
+UPDATE resync_request r SET
+    requested_at = %(now)s + random() * CASE
+        WHEN reason = 'missing' THEN %(spread)s
+        ELSE least(%(spread)s, interval '1 minute') END
+FROM (SELECT client_id, request_id FROM resync_request
+      WHERE closed_at IS NULL AND sent_at IS NULL AND requested_at <= %(now)s
+        AND reason <> 'operator'
+      FOR UPDATE SKIP LOCKED) held
+WHERE (r.client_id, r.request_id) = (held.client_id, held.request_id);
+
+-- name: next_unsent
+-- When the next request goes.
+SELECT min(requested_at) FROM resync_request WHERE closed_at IS NULL AND sent_at IS NULL;
 
 -- name: sent
 -- The broker confirmed it and did not return it.
-UPDATE resync_request SET sent_at = now(), attempts = attempts + 1
+UPDATE resync_request SET sent_at = %(now)s, attempts = attempts + 1
 WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s);
 
 -- name: unroutable
 -- There is no such reply queue: nobody will ever answer this one.
-UPDATE resync_request SET closed_at = now(), closed_how = 'unroutable', attempts = attempts + 1
+UPDATE resync_request SET closed_at = %(now)s, closed_how = 'unroutable', attempts = attempts + 1
 WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS NULL;
 
 -- name: turn

@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     resync_check_interval: Duration = Field(
         default=timedelta(minutes=60),
         gt=timedelta(0),
-        description="How often clients that are due for a resync are looked for.",
+        description="How often clients that are due for a resync are looked for; their requests "
+        "are spread over this time.",
     )
     min_missing_message_age: Duration = Field(
         default=timedelta(minutes=2880),

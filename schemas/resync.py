@@ -33,7 +33,7 @@ class ResyncRequest(NamedTuple):
 
     Attributes:
         highest_serial: the server's; the client goes on above it, whatever the reason.
-        requested_at: when the server decided; aware, UTC.
+        requested_at: from which moment on it was to be sent; aware, UTC.
         ranges: missing ranges, at most 100 of them.
         more: there are more ranges than are named.
     """

@@ -7,6 +7,8 @@ SELECT c.clients,
        m.ranges,
        m.serials,
        r.pending,
+       r.unsent,
+       r.next_unsent_at,
        r.answered,
        r.unanswered,
        s.silent,
@@ -26,6 +28,9 @@ FROM (SELECT count(*) AS clients,
       FROM statesys.missing_message_range
       WHERE closed_at IS NULL) AS m,
      (SELECT count(*) FILTER (WHERE closed_at IS NULL) AS pending,
+             count(*) FILTER (WHERE closed_at IS NULL AND sent_at IS NULL) AS unsent,
+             min(requested_at) FILTER (WHERE closed_at IS NULL AND sent_at IS NULL)
+                 AS next_unsent_at,
              count(*) FILTER (WHERE closed_how IN ('answered', 'overtaken')) AS answered,
              count(*) FILTER (WHERE closed_how = 'unanswered') AS unanswered
       FROM statesys.resync_request

@@ -13,6 +13,7 @@ class Totals(NamedTuple):
     Attributes:
         missing_ranges, missing_serials: open ranges, and the serials in them.
         pending, answered, unanswered: resync requests by their fate.
+        unsent: pending ones that wait for their moment; the next goes at `next_unsent_at`.
         silent: clients that left three requests unanswered and were not heard of since.
         duplicate_identities: clients that two machines seem to share.
         duplicates, reused: counters of the clients, summed.
@@ -22,6 +23,8 @@ class Totals(NamedTuple):
     missing_ranges: int
     missing_serials: int
     pending: int
+    unsent: int
+    next_unsent_at: datetime | None
     answered: int
     unanswered: int
     silent: int

@@ -1,11 +1,12 @@
 """`status` for a person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.text import Text
 
 from console.output import age, facts, table
+from console.queries.rows import Totals
 from console.status.values import BrokerStatus, DatabaseStatus, Status
 
 _UNKNOWN = "?"
@@ -56,10 +57,7 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
         ("current states", t.current_states),
         ("duplicates", t.duplicates),
         ("missing ranges open", f"{t.missing_ranges:,} ({t.missing_serials:,} serials)"),
-        (
-            "resyncs",
-            f"{t.pending:,} pending, {t.answered:,} answered, {t.unanswered:,} unanswered",
-        ),
+        ("resyncs", _resyncs(t, now)),
     ]
     rare = (
         ("serials used twice", t.reused),
@@ -74,6 +72,16 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
             ("last loaded", f"{age(now - latest.last_loaded)} ago"),
         ]
     return rows
+
+
+def _resyncs(totals: Totals, now: datetime) -> str:
+    """The requests by their fate, and when the next of those goes that wait for their moment."""
+    pending = f"{totals.pending:,} pending"
+    if totals.next_unsent_at is not None:
+        wait = totals.next_unsent_at - now
+        when = f"next in {age(wait)}" if wait > timedelta(0) else f"due for {age(-wait)}"
+        pending += f" ({totals.unsent:,} to be sent, {when})"
+    return f"{pending}, {totals.answered:,} answered, {totals.unanswered:,} unanswered"
 
 
 def _known(value: float | None) -> object:

@@ -15,6 +15,8 @@ from schemas.serials import SerialRange
 #: stopped gives it back with its transaction.
 _CHECK_LOCK = 7828379702
 _SQL = statements("loader", "resync.sql")
+#: No spread: whoever is due is asked now.
+AT_ONCE = timedelta(0)
 #: Requests published in one transaction, whose rows stay locked meanwhile.
 _PUBLISH_AT_ONCE = 200
 
@@ -81,15 +83,19 @@ class ResyncStore:
             signs = self._take_turn("resync.signs", now=now, interval=signs_interval)
             if not (missing or signs):
                 return []
-            return self.check(now=now, limit=limit, with_missing=missing)
+            return self.check(now=now, limit=limit, with_missing=missing, spread=check_interval)
 
-    def check(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
+    def check(
+        self, *, now: datetime, limit: int, with_missing: bool, spread: timedelta = AT_ONCE
+    ) -> list[Due]:
         """Close what is over, and write a request for each client that is due.
 
         Args:
             now: aware; a value, so that days can be tested in no time.
             limit: clients asked at most.
             with_missing: also look for missing ranges; the other causes are looked for always.
+            spread: the requests go within this time, a minute at most for the other causes, so
+                that the answers do not come all together. The oldest cause goes first.
 
         Returns:
             Who is asked; nothing when another process holds the lock.
@@ -101,8 +107,8 @@ class ResyncStore:
             self._run("close_requests", values)
             self._run("mark_duplicate_identities", values)
             due = self._due(now=now, limit=limit, with_missing=with_missing)
-            for client_id, reason, _ in due:
-                self._run("request", {"client_id": client_id, "reason": reason.value, "now": now})
+            for slot, (client_id, reason, _) in enumerate(due):
+                self._request(client_id, reason, now, spread=spread, slot=slot, slots=len(due))
             return due
 
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
@@ -114,14 +120,14 @@ class ResyncStore:
             return self._due(now=now, limit=limit, with_missing=True)
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
-        """Write an operator's request; its id, or None for a client that is not known."""
+        """Write an operator's request, which goes at once.
+
+        Returns:
+            Its id, or None for a client that is not known.
+        """
         with translated(), self._connection.transaction():
             self._run("forgive", {"client_id": client_id})
-            row = self._run(
-                "request",
-                {"client_id": client_id, "reason": ResyncReason.OPERATOR.value, "now": now},
-            ).fetchone()
-            return None if row is None else cast(UUID, row[0])
+            return self._request(client_id, ResyncReason.OPERATOR, now)
 
     def forget(self, client_id: UUID) -> bool:
         """Remove a client with its states, ranges and requests; False when it is not known."""
@@ -129,18 +135,34 @@ class ResyncStore:
             self._run("lock_client", {"client_id": client_id})
             return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
 
-    def unsent(self) -> list[UnsentRequest]:
-        """Requests to publish. They stay locked until `commit`: nobody else sends them too."""
-        with translated():
-            rows = self._run("unsent", {"limit": _PUBLISH_AT_ONCE}).fetchall()
-            return [_unsent(row) for row in rows]
+    def unsent(self, *, now: datetime, held: bool = False) -> list[UnsentRequest]:
+        """Requests to publish. They stay locked until `commit`: nobody else sends them too.
 
-    def mark(self, request: ResyncRequest, *, sent: bool) -> None:
+        Args:
+            now: aware; requests whose moment has not come are left out.
+            held: under backlog, only an operator's.
+        """
+        with translated():
+            rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
+            return [_unsent(row) for row in rows.fetchall()]
+
+    def next_unsent(self) -> datetime | None:
+        """When the next request goes, which may be over; None when there is none."""
+        with translated(), self._connection.transaction():
+            row = self._run("next_unsent", {}).fetchone()
+            return None if row is None else cast(datetime | None, row[0])
+
+    def put_off(self, *, now: datetime, spread: timedelta) -> None:
+        """Give all that would go now, but an operator's requests, a later moment: see `check`."""
+        with translated(), self._connection.transaction():
+            self._run("put_off", {"now": now, "spread": spread})
+
+    def mark(self, request: ResyncRequest, *, sent: bool, now: datetime) -> None:
         """Note that a request was published, or that its queue does not exist."""
         with translated():
             self._run(
                 "sent" if sent else "unroutable",
-                {"client_id": request.client_id, "request_id": request.request_id},
+                {"client_id": request.client_id, "request_id": request.request_id, "now": now},
             )
 
     def commit(self) -> None:
@@ -166,6 +188,21 @@ class ResyncStore:
             Due(client_id, ResyncReason(reason), since)
             for client_id, reason, since, _ in self._run("due", values)
         ]
+
+    def _request(
+        self,
+        client_id: UUID,
+        reason: ResyncReason,
+        now: datetime,
+        *,
+        spread: timedelta = AT_ONCE,
+        slot: int = 0,
+        slots: int = 1,
+    ) -> UUID | None:
+        who = {"client_id": client_id, "reason": reason.value}
+        when = {"now": now, "spread": spread, "slot": slot, "slots": slots}
+        row = self._run("request", {**who, **when}).fetchone()
+        return None if row is None else cast(UUID, row[0])
 
     def _run(self, name: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
         return self._connection.execute(_SQL[name], values)

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -89,6 +90,20 @@ def test_a_silent_client_is_one_that_left_three_requests_unanswered(database_url
     with Queries.open(database_url, name="test") as queries:
         totals = queries.totals()
     assert (totals.silent, totals.unanswered, totals.pending) == (1, 6, 0)
+
+
+def test_a_request_that_waits_for_its_moment_is_pending_and_unsent(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute(
+            "INSERT INTO statesys.resync_request (client_id, request_id, reason, requested_at, "
+            "sent_at) SELECT gen_random_uuid(), gen_random_uuid(), 'missing', at, sent "
+            "FROM (VALUES (timestamptz '2026-01-01', timestamptz '2026-01-01'), "
+            "('2026-01-03', NULL), ('2026-01-02', NULL)) AS v (at, sent)"
+        )
+    with Queries.open(database_url, name="test") as queries:
+        totals = queries.totals()
+    assert (totals.pending, totals.unsent) == (3, 2)
+    assert totals.next_unsent_at == datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

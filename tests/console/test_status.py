@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 
 from runtime.services import Endpoints
@@ -48,6 +49,31 @@ def test_it_counts_what_went_through(
     assert sum(count["letters"] for count in again["broker"]["dead"]) == letters
     assert set(database["reply_queues"]) <= set(queues)
     assert DEAD in queues
+
+
+def test_it_shows_what_waits_and_who_is_not_asked_any_more(
+    run: Run, environment: dict[str, str]
+) -> None:
+    with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "WITH c AS (INSERT INTO statesys.client (client_id, duplicate_identity_at) VALUES "
+            "(gen_random_uuid(), NULL), (gen_random_uuid(), now()) RETURNING *) "
+            "INSERT INTO statesys.resync_request (client_id, request_id, reason, requested_at, "
+            "closed_at, closed_how) SELECT client_id, gen_random_uuid(), 'missing', "
+            "now() + n * interval '1 day', now() + n * interval '1 day', "
+            "CASE n WHEN -1 THEN 'unroutable' ELSE 'unanswered' END "
+            "FROM c, generate_series(-3, -1) n WHERE duplicate_identity_at IS NULL"
+        )
+        connection.execute(
+            "INSERT INTO statesys.resync_request (client_id, request_id, reason, requested_at) "
+            "VALUES (gen_random_uuid(), gen_random_uuid(), 'missing', now() + interval '90 min')"
+        )
+    text = " ".join(run("status", env=environment).stdout.split())
+    assert "1 pending (1 to be sent, next in 1 h " in text
+    assert "silent clients 1" in text
+    assert "duplicate identities 1" in text
+    totals = json.loads(run("status", "--json", env=environment).stdout)["database"]["totals"]
+    assert (totals["silent"], totals["duplicate_identities"], totals["unsent"]) == (1, 1, 1)
 
 
 def test_unacked_is_unknown_without_the_management_api_and_known_with_it(

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.store import ChunkStore, ResyncStore
+from loader.store import ChunkStore, ResyncStore, UnsentRequest
 from schemas.report import Claim
 from schemas.resync import ResyncReason
 from tests.loader.world import CLIENT, START, Tables, load, message, report
@@ -20,7 +20,7 @@ Open = Callable[..., ResyncStore]
 
 
 class Clock:
-    """The check at chosen moments; what a reader of the log would see."""
+    """A check at chosen moments, whose requests are sent; what a reader of the log would see."""
 
     def __init__(self, store: ResyncStore, start: datetime) -> None:
         self.store = store
@@ -29,7 +29,16 @@ class Clock:
     def asks(self, after: timedelta, **changes: Any) -> list[str]:
         values = {"limit": 100, "with_missing": True, **changes}
         due = self.store.check(now=self.start + after, **values)
+        self.sends(after)
         return [one.reason.value for one in due]
+
+    def sends(self, after: timedelta, *, held: bool = False) -> list[UnsentRequest]:
+        now = self.start + after
+        unsent = self.store.unsent(now=now, held=held)
+        for one in unsent:
+            self.store.mark(one.request, sent=True, now=now)
+        self.store.commit()
+        return unsent
 
 
 @pytest.fixture
@@ -219,6 +228,86 @@ def test_no_more_clients_are_asked_at_a_check_than_allowed_oldest_first(
     assert [one.client_id.int & 0xFF for one in due] == [5, 4]
 
 
+def _lose_of_each(clients: int, store: ChunkStore, tables: Tables) -> list[UUID]:
+    """Clients with a missing range each, the oldest first."""
+    lost = [UUID(int=number + 1, version=4) for number in range(clients)]
+    for number, client in enumerate(lost):
+        load(store, report(message(2), client=client))
+        tables.rows(
+            "UPDATE missing_message_range SET detected_at = %s WHERE client_id = %s RETURNING 1",
+            START + number * HOUR,
+            client,
+        )
+    return lost
+
+
+def test_the_requests_of_a_check_go_one_by_one_until_the_next_check(
+    store: ChunkStore, clock: Clock, open_resyncs: Open, tables: Tables
+) -> None:
+    lost = _lose_of_each(6, store, tables)
+    due = clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
+    assert [one.client_id for one in due] == lost
+    for slot, client in enumerate(lost, 1):
+        # Whoever sends them: the moments are in the database.
+        other = Clock(open_resyncs(), clock.start)
+        assert [one.request.client_id for one in other.sends(slot * 10 * MINUTE)] == [client]
+    # Each goes at a random moment of its ten minutes.
+    moments = tables.rows("SELECT requested_at FROM resync_request")
+    assert len({(moment - clock.start) % (10 * MINUTE) for (moment,) in moments}) == 6
+
+
+def test_what_is_looked_for_every_minute_is_asked_within_a_minute(
+    open_store: Callable[..., ChunkStore], clock: Clock
+) -> None:
+    load(open_store(max_ranges=1), report(message(2), message(4, topic="t2")))
+    clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
+    assert [one.request.reason.value for one in clock.sends(MINUTE)] == ["merged"]
+
+
+def test_under_backlog_only_an_operators_request_goes_and_the_others_are_spread_anew(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    lost = _lose_of_each(3, store, tables)
+    load(store, report(message(1)))
+    clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
+    clock.store.request(CLIENT, now=clock.start)
+    later = 9 * HOUR
+    assert [one.request.client_id for one in clock.sends(later, held=True)] == [CLIENT]
+    clock.store.put_off(now=clock.start + later, spread=HOUR)
+    assert clock.sends(later) == []
+    assert clock.store.next_unsent() != clock.start + later
+    assert {one.request.client_id for one in clock.sends(later + HOUR)} == set(lost)
+    assert clock.store.next_unsent() is None
+
+
+def test_a_request_carries_what_is_missing_when_it_is_sent(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    (client,) = _lose_of_each(1, store, tables)
+    clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
+    load(store, report(message(4), client=client))
+    ((request, _),) = clock.sends(HOUR)
+    assert request.highest_serial == 4
+    assert [tuple(found) for found in request.ranges] == [(1, 1), (3, 3)]
+
+
+def test_only_what_was_sent_can_be_unanswered(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_of_each(1, store, tables)
+    clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
+    # No loader ran for three days.
+    clock.store.check(now=clock.start + 72 * HOUR, limit=10, with_missing=True)
+    assert len(clock.sends(72 * HOUR)) == 1
+    assert clock.asks((72 + 48) * HOUR - MINUTE) == []
+    assert [row[1] for row in tables.requests()] == [None]
+    # The merge interval counts from there as well.
+    assert clock.asks((72 + 48) * HOUR) == []
+    assert [row[1] for row in tables.requests()] == ["unanswered"]
+    assert clock.asks((72 + 72) * HOUR - MINUTE) == []
+    assert clock.asks((72 + 72) * HOUR) == ["missing"]
+
+
 def test_a_preview_changes_nothing(store: ChunkStore, clock: Clock, tables: Tables) -> None:
     _lose_serial_one(store)
     later = clock.start + 49 * HOUR
@@ -315,14 +404,15 @@ def test_a_request_that_another_loader_is_sending_is_not_sent_twice(
     _lose_serial_one(store)
     one, other = open_resyncs(), open_resyncs()
     one.request(CLIENT, now=datetime.now(UTC))
-    (unsent,) = one.unsent()
-    assert other.unsent() == []
+    now = datetime.now(UTC) + SECOND
+    (unsent,) = one.unsent(now=now)
+    assert other.unsent(now=now) == []
     assert unsent.request.highest_serial == 2
     assert [tuple(r) for r in unsent.request.ranges] == [(1, 1)]
-    one.mark(unsent.request, sent=True)
+    one.mark(unsent.request, sent=True, now=now)
     one.commit()
     other.commit()
-    assert other.unsent() == []
+    assert other.unsent(now=now) == []
     assert tables.rows("SELECT attempts FROM resync_request") == [(1,)]
 
 

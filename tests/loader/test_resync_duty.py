@@ -1,21 +1,27 @@
 """The resync duty against a real broker: a request is a row, then a message, then marked."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from loader.duties import Duty
 from loader.resync import ResyncDuty
 from loader.store import ChunkStore, ResyncStore
 from runtime.broker import Administration, persistent
+from runtime.health import Pulse
 from schemas.report import Lane
 from schemas.resync import ResyncReason, parse_request
 from schemas.topology import INCOMING, QUEUES, RESYNC, reply_queue
 from tests.loader.world import CLIENT, Tables, load, message, report
+from tests.waiting import wait_until
 
 QUEUE = reply_queue(UUID("0123abcd-0000-4000-8000-000000000000"))
-Run = Callable[..., None]
+S = timedelta(seconds=1)
+Run = Callable[..., timedelta]
 
 
 @pytest.fixture
@@ -23,11 +29,16 @@ def run(amqp_url: str, open_resyncs: Callable[..., ResyncStore]) -> Run:
     with Administration(amqp_url, name="test") as desk:
         desk.declare([*QUEUES, QUEUE])
 
-    def run_once(*, min_age: timedelta = timedelta(0), backlog: int = 10) -> None:
-        ResyncDuty(
+    def run_once(
+        *,
+        min_age: timedelta = timedelta(0),
+        backlog: int = 10,
+        interval: timedelta = timedelta(microseconds=1),
+    ) -> timedelta:
+        return ResyncDuty(
             lambda: open_resyncs(min_age=min_age, merge=timedelta(0)),
             amqp_url,
-            check_interval=timedelta(microseconds=1),
+            check_interval=interval,
             min_missing_age=min_age,
             per_check=10,
             backlog_threshold=backlog,
@@ -112,3 +123,41 @@ def test_an_operators_request_is_sent_under_backlog_too(
         delivery = desk.take(QUEUE.name)
     assert delivery is not None
     assert delivery.properties.expiration == "3600000"
+
+
+def test_a_request_waits_for_its_moment_and_the_duty_knows_when(
+    run: Run, store: ChunkStore, tables: Tables
+) -> None:
+    def sent() -> bool:
+        return tables.rows("SELECT FROM resync_request WHERE sent_at IS NULL") == []
+
+    def moves(seconds: int) -> None:
+        tables.rows("UPDATE resync_request SET requested_at = now() + %s RETURNING 1", seconds * S)
+
+    _lose_serial_one(store)
+    run(interval=timedelta(days=1))
+    for seconds, pause in ((3600, 60 * S), (20, 20 * S)):
+        moves(seconds)
+        # Not for each request of a crowd: it looks every five seconds at the most.
+        assert 5 * S <= run(interval=timedelta(days=1)) <= pause
+        assert not sent()
+    moves(0)
+    assert run(interval=timedelta(days=1)) == 60 * S
+    assert sent()
+    # With a short interval all goes at the next run.
+    assert run() == timedelta(microseconds=1)
+
+
+def test_a_duty_that_wants_to_be_done_sooner_than_on_its_interval_is(tmp_path: Path) -> None:
+    stop, calls = threading.Event(), []
+
+    def act() -> timedelta | None:
+        calls.append(1)
+        return timedelta(0) if len(calls) < 3 else None
+
+    duty = Duty("test", act, every=timedelta(hours=1), stop=stop, pulse=Pulse(tmp_path, "test"))
+    duty.start()
+    wait_until(lambda: len(calls) == 3, timeout=10, what="two more turns")
+    stop.set()
+    duty.join(10)
+    assert (len(calls), duty.failure) == (3, None)
