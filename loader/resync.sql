@@ -4,10 +4,17 @@
 -- name: close_requests
 -- What is given up: unanswered, or not due any more.
 --
--- Unanswered is a request that was sent min_missing_message_age ago.
+-- Unanswered is a request that was sent min_missing_message_age ago, and of whose answer nothing was
+-- loaded since then either. An answer of which a part is there is on its way, and asking again would
+-- lengthen the queue that keeps the rest.
+-- (Not EXISTS for the parts: that may be planned as a hash of the history.)
 WITH overdue AS MATERIALIZED (
     SELECT r.client_id, r.request_id FROM resync_request r
     WHERE r.closed_at IS NULL AND r.sent_at + %(min_age)s <= %(now)s
+      AND (SELECT true FROM state_message h
+           WHERE h.client_id = r.client_id AND h.serial BETWEEN r.first_serial AND r.last_serial
+             AND NOT h.reused AND h.loaded_at > %(now)s - %(min_age)s
+           LIMIT 1) IS NULL
 )
 UPDATE resync_request r SET
     closed_at = %(now)s,

@@ -308,6 +308,33 @@ def test_only_what_was_sent_can_be_unanswered(
     assert clock.asks((72 + 72) * HOUR) == ["missing"]
 
 
+def test_a_request_is_not_given_up_while_parts_of_its_answer_come(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1)))
+    request = clock.store.request(CLIENT, now=clock.start - 49 * HOUR)
+    assert request is not None
+    clock.sends(-49 * HOUR)
+    load(store, report(message(2, topic_type=700), claim=Claim(request, 2, 3)))
+    assert clock.asks(HOUR) == []
+    assert clock.asks(47 * HOUR) == []
+    assert [row[1] for row in tables.requests()] == [None]
+    # Nothing more has come for as long again.
+    assert clock.asks(49 * HOUR) == ["operator"]
+    assert [row[1] for row in tables.requests()] == ["unanswered", None]
+
+
+def test_a_request_is_given_up_whatever_else_of_its_client_comes(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    load(store, report(message(1)))
+    clock.store.request(CLIENT, now=clock.start - 49 * HOUR)
+    clock.sends(-49 * HOUR)
+    load(store, report(message(2)), report(message(3), claim=Claim(uuid4(), 3, 4)))
+    assert clock.asks(HOUR) == ["operator"]
+    assert [row[1] for row in tables.requests()][:2] == ["unanswered", None]
+
+
 def test_a_preview_changes_nothing(store: ChunkStore, clock: Clock, tables: Tables) -> None:
     _lose_serial_one(store)
     later = clock.start + 49 * HOUR
