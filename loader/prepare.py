@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
+from loader.chunk import Item
 from schemas.digest import digest_of, digested
 from schemas.report import StateMessage
 from schemas.smx import Smx
@@ -17,36 +17,7 @@ _SPECIAL = re.compile(r'[\\\t\n\r"]')
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-class Item(NamedTuple):
-    """One SMX, or some messages of it, with the batch it came in: what a chunk is made of."""
-
-    batch_id: UUID
-    smx: Smx
-
-    @property
-    def messages(self) -> tuple[StateMessage, ...]:
-        """Of its report."""
-        return self.smx.report.messages
-
-
-def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | None:
-    """Divide a chunk in two, in its order; None for a single message."""
-    if len(items) > 1:
-        middle = len(items) // 2
-        return items[:middle], items[middle:]
-    (item,) = items
-    middle = len(item.messages) // 2
-    if middle == 0:
-        return None
-    return [_only(item, item.messages[:middle])], [_only(item, item.messages[middle:])]
-
-
-def _only(item: Item, messages: tuple[StateMessage, ...]) -> Item:
-    smx = item.smx
-    return item._replace(smx=smx._replace(report=smx.report._replace(messages=messages)))
-
-
-def stage_lines(items: Sequence[Item]) -> bytes:
+def stage_lines(chunk: Sequence[Item]) -> bytes:
     """Render a chunk in PostgreSQL's COPY text format, in the column order of the stage.
 
     The same message twice is one row with `copies` 2. Different messages under one serial are
@@ -55,7 +26,7 @@ def stage_lines(items: Sequence[Item]) -> bytes:
     """
     rows: list[_Row] = []
     clients: dict[int, _Client] = {}
-    for item in items:
+    for item in chunk:
         smx = item.smx
         # By the integer of a GUID: hashing the UUID itself costs ten times as much.
         client = clients.setdefault(smx.report.client_id.int, _Client(smx))

@@ -10,6 +10,7 @@ from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions, make_partit
 from loader.inbox import Inbox
 from loader.intake import Intake
 from loader.letters import Letters
+from loader.reader import Reader
 from loader.resync import ResyncDuty
 from loader.store import ChunkStore, ResyncStore
 from loader.worker import Worker
@@ -52,7 +53,10 @@ class Loader:
         )
         self._pulse = Pulse(settings.home, "loader")
         self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
-        self._workers = [self._worker(number) for number in range(1, settings.loader_threads + 1)]
+        self._readers = [
+            Reader(settings.loader_chunk_size * _KIB) for _ in range(settings.loader_threads)
+        ]
+        self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
         self._duties = self._make_duties()
 
     def run(self, *, exit_when_empty: bool = False) -> None:
@@ -72,6 +76,8 @@ class Loader:
         """
         self._pulse.beat(held=0, now=True)
         try:
+            for reader in self._readers:
+                reader.start()
             self._prepare()
             for thread in self._threads():
                 thread.start()
@@ -113,6 +119,8 @@ class Loader:
         self._inbox.close()
         self._halt.set()
         unfinished = self._join_workers()
+        for reader in self._readers:
+            reader.close()
         self._intake.finish()
         self._intake.close()
         for duty in self._duties:
@@ -145,10 +153,11 @@ class Loader:
     def _threads(self) -> list[Worker | Duty]:
         return [*self._workers, *self._duties]
 
-    def _worker(self, number: int) -> Worker:
+    def _worker(self, number: int, reader: Reader) -> Worker:
         return Worker(
             name=f"loader-{number}",
             inbox=self._inbox,
+            reader=reader,
             open_store=self._chunk_store,
             letters=self._letters,
             settle=self._intake.settle,

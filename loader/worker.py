@@ -3,35 +3,36 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from uuid import UUID, uuid4
+from functools import partial
+from uuid import uuid4
 
 import structlog
 
+from loader.chunk import Item, divide, halves, messages_in
 from loader.inbox import Held, Inbox
 from loader.letters import Letters
-from loader.prepare import Item, halves, stage_lines
+from loader.prepare import stage_lines
+from loader.reader import Reader, Rows
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
 from runtime.broker import Delivery, persistent
-from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
+from runtime.fresh_thread import in_fresh_thread
 from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
-from schemas.report import Lane, StateMessage
-from schemas.smx import parse_batch, render_batch, render_smx
+from schemas.report import Lane
+from schemas.smx import render_batch, render_smx
 from schemas.topology import INCOMING
 
 _log = structlog.get_logger()
-
-#: Bytes of a state message's elements and attributes without its texts.
-_BARE_MESSAGE = 250
 
 
 class Worker(threading.Thread):
     """One thread with one database connection.
 
     Args:
-        inbox: where chunks come from; the thread ends when it is closed.
+        inbox: where batches come from; the thread ends when it is closed.
+        reader: turns them into rows.
         open_store: makes a connection.
         letters: takes poison, and waits for the broker's confirm.
         settle: called with every delivery whose messages are all committed or dead-lettered.
@@ -44,6 +45,7 @@ class Worker(threading.Thread):
         *,
         name: str,
         inbox: Inbox,
+        reader: Reader,
         open_store: Callable[[str], ChunkStore],
         letters: Letters,
         settle: Callable[[Sequence[Held]], None],
@@ -54,6 +56,7 @@ class Worker(threading.Thread):
         # The service waits for it; a thread that hangs must not keep the process.
         super().__init__(name=name, daemon=True)
         self._inbox = inbox
+        self._reader = reader
         self._open_store = open_store
         self._letters = letters
         self._settle = settle
@@ -61,16 +64,14 @@ class Worker(threading.Thread):
         self._stop_event = stop
         self._pulse = pulse
         self._store: ChunkStore | None = None
-        # The batches of the chunk in hand.
-        self._origins: dict[UUID, Delivery] = {}
         #: What ended the thread before its time; the service raises it.
         self.failure: Exception | None = None
 
     def run(self) -> None:
         """Load until the inbox is closed."""
         try:
-            while in_fresh_thread(f"spell of {self.name}", self._spell):
-                pass
+            while taken := self._inbox.take():
+                self._load(taken)
         except (DatabaseUnavailable, BrokerUnavailable):
             # Only when stopping: what was in hand is not settled, and comes again.
             pass
@@ -80,67 +81,50 @@ class Worker(threading.Thread):
             if self._store is not None:
                 self._store.close()
 
-    def _spell(self) -> bool:
-        """Load until the thread has read enough: whether there is more to come."""
-        read = 0
-        while read < RENEW_AFTER:
-            chunk = self._inbox.take()
-            if not chunk:
-                return False
-            self._load(chunk)
-            read += sum(len(held.delivery.body) for held in chunk)
-        return True
-
-    def _load(self, chunk: Sequence[Held]) -> None:
-        pieces: list[list[Item]] = [[]]
-        readable: list[Held] = []
-        refused: list[tuple[Held, Refused]] = []
-        self._origins.clear()
-        for held in chunk:
+    def _load(self, taken: Sequence[Held]) -> None:
+        bodies = [held.delivery.body for held in taken]
+        read = self._reader.read(bodies)
+        for number, rows in enumerate(read.chunks):
             try:
-                batch = parse_batch(held.delivery.body)
-            except Refused as error:
-                refused.append((held, error))
-                continue
-            readable.append(held)
-            self._origins[batch.batch_id] = held.delivery
-            items = [Item(batch.batch_id, one) for one in batch.smx]
-            if len(held.delivery.body) <= self._chunk_bytes:
-                pieces[-1] += items
-            else:
-                pieces += _cut(items, self._chunk_bytes)
-        for piece in pieces:
-            if piece:
-                self._load_items(piece)
-        self._settle(readable)
+                self._insert(rows)
+            except PoisonError:
+                # Read once more, here, for the values of which the rows were made.
+                in_fresh_thread(f"bisecting {self.name}", partial(self._bisect, taken, number))
+        self._settle([held for at, held in enumerate(taken) if at not in read.refused])
         # Last: an alarm of the broker stops letters, and must not stop what is good.
-        for held, refusal in refused:
-            delivery = held.delivery
+        for at, refusal in read.refused.items():
+            delivery = taken[at].delivery
             self._letters.bury(delivery.body, delivery.properties, refusal, queue=delivery.queue)
-            self._settle([held])
+            self._settle([taken[at]])
 
-    def _load_items(self, items: Sequence[Item]) -> None:
+    def _bisect(self, taken: Sequence[Held], number: int) -> None:
+        bodies = [held.delivery.body for held in taken]
+        chunk = divide(bodies, self._chunk_bytes).chunks[number]
+        self._load_halves(chunk, [held.delivery for held in taken])
+
+    def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Delivery]) -> None:
         """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
-        started = time.monotonic()
         try:
-            loaded = self._insert(stage_lines(items))
+            self._insert(Rows(stage_lines(chunk), messages_in(chunk)))
         except PoisonError as error:
-            divided = halves(items)
+            divided = halves(chunk)
             if divided is None:
-                self._bury(items[0], error)
+                self._bury(chunk[0], error, origins[chunk[0].origin])
             else:
                 for half in divided:
-                    self._load_items(half)
-            return
+                    self._load_halves(half, origins)
+
+    def _insert(self, rows: Rows) -> None:
+        started = time.monotonic()
+        loaded = until_available(self._stop_event, self.name, self._pulse)(
+            self._try_insert, rows.lines
+        )
         _log.info(
             "loader.chunk_loaded",
-            messages=sum(len(item.messages) for item in items),
+            messages=rows.messages,
             **loaded._asdict(),
             load_ms=round((time.monotonic() - started) * 1000),
         )
-
-    def _insert(self, lines: bytes) -> Loaded:
-        return until_available(self._stop_event, self.name, self._pulse)(self._try_insert, lines)
 
     def _try_insert(self, lines: bytes) -> Loaded:
         if self._store is not None and self._store.broken:
@@ -152,7 +136,7 @@ class Worker(threading.Thread):
         self._pulse.progress(self.name)
         return loaded
 
-    def _bury(self, item: Item, error: PoisonError) -> None:
+    def _bury(self, item: Item, error: PoisonError, origin: Delivery) -> None:
         """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
         refusal = Refused(Reason.DATABASE, str(error))
         report = item.smx.report
@@ -161,7 +145,6 @@ class Worker(threading.Thread):
         except Refused:
             # Too large once written anew (CDATA can be a fifth of what is escaped). The letter
             # is the batch it came in; replayed, the neighbours count as duplicates.
-            origin = self._origins[item.batch_id]
             self._letters.bury(origin.body, origin.properties, refusal, queue=origin.queue)
             return
         serial = item.messages[0].serial
@@ -180,27 +163,3 @@ class Worker(threading.Thread):
             refusal,
             queue=INCOMING[Lane.NORMAL],
         )
-
-
-def _cut(items: Sequence[Item], chunk_bytes: int) -> list[list[Item]]:
-    """Divide a batch that is larger than a chunk into whole SMX, at least one each."""
-    pieces: list[list[Item]] = []
-    size = chunk_bytes
-    for one in items:
-        own = sum(map(_size, one.messages))
-        if size + own > chunk_bytes:
-            pieces.append([])
-            size = 0
-        pieces[-1].append(one)
-        size += own
-    return pieces
-
-
-def _size(message: StateMessage) -> int:
-    """About the bytes of a message as SMX; writing it out to measure would cost, and can fail."""
-    return (
-        _BARE_MESSAGE
-        + len(message.topic_id)
-        + len(message.details or "")
-        + sum(map(len, message.params))
-    )

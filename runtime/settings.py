@@ -51,7 +51,8 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=64,
-        description="Threads of a loader process, each with a database connection of its own.",
+        description="Threads of a loader process, each with a database connection and a process "
+        "that reads for it.",
     )
     loader_chunk_size: int = Field(
         default=256,

@@ -37,6 +37,10 @@ class Refused(StatesysError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type["Refused"], tuple[Reason, str]]:
+        """For another process: by its own words, not by those of the sentence made of them."""
+        return type(self), (self.reason, self.detail)
+
 
 class BrokerUnavailable(StatesysError):
     """RabbitMQ cannot be reached, refused us, or closed the connection."""

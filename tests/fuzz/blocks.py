@@ -14,7 +14,8 @@ from uuid import UUID
 
 import psycopg
 
-from loader.prepare import Item, items_of, stage_lines
+from loader.chunk import Item, halves, messages_in
+from loader.prepare import stage_lines
 from loader.store import ChunkStore, PoisonError
 from schemas.digest import digest
 from schemas.report import Report, StateMessage
@@ -87,7 +88,7 @@ def try_block(seed: int, block: int, reports: int, url: str | None) -> Tried:
         # An id of its own for each input: by it the database's rows lead back.
         name = UUID(int=number << 1 | (kind == "batch"))
         origin[name] = (kind, number)
-        items += items_of(name, outcome.batch.smx)
+        items += [Item(name, one) for one in outcome.batch.smx]
     try:
         if smx:
             neighbours(smx, expected)
@@ -128,19 +129,19 @@ def _load(
         store.close()
     refused = {name for name, _ in poison}
     taken = [item for item in items if item.batch_id not in refused]
-    return len(taken), [*poison, *_lost(taken, looking)]
+    return messages_in(taken), [*poison, *_lost(taken, looking)]
 
 
 def _halved(store: ChunkStore, items: Sequence[Item]) -> Iterator[tuple[UUID, str]]:
     try:
         store.load(stage_lines(items))
     except PoisonError as error:
-        if len(items) == 1:
+        divided = halves(items)
+        if divided is None:
             yield items[0].batch_id, f"poison: {error}"
             return
-        middle = len(items) // 2
-        yield from _halved(store, items[:middle])
-        yield from _halved(store, items[middle:])
+        for half in divided:
+            yield from _halved(store, half)
 
 
 def _lost(items: Sequence[Item], looking: psycopg.Connection[Any]) -> Iterator[tuple[UUID, str]]:
@@ -161,8 +162,9 @@ def _lost(items: Sequence[Item], looking: psycopg.Connection[Any]) -> Iterator[t
         message = message._replace(params=tuple(message.params))
         history.add((client, message.serial, digest(message)))
     for item in items:
-        if (item.smx.report.client_id, item.message.serial, digest(item.message)) not in history:
-            yield item.batch_id, f"not in the history as it was sent: {item.message}"
+        for message in item.messages:
+            if (item.smx.report.client_id, message.serial, digest(message)) not in history:
+                yield item.batch_id, f"not in the history as it was sent: {message}"
 
 
 def resident() -> int:

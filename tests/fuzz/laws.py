@@ -6,7 +6,8 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
-from loader.prepare import items_of, stage_lines
+from loader.chunk import Item
+from loader.prepare import stage_lines
 from relay.intake import accept
 from runtime.broker import Delivery, Properties
 from schemas.errors import Refused
@@ -131,8 +132,8 @@ def _written_anew(batch: Batch) -> None:
 
 
 def _prepared(read: Batch) -> None:
-    items = items_of(read.batch_id, read.smx)
+    items = [Item(read.batch_id, one) for one in read.smx]
     lines = stage_lines(items).decode().split("\n")
     assert lines.pop() == ""
-    assert 0 < len(lines) <= len(items)
+    assert 0 < len(lines) <= sum(len(item.messages) for item in items)
     assert all(line.count("\t") == _FIELDS - 1 for line in lines)

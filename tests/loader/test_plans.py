@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.prepare import Item, stage_lines
+from loader.chunk import Item
+from loader.prepare import stage_lines
 from loader.store import ChunkStore, PartitionStore
 from tests.loader.world import Tables, load, message, report, smx
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loader.prepare import Item, stage_lines
+from loader.chunk import Item
+from loader.prepare import stage_lines
 from loader.store import ChunkStore
 from schemas.report import Claim, Report, StateMessage
 from schemas.smx import Envelope, Smx, parse_batch, render_batch, render_smx

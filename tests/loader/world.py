@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import psycopg
 from hypothesis import strategies as st
 
-from loader.prepare import Item, stage_lines
+from loader.chunk import Item
+from loader.prepare import stage_lines
 from loader.store import ChunkStore, Loaded
 from schemas.report import Claim, Report, StateMessage
 from schemas.serials import SerialRanges

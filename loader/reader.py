@@ -1,0 +1,133 @@
+"""A reader: the process that turns a loader thread's batches into rows.
+
+Threads of one process take turns at Python's interpreter lock, so however many there were, only
+one of them would read. And what a document does to the XML parser happens away from the process
+that holds everything else.
+"""
+
+import gc
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
+from typing import NamedTuple
+
+from loader.chunk import divide, messages_in
+from loader.prepare import stage_lines
+from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
+from schemas.errors import Refused, StatesysError
+
+#: Without threads and connections a process can simply be doubled, and shares its memory.
+_FORK = multiprocessing.get_context("fork")
+#: Containers made before the garbage collector looks through them: rows die by themselves, and the
+#: default of 700 made it look several times at each chunk.
+_COLLECT_AFTER = 100_000
+#: Seconds to end in.
+_END_TIMEOUT = 5.0
+
+
+class Rows(NamedTuple):
+    """A chunk as rows of the stage, with the number of its messages."""
+
+    lines: bytes
+    messages: int
+
+
+class Read(NamedTuple):
+    """What became of batches.
+
+    Attributes:
+        chunks: in the order of `loader.chunk.divide`.
+        refused: why a body cannot be read, by its place.
+    """
+
+    chunks: list[Rows]
+    refused: dict[int, Refused]
+
+
+class Reader:
+    """One reading process. It ends with the process that started it, however that ends.
+
+    Args:
+        chunk_bytes: a batch that is larger becomes several chunks.
+    """
+
+    def __init__(self, chunk_bytes: int) -> None:
+        self._chunk_bytes = chunk_bytes
+        self._pipe: Connection | None = None
+        self._process: ForkProcess | None = None
+
+    def start(self) -> None:
+        """Fork. Call it before there are threads and connections, which must not be doubled."""
+        # Made here and not before: a process that began earlier must not have our end of it.
+        self._pipe, theirs = _FORK.Pipe()
+        self._process = _FORK.Process(
+            target=_serve, args=(self._pipe, theirs, self._chunk_bytes), name="reader"
+        )
+        self._process.start()
+        theirs.close()
+
+    def read(self, bodies: Sequence[bytes]) -> Read:
+        """Read batches that were taken together.
+
+        Raises:
+            StatesysError: the process is gone; what was in hand comes again.
+        """
+        assert self._pipe is not None
+        assert self._process is not None
+        try:
+            self._pipe.send(bodies)
+            found = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(_END_TIMEOUT)
+            raise StatesysError(
+                f"a process that reads batches for this loader has ended (exit code "
+                f"{self._process.exitcode}); start the loader again"
+            ) from None
+        assert isinstance(found, Read)
+        return found
+
+    def close(self) -> None:
+        """End the process; nothing where none was started."""
+        if self._pipe is None or self._process is None:
+            return
+        with suppress(OSError):
+            # Not by closing the pipe: processes that began later have a copy of our end.
+            self._pipe.send(None)
+        self._pipe.close()
+        self._process.join(_END_TIMEOUT)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(parents: Connection, pipe: Connection, chunk_bytes: int) -> None:
+    # Whoever stops a whole group of processes means the loader; we end when it says so, or when
+    # it is gone: the process that began last sees its pipe end then, and so on to the first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    # Our copy of the other end, or the pipe would never be at its end.
+    parents.close()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+    while in_fresh_thread("reader", lambda: _spell(pipe, chunk_bytes)):
+        pass
+
+
+def _spell(pipe: Connection, chunk_bytes: int) -> bool:
+    """Read until this thread has read enough: whether there may be more."""
+    read = 0
+    while read < RENEW_AFTER:
+        try:
+            bodies = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return False
+        if bodies is None:
+            return False
+        divided = divide(bodies, chunk_bytes)
+        chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
+        pipe.send(Read(chunks, divided.refused))
+        read += sum(map(len, bodies))
+    return True
