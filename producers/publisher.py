@@ -42,7 +42,7 @@ class Publisher:
         on_requests: takes the bodies of resync requests; they are acked when this returns.
 
     Raises:
-        BrokerUnavailable: from `step`, when `stop` was set while the broker was away.
+        BrokerUnavailable: from `step`, when `stop` was set before the first connection.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Publisher:
         self._reply_queue = topology.reply_queue(store.store_id)
         self._session: Session | None = None
         self._listening = False
+        # Whether a broker has ever been there.
+        self._known = False
         self._position = 0
         self._caught_up = False
         self._confirmed: list[int] = []
@@ -72,6 +74,11 @@ class Publisher:
     def busy(self) -> bool:
         """Whether more reports wait than the window takes: time to stop making new ones."""
         return self._session is None or not self._caught_up or self._session.unconfirmed >= WINDOW
+
+    @property
+    def away(self) -> bool:
+        """Whether the broker was there and is not: the outbox keeps what is made meanwhile."""
+        return self._known and self._session is None
 
     def connect(self) -> None:
         """Connect now, and fail if the broker is away.
@@ -91,11 +98,13 @@ class Publisher:
     def step(self, timeout: float) -> None:
         """Publish what the window takes, and look at what the broker says.
 
+        While the broker is away: try to reach it again, when it is time to.
+
         Args:
             timeout: seconds to wait for the broker at most.
         """
-        if self._session is None:
-            until_available(self._stop, _NAME)(self._open)
+        if self._session is None and not self._connected(timeout):
+            return
         session = self._session
         assert session is not None
         try:
@@ -145,9 +154,32 @@ class Publisher:
         finally:
             self._drop()
 
+    def _connected(self, timeout: float) -> bool:
+        """Have a session, now or after the next step; the clients need none to go on.
+
+        Only the first one is waited for: with it, it is known that there is such a broker.
+        """
+        if not self._known:
+            until_available(self._stop, _NAME)(self._open)
+            return True
+        left = self._resume_at - time.monotonic()
+        if left > 0:
+            self._stop.wait(min(timeout, left))
+            return False
+        try:
+            self._open()
+        except BrokerUnavailable as error:
+            _log.warning("worker.waiting", worker=_NAME, why=str(error))
+            self._resume_at = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            return False
+        self._pause = FIRST_PAUSE
+        return True
+
     def _open(self) -> None:
         self._declare()
         self._session = Session(self._url, name=_NAME)
+        self._known = True
         self._from_the_front()
         if self._listening:
             self._session.consume(self._reply_queue.name, prefetch=_PREFETCH)

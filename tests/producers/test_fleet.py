@@ -193,6 +193,43 @@ def test_a_living_fleet_forwards_beats_and_answers(directory: Path, amqp_url: st
     assert not thread.is_alive()
 
 
+def test_a_living_fleet_goes_on_while_the_broker_is_away(
+    directory: Path, amqp_url: str, management: Management
+) -> None:
+    plan, stop, ready = Plan(clients=8), threading.Event(), threading.Event()
+    vhost = urlsplit(amqp_url).path[1:]
+
+    def live() -> None:
+        # A store is of one thread.
+        with (
+            Store(directory, seed=1, clients=8, now=NOW) as store,
+            Fleet(store, amqp_url, plan, stop=stop) as fleet,
+        ):
+            ready.set()
+            fleet.run(SHORT, LONG)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        with open_store(directory) as reader:
+            wait_until(lambda: reader.totals().reports > 8, what="reports")
+            management.delete_vhost(vhost)
+            # Several cycles of everybody, made while nobody takes them.
+            wait_until(lambda: reader.totals().outbox > 40, what="a filling outbox")
+            waiting = {one.message_id for one in reader.outbox_ranges()}
+            management.create_vhost(vhost)
+            wait_until(
+                lambda: waiting.isdisjoint({one.message_id for one in reader.outbox_ranges()}),
+                what="its reports to be taken",
+            )
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert waiting <= {UUID(one.properties.message_id) for one in taken(amqp_url)}
+
+
 def test_a_lost_connection_costs_nothing(
     open_owned: OpenStore, amqp_url: str, management: Management
 ) -> None:
