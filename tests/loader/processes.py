@@ -131,23 +131,26 @@ def drain(amqp_url: str, database_url: str, **flags: Any) -> None:
     make_loader(amqp_url, database_url, threading.Event(), **flags).run(exit_when_empty=True)
 
 
-class Program:
-    """A `statesys` command as a process of its own, with its log as values."""
+def environment(**settings: str | Path) -> dict[str, str]:
+    """This process's environment with some settings in it."""
+    return os.environ | {f"STATESYS_{name.upper()}": str(value) for name, value in settings.items()}
 
-    def __init__(self, log: Path, *arguments: str, amqp_url: str, database_url: str) -> None:
+
+class Program:
+    """A `statesys` command as a process of its own, with its log as values.
+
+    Args:
+        settings: of its environment, by their names.
+    """
+
+    def __init__(self, log: Path, *arguments: str, **settings: str | Path) -> None:
         self.log = log
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "statesys", *arguments],
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
-                env=os.environ
-                | {
-                    "STATESYS_HOME": str(_HOME),
-                    "STATESYS_AMQP_URL": amqp_url,
-                    "STATESYS_DATABASE_URL": database_url,
-                    "STATESYS_LOG_FORMAT": "json",
-                },
+                env=environment(log_format="json", **{"home": _HOME, **settings}),
             )
 
     def __enter__(self) -> "Program":

@@ -6,8 +6,9 @@ what was stopped goes on, what was cut is joined.
 
 import os
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from random import Random
 
@@ -17,14 +18,19 @@ from tests.matrix.forwarder import Forwarder
 from tests.matrix.servers import Servers
 from tests.matrix.site import FLEET, LOADERS, RELAYS, Site, lasts
 
-#: What breaks something of a site; chance decides what is open.
-Strike = Callable[[Site, Random], None]
+#: What breaks something of a site; chance decides what is open. Where a server comes back, it tells
+#: the seconds from then until the workers got something done.
+Strike = Callable[[Site, Random], float | None]
 
 #: Seconds that a short fault lasts, at least and at most.
 _SHORT = (0.5, 4.0)
 #: Seconds: three times the AMQP heartbeat, after which the broker has given up a stopped worker,
 #: and PostgreSQL its open transaction.
 _LONG = 95.0
+#: Seconds of an outage: longer than any pause of a worker could grow to without a bound.
+_OUTAGE = 60.0
+#: Seconds for which a database takes nothing, at least and at most.
+_REFUSING = (3.0, 8.0)
 #: Bytes before a line is torn: within the first frames, or after some batches.
 _TEAR = (1, 300_000)
 #: Seconds by which a slow line holds each piece.
@@ -65,17 +71,100 @@ def _all_killed(site: Site, _chance: Random) -> None:
         site.start(name)
 
 
-def _server_killed(which: Callable[[Servers], Process], site: Site, chance: Random) -> None:
+def _server_killed(which: Callable[[Servers], Process], site: Site, chance: Random) -> float:
     site.servers.kill(which(site.servers))
     lasts(chance.uniform(0, 1))
-    site.servers.up_again()
+    return _returned(which, site)
 
 
 def _server_restarted(
     which: Callable[[Servers], Process], how: signal.Signals, site: Site, _chance: Random
-) -> None:
+) -> float:
     site.servers.stop(which(site.servers), how)
-    site.servers.up_again()
+    return _returned(which, site)
+
+
+def _server_away(
+    which: Callable[[Servers], Process],
+    how: signal.Signals,
+    waiting: tuple[str, ...],
+    seconds: float,
+    site: Site,
+    _chance: Random,
+) -> float:
+    """The fleet goes on, the workers say that they wait, and nobody has to restart them."""
+    pids, numbered = site.pids(), site.numbered()
+    site.servers.stop(which(site.servers), how)
+    gone = time.monotonic()
+    site.await_health(waiting, well=False)
+    site.await_numbered(numbered + 1)
+    lasts(max(0.0, gone + seconds - time.monotonic()))
+    site.await_health(waiting, well=False)
+    recovery = _returned(which, site)
+    site.await_health(("relay", "loader"), well=True)
+    site.require_same(pids)
+    return recovery
+
+
+def postgres_away(seconds: float) -> Strike:
+    """An outage of this length at least."""
+    return partial(_server_away, _database, signal.SIGINT, ("loader",), seconds)
+
+
+def rabbitmq_away(seconds: float) -> Strike:
+    """An outage of this length at least."""
+    return partial(_server_away, _broker, signal.SIGTERM, ("relay", "loader"), seconds)
+
+
+def _returned(which: Callable[[Servers], Process], site: Site) -> float:
+    """Start a server again; seconds until the workers have done something with it."""
+    there = site.servers.up_again()
+    # What a loader commits shows the database. A report has to pass the broker twice before.
+    return site.await_progress(there, received=which is _broker)
+
+
+def _database_refuses(
+    refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, chance: Random
+) -> float:
+    """Nothing can be stored, for a reason that is no message's fault: keep all, and say so."""
+    with _waiting_loaders(site):
+        site.tell_database(*refuse)
+        try:
+            site.await_health(("loader",), well=False)
+            lasts(chance.uniform(*_REFUSING))
+        finally:
+            site.tell_database(*allow)
+        return site.await_progress(time.time(), received=False)
+
+
+def _database_disk_full(site: Site, chance: Random) -> float:
+    """PostgreSQL refuses what needs room, and may stop when its own log needs some."""
+    with _waiting_loaders(site):
+        with site.disks["postgres"].full():
+            site.await_health(("loader",), well=False)
+            lasts(chance.uniform(*_REFUSING))
+        return _returned(_database, site)
+
+
+def _broker_disk_full(site: Site, chance: Random) -> float:
+    """RabbitMQ stops writing its log and does not begin again by itself: somebody restarts it."""
+    pids = site.pids()
+    with site.disks["rabbitmq/data"].full():
+        lasts(chance.uniform(*_REFUSING))
+    site.servers.kill(site.servers.broker)
+    recovery = _returned(_broker, site)
+    site.await_health(("relay", "loader"), well=True)
+    site.require_same(pids)
+    return recovery
+
+
+@contextmanager
+def _waiting_loaders(site: Site) -> Iterator[None]:
+    """Loaders that wait and go on by themselves, and are healthy then."""
+    pids = site.pids()
+    yield
+    site.await_health(("loader",), well=True)
+    site.require_same(pids)
 
 
 def _server_stopped(which: Callable[[Servers], Process], site: Site, chance: Random) -> None:
@@ -84,9 +173,12 @@ def _server_stopped(which: Callable[[Servers], Process], site: Site, chance: Ran
 
 def _backend(number: signal.Signals, site: Site, chance: Random) -> None:
     """One of the loaders' sessions: SIGTERM ends it; SIGKILL makes PostgreSQL recover."""
+    pid = chance.choice(site.backends())
     # It may have ended since it was listed.
     with suppress(ProcessLookupError):
-        os.kill(chance.choice(site.backends()), number)
+        os.kill(pid, number)
+    site.servers.await_end_of(pid)
+    site.servers.await_answers()
 
 
 def _backend_stopped(site: Site, chance: Random) -> None:
@@ -159,6 +251,8 @@ def _database(servers: Servers) -> Process:
 
 _FLEET = (FLEET,)
 
+_RELOAD = "SELECT pg_reload_conf()"
+
 #: The faults of the short matrix: each takes seconds.
 QUICK: Mapping[str, Strike] = {
     "relay: SIGKILL": partial(_killed, RELAYS),
@@ -172,6 +266,17 @@ QUICK: Mapping[str, Strike] = {
     "producers: SIGSTOP, SIGCONT": partial(_stopped, _FLEET),
     "PostgreSQL: SIGKILL": partial(_server_killed, _database),
     "PostgreSQL: restart": partial(_server_restarted, _database, signal.SIGINT),
+    "PostgreSQL: read-only": partial(
+        _database_refuses,
+        ("ALTER SYSTEM SET default_transaction_read_only = on", _RELOAD),
+        ("ALTER SYSTEM RESET default_transaction_read_only", _RELOAD),
+    ),
+    "PostgreSQL: a missing grant": partial(
+        _database_refuses,
+        # The owner's right; the loaders' user has no other. We are superuser.
+        ("REVOKE INSERT ON statesys.state_message FROM statesys",),
+        ("GRANT INSERT ON statesys.state_message TO statesys",),
+    ),
     "PostgreSQL: SIGKILL of a session": partial(_backend, signal.SIGKILL),
     "PostgreSQL: SIGTERM of a session": partial(_backend, signal.SIGTERM),
     "PostgreSQL: a session stands still": _backend_stopped,
@@ -189,10 +294,20 @@ QUICK: Mapping[str, Strike] = {
     "all workers: SIGKILL at once": _all_killed,
 }
 
-#: All of them, for as long as you like.
-FAULTS: Mapping[str, Strike] = {
-    **QUICK,
+#: Those that need a minute or more.
+LONG: Mapping[str, Strike] = {
     "relay: SIGSTOP for 95 s": partial(_stopped_long, RELAYS),
     "loader: SIGSTOP for 95 s": partial(_stopped_long, LOADERS),
     "producers: SIGSTOP for 95 s": partial(_stopped_long, _FLEET),
+    "PostgreSQL: away for 60 s": postgres_away(_OUTAGE),
+    "RabbitMQ: away for 60 s": rabbitmq_away(_OUTAGE),
 }
+
+#: Those that need a site with small disks.
+DISK: Mapping[str, Strike] = {
+    "PostgreSQL: full disk": _database_disk_full,
+    "RabbitMQ: full disk, restart": _broker_disk_full,
+}
+
+#: All of them, for as long as you like.
+FAULTS: Mapping[str, Strike] = {**LONG, **DISK, **QUICK}

@@ -3,13 +3,19 @@
 import os
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
+import psycopg
+
 from runtime import services
+from runtime.broker import Administration
 from runtime.services import Endpoints, ServicesError, processes, programs, registry
 from runtime.services.polling import until
 from runtime.services.processes import Process
 from runtime.services.rabbitmq import Server
+from schemas.errors import BrokerUnavailable
 
 #: Seconds for a server to end, or to be up again, on a busy machine.
 _PATIENCE = 120.0
@@ -43,16 +49,19 @@ class Servers:
     def kill(self, server: Process) -> None:
         """SIGKILL, and wait until not even a zombie is left, which pg_ctl takes for a server."""
         processes.kill(server)
-        proc = Path(f"/proc/{server.pid}")
-        _must(until(lambda: not proc.exists(), seconds=_PATIENCE), f"{server} would not die")
+        self.await_end_of(server.pid)
 
     def stop(self, server: Process, how: signal.Signals) -> None:
         """Ask a server to end in order (PostgreSQL: SIGINT is a fast shutdown), and wait."""
         os.kill(server.pid, how)
         _must(until(lambda: not processes.alive(server), seconds=_PATIENCE), f"{server} goes on")
 
-    def up_again(self) -> None:
-        """Start what does not run; a killed PostgreSQL first has to lose its last children."""
+    def up_again(self) -> float:
+        """Start what does not run; a killed PostgreSQL first has to lose its last children.
+
+        Returns:
+            Seconds since 1970: when both took connections again.
+        """
 
         def started() -> bool:
             try:
@@ -60,7 +69,35 @@ class Servers:
             except ServicesError:
                 return False
 
-        _must(until(started, seconds=_PATIENCE), "the servers do not come up again")
+        # `up` returns later than that: it also waits for what no worker needs.
+        starting = threading.Thread(target=lambda: until(started, seconds=_PATIENCE))
+        starting.start()
+        there = self.await_answers()
+        starting.join()
+        _must(started(), "the servers do not come up again")
+        return there
+
+    def await_answers(self) -> float:
+        """Wait until both take connections.
+
+        Returns:
+            Seconds since 1970: when they did.
+        """
+        _must(until(self._answer, seconds=_PATIENCE), "the servers do not answer")
+        return time.time()
+
+    def await_end_of(self, pid: int) -> None:
+        """Wait until not even a zombie of a server's child is left."""
+        proc = Path(f"/proc/{pid}")
+        _must(until(lambda: not proc.exists(), seconds=_PATIENCE), f"{pid} would not die")
+
+    def _answer(self) -> bool:
+        try:
+            psycopg.connect(self.endpoints.database_url, connect_timeout=2).close()
+            Administration(self.endpoints.amqp_url, name="matrix").close()
+        except (psycopg.OperationalError, BrokerUnavailable):
+            return False
+        return True
 
     def rabbitmqctl(self, *arguments: str) -> None:
         """Tell the broker something that only its own tool can tell it."""
