@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from random import Random
 
 import click
 
+from producers.faults import FAULTS as UNRELIABLE
+from producers.store import open_store
 from runtime.logs import set_up_logs
 from tests.matrix.disk import why_none
 from tests.matrix.faults import DISK, FAULTS
@@ -46,6 +49,8 @@ class Soak:
         self.failed = False
         #: What came of each fault, by site.
         self.outcomes: dict[str, list[Outcome]] = {}
+        #: How often clients were hostile, by kind.
+        self.hostile: Counter[str] = Counter()
 
     def run(self, directory: Path, *, hostile: bool, small_disks: bool) -> None:
         """Live through faults on one site.
@@ -67,6 +72,8 @@ class Soak:
                     outcome = attempt(site, fault, FAULTS[fault], chance)
                     found.append(outcome)
                     click.echo(_line(name, outcome))
+                    if hostile:
+                        self.hostile = _hostility(site)
                     if outcome.problems:
                         site.keep = self.failed = True
                         break
@@ -80,6 +87,16 @@ class Soak:
     def stop(self) -> None:
         """Begin no more faults."""
         self._stop.set()
+
+
+def _hostility(site: Site) -> Counter[str]:
+    found: Counter[str] = Counter()
+    with open_store(site.fleet) as store:
+        for kind, count in store.injected_by_kind().items():
+            if kind not in UNRELIABLE:
+                # A malformed report has its reason behind it.
+                found[kind.partition(".")[0]] += count
+    return found
 
 
 @click.command()
@@ -121,7 +138,7 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
     )
     chance = Random(seed)
     work = Soak(Schedule(names, chance), seed=seed, deadline=time.monotonic() + 60 * minutes)
-    with ThreadPoolExecutor(sites) as threads, _stopping(work):
+    with _cleaning(work, directory), ThreadPoolExecutor(sites) as threads, _stopping(work):
         living = [
             threads.submit(
                 work.run,
@@ -134,10 +151,20 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
         for one in living:
             one.result()
     _summarise(work.outcomes, names)
+    click.echo(f"hostile: {', '.join(f'{count} {kind}' for kind, count in work.hostile.items())}")
     if work.failed:
         click.echo(f"logs, store and the servers' data: {directory}", err=True)
         sys.exit(1)
-    shutil.rmtree(directory)
+
+
+@contextmanager
+def _cleaning(work: Soak, directory: Path) -> Iterator[None]:
+    """Leave nothing behind, unless somebody should have a look at it."""
+    try:
+        yield
+    finally:
+        if not work.failed:
+            shutil.rmtree(directory)
 
 
 @contextmanager
