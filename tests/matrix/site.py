@@ -66,10 +66,10 @@ HOSTILITY: Mapping[str, float] = {
     "holes": 0.002,
     "clock": 0.002,
     "unknown": 0.002,
-    "burst": 0.0002,
+    "burst": 0.0003,
     "malformed": 0.01,
     "storm": 0.0001,
-    "many": 0.00005,
+    "many": 0.0001,
     "details": 0.0001,
 }
 #: New messages under old serials may meet no row; then only their date tells. Nobody waits five

@@ -39,9 +39,15 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("matrix"), seed=SEED) as found:
-        yield found
+def site() -> Iterator[Site]:
+    # Not pytest's directory: PostgreSQL's user has to get through to its data.
+    directory = Path(tempfile.mkdtemp(prefix="statesys-matrix-"))
+    directory.chmod(0o711)
+    try:
+        with Site(directory, seed=SEED, small_disks=not why_none(directory)) as found:
+            yield found
+    finally:
+        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -62,17 +68,11 @@ def test_workers_tell_of_an_outage_and_need_no_restart(away: Strike, site: Site)
 
 
 @pytest.mark.parametrize("name", DISK)
-def test_a_full_disk_costs_no_message(name: str) -> None:
-    # Not pytest's directory: PostgreSQL's user has to get through to its data.
-    directory = Path(tempfile.mkdtemp(prefix="statesys-matrix-"))
-    directory.chmod(0o711)
-    try:
-        if reason := why_none(directory):
-            pytest.skip(reason)
-        with Site(directory, seed=SEED, small_disks=True) as site:
-            outcome = attempt(site, name, DISK[name], Random(SEED))
-    finally:
-        shutil.rmtree(directory)
+def test_a_full_disk_costs_no_message(name: str, site: Site, tmp_path: Path) -> None:
+    if not site.disks:
+        pytest.skip(why_none(tmp_path))
+
+    outcome = attempt(site, name, DISK[name], Random(SEED))
 
     assert not outcome.problems
 
