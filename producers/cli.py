@@ -25,6 +25,7 @@ from runtime.logs import set_up_logs
 from runtime.options import json_option, setting
 from runtime.settings import Settings, load_settings
 from runtime.stop import Stop
+from schemas import topology
 from schemas.errors import StatesysError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,8 +33,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _log = structlog.get_logger()
 
 
-def _fleet_options(command: Command) -> Command:
-    """What both commands are told about a fleet."""
+def _store_options(command: Command) -> Command:
+    """Which store, and what a new one is made of."""
     options = [
         click.option(
             "--fleet",
@@ -49,16 +50,26 @@ def _fleet_options(command: Command) -> Command:
             help="How many clients take part [default: all of the store, 100 in a new one].",
         ),
         click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _fleet_options(command: Command) -> Command:
+    """What both publishing commands are told about a fleet."""
+    options = [
+        _store_options,
+        click.option(
             "--messages",
             type=click.FloatRange(0, 10_000),
             default=4,
             show_default=True,
             help="State messages that a client records in a forward cycle, on average.",
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0, 2**63 - 1),
-            help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
         ),
         *(
             click.option(
@@ -223,6 +234,21 @@ def run(
         with Fleet(store, url, plan, stop=stop, patient=True) as fleet:
             fleet.run(settings.forward_interval, settings.heartbeat_interval)
         _log.info("producers.stopped", **store.totals()._asdict())
+
+
+@producers.command("reply-queue")
+@_store_options
+def reply_queue(*, directory: Path, clients: int | None, seed: int | None) -> None:
+    """Print the queue on which a fleet is asked, for the permissions of the fleet's user.
+
+    Needs no broker. A store that is missing is made, with these clients and this seed.
+
+    \b
+    Example:
+      statesys producers reply-queue --fleet .statesys/north --seed 7
+    """
+    with _store(directory, clients, seed) as store:
+        click.echo(topology.reply_queue(store.store_id).name)
 
 
 def _settings(**flags: Any) -> Settings:
