@@ -67,8 +67,17 @@ def cli() -> None:
       statesys demo               run the whole job once
       statesys status             see where everything is
 
-    Exit codes: 0 done, 1 failed or not verified, 2 usage, 3 broker unreachable,
-    4 database unreachable.
+    \b
+    Servers (variables, never flags: a command line is no place for a password):
+      STATESYS_AMQP_URL        amqp://user:password@host/vhost, or amqps://...
+                               with ?cacertfile=FILE&certfile=FILE&keyfile=FILE
+      STATESYS_DATABASE_URL    postgresql://user:password@host/name, for TLS with
+                               ?sslmode=verify-full&sslrootcert=FILE
+      STATESYS_MANAGEMENT_URL  http://user:password@host:15672, or https://...
+    Without them: the private servers of `statesys up`.
+
+    Exit codes: 0 done, 1 failed or not verified, 2 usage, 3 broker unreachable or a permission
+    missing, 4 database unreachable, unwell or a right missing.
     """
 
 

@@ -15,7 +15,7 @@ import structlog
 from loader.inbox import Held, Inbox
 from runtime.broker import Delivery, Measured, Nothing, Session
 from runtime.broker.session import MAX_PREFETCH, MIN_PREFETCH
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, PermissionMissing
 
 _log = structlog.get_logger()
 
@@ -104,14 +104,14 @@ class Intake:
         """Ask for no more deliveries."""
         if self._session is not None:
             # Nothing comes from a lost session either.
-            with suppress(BrokerUnavailable):
+            with suppress(BrokerUnavailable, PermissionMissing):
                 self._session.cancel()
 
     def finish(self) -> None:
         """Settle what the threads finished last."""
         if self._session is not None:
             # What is not acked comes again, and counts as duplicates.
-            with suppress(BrokerUnavailable):
+            with suppress(BrokerUnavailable, PermissionMissing):
                 self._ack(self._session)
 
     def close(self) -> None:

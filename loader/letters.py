@@ -13,7 +13,7 @@ from runtime.backoff import until_available
 from runtime.broker import Administration, Properties
 from runtime.dead_letters import dead_letter
 from runtime.health import Pulse
-from schemas.errors import BrokerUnavailable, Refused, StatesysError
+from schemas.errors import BrokerUnavailable, PermissionMissing, Refused, StatesysError
 from schemas.topology import DEAD
 
 _log = structlog.get_logger()
@@ -46,6 +46,7 @@ class Letters:
 
         Raises:
             BrokerUnavailable: only when stopping; the message is then still unsettled.
+            PermissionMissing: the loader's user may not publish.
         """
         properties = dead_letter(
             original,
@@ -72,6 +73,8 @@ class Letters:
             self._desk.publish(routing_key=DEAD, body=body, properties=properties)
         except BrokerUnavailable:
             self._desk = None
+            raise
+        except PermissionMissing:
             raise
         except StatesysError as error:
             # Returned or not taken: not sent. The queue may come back; until then, wait.

@@ -73,6 +73,7 @@ class Loader:
             DatabaseUnavailable: the database cannot be reached at the start; a wrong address is
                 told at once. One that goes away later is waited for.
             BrokerUnavailable: the same of the broker.
+            PermissionMissing: the broker's user lacks a permission, at the start or later.
         """
         self._pulse.beat(held=0, now=True)
         try:

@@ -15,7 +15,7 @@ from producers.store import Outgoing, Store
 from runtime.backoff import FIRST_PAUSE, LONGEST_PAUSE, until_available
 from runtime.broker import Administration, Delivery, Session, Settled, persistent
 from schemas import topology
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, PermissionMissing
 
 #: Reports in the air. The confirms of a quorum queue take some milliseconds, at 5,000 reports a
 #: second some dozens of reports; thousands let a store transaction pass while the line stays busy.
@@ -43,6 +43,7 @@ class Publisher:
 
     Raises:
         BrokerUnavailable: from `step`, when `stop` was set before the first connection.
+        PermissionMissing: from `step` and `connect`; waiting would not help.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class Publisher:
                     # Requests that come now are not acked, so they will come again.
                     if isinstance(event, Settled):
                         self._settled(event)
-        except BrokerUnavailable:
+        except (BrokerUnavailable, PermissionMissing):
             pass
         finally:
             self._drop()

@@ -74,6 +74,7 @@ class Relay:
         Raises:
             BrokerUnavailable: the broker cannot be reached at the start; a wrong address is told
                 at once. One that goes away later is waited for.
+            PermissionMissing: the user lacks a permission, at the start or later.
         """
         Administration(self._url, name="statesys relay").close()
         self._pulse.beat(held=0, now=True)

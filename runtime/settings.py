@@ -28,16 +28,18 @@ class Settings(BaseSettings):
     )
     amqp_url: SecretStr | None = Field(
         default=None,
-        description="RabbitMQ, amqp://user:password@host:5672/vhost; unset: the private one.",
+        description="RabbitMQ, amqp://user:password@host:5672/vhost, or amqps:// with "
+        "?cacertfile=, &certfile= and &keyfile=; unset: the private one.",
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL, postgresql://user:password@host:5432/name; "
-        "unset: the private one.",
+        description="PostgreSQL, postgresql://user:password@host:5432/name, with "
+        "?sslmode=verify-full&sslrootcert= for TLS; unset: the private one.",
     )
     management_url: SecretStr | None = Field(
         default=None,
-        description="RabbitMQ's management API, http://user:password@host:15672; it tells unacked "
+        description="RabbitMQ's management API, http://user:password@host:15672, or https:// with "
+        "the files of the broker's URL; it tells unacked "
         "counts and rates, which AMQP cannot. Unset: the private one, or unknown.",
     )
     log_format: Literal["console", "json"] = Field(

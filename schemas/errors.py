@@ -5,6 +5,7 @@ error                  what happens next                                        
 =====================  ==========================================================  =========
 `Refused`              the input breaks the contract: dead-letter it, go on        1
 `BrokerUnavailable`    wait, reconnect, go on                                      3
+`PermissionMissing`    an operator has to grant it: end, and be redelivered         3
 `DatabaseUnavailable`  wait, reconnect, go on                                      4
 `SchemaMissing`        an operator has to migrate the database                     1
 `SettingsError`        the operator has to change a flag or a variable             2
@@ -43,13 +44,19 @@ class Refused(StatesysError):
 
 
 class BrokerUnavailable(StatesysError):
-    """RabbitMQ cannot be reached, refused us, or closed the connection."""
+    """RabbitMQ cannot be reached, refused user or host, or closed the connection."""
+
+    exit_code = 3
+
+
+class PermissionMissing(StatesysError):
+    """RabbitMQ's user may not do this. It stays so until somebody grants it: no waiting."""
 
     exit_code = 3
 
 
 class DatabaseUnavailable(StatesysError):
-    """PostgreSQL cannot be reached or is unwell; the same work may succeed later."""
+    """PostgreSQL cannot be reached, refuses us or is unwell; the same may succeed later."""
 
     exit_code = 4
 

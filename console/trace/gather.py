@@ -11,7 +11,7 @@ from console.trace.values import ClientTrace, FleetSide, SerialTrace
 from producers.store import open_store
 from runtime.broker import Administration
 from runtime.settings import Settings
-from schemas.errors import BrokerUnavailable, SettingsError, StatesysError
+from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
 
 #: Messages and requests of a client that are shown.
 LATEST = 10
@@ -81,7 +81,7 @@ def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Le
                     for content in contents(letter, delivery)
                 )
             ]
-    except (BrokerUnavailable, SettingsError):
+    except (BrokerUnavailable, PermissionMissing, SettingsError):
         return None
 
 

@@ -14,7 +14,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from runtime.broker.connecting import parameters, unavailable
+from runtime.broker.connecting import ACCESS_REFUSED, Permission, failure, parameters
 from runtime.broker.properties import Properties
 from runtime.broker.session import Delivery
 from schemas.errors import StatesysError
@@ -22,8 +22,8 @@ from schemas.topology import Queue
 
 T = TypeVar("T")
 
-#: AMQP reply codes.
-_NOT_FOUND, _ACCESS_REFUSED = 404, 403
+#: AMQP's reply code for what is not there.
+_NOT_FOUND = 404
 #: Seconds that an errand waits while an alarm blocks publishers.
 BLOCKED_TIMEOUT = 30
 
@@ -40,6 +40,7 @@ class Administration:
 
     Raises:
         BrokerUnavailable: from every method, when the connection cannot be had or is lost.
+        PermissionMissing: from every method, when the user may not do it.
     """
 
     def __init__(self, url: str, *, name: str) -> None:
@@ -81,10 +82,10 @@ class Administration:
         created = []
         for queue in queues:
             if queue.exchange is not None and not self._has_exchange(queue.exchange):
-                with self._translated():
+                with self._translated("configure"):
                     self._channel.exchange_declare(queue.exchange, "direct", durable=True)
             if self.depth(queue.name) is None:
-                with self._translated():
+                with self._translated("configure"):
                     self._channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
                 created.append(queue.name)
             if queue.exchange is not None:
@@ -157,7 +158,7 @@ class Administration:
 
         A user without the right to configure finds them bound by somebody who has it.
         """
-        self._tolerating(_ACCESS_REFUSED, lambda: self._channel.queue_bind(queue, exchange, queue))
+        self._tolerating(ACCESS_REFUSED, lambda: self._channel.queue_bind(queue, exchange, queue))
 
     def _tolerating(self, code: int, call: Callable[[], T]) -> T | None:
         """Run a call; None, on a new channel, when the broker answers with this one code."""
@@ -171,10 +172,10 @@ class Administration:
                 return None
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, permission: Permission | None = None) -> Iterator[None]:
         try:
             yield
         except (UnroutableError, NackError):
             raise
         except (AMQPError, OSError) as error:
-            raise unavailable(error, self._parameters) from None
+            raise failure(error, self._parameters, permission) from None

@@ -1,18 +1,28 @@
 """What both kinds of connection share: parameters from a URL, and errors in words."""
 
 import logging
-from typing import Any
+import re
+import ssl
+from typing import Any, Literal
 
 import pika
 from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
+    ChannelClosedByBroker,
+    IncompatibleProtocolError,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
 )
 
+from runtime.broker import tls
 from runtime.broker.properties import Properties
-from schemas.errors import BrokerUnavailable, SettingsError
+from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError
+
+Permission = Literal["configure", "write", "read"]
+
+#: AMQP's reply code for what a user may not do.
+ACCESS_REFUSED = 403
 
 #: Seconds without a sign of life before a connection counts as lost (RabbitMQ's default is 60).
 HEARTBEAT = 30
@@ -27,23 +37,28 @@ def parameters(url: str, name: str) -> pika.URLParameters:
     """Connection parameters from an AMQP URL.
 
     Args:
-        url: `amqp://user:password@host:port/vhost`, or `amqps://`.
+        url: `amqp://user:password@host:port/vhost`, or `amqps://` with the files of `tls`.
         name: shown in the RabbitMQ UI's list of connections.
 
     Raises:
         SettingsError: for a URL that cannot be used.
+        BrokerUnavailable: a certificate or key cannot be read now.
     """
     try:
         # pika takes every URL, even an empty one, and means localhost as guest.
         if not url.startswith(("amqp://", "amqps://")):
             raise ValueError("another scheme")
+        url, files = tls.divided(url)
         found = pika.URLParameters(url)
     except (ValueError, TypeError, IndexError, AttributeError):
         # Not the error's words: they quote the URL, and perhaps the password in it.
         raise SettingsError(
             "STATESYS_AMQP_URL cannot be used; write it as amqp://user:password@host:5672/vhost, "
-            "with %XX for special characters in user, password and vhost"
+            "with %XX for special characters in user, password and vhost; amqps:// may name "
+            "?cacertfile=, &certfile= and &keyfile="
         ) from None
+    if found.ssl_options is not None:
+        found.ssl_options = pika.SSLOptions(tls.context(files))
     found.heartbeat = HEARTBEAT
     found.client_properties = {"connection_name": name}
     found.socket_timeout = CONNECT_TIMEOUT
@@ -53,12 +68,26 @@ def parameters(url: str, name: str) -> pika.URLParameters:
     return found
 
 
-def unavailable(
-    error: BaseException | str | None, found: pika.connection.Parameters
-) -> BrokerUnavailable:
-    """Put a lost or refused connection into one sentence that says what to do."""
+def failure(
+    error: BaseException | str | None,
+    found: pika.connection.Parameters,
+    permission: Permission | None = None,
+) -> BrokerUnavailable | PermissionMissing:
+    """Put a lost or refused connection, or channel, into one sentence that says what to do.
+
+    Args:
+        error: of pika, or the reason in words.
+        found: where it happened.
+        permission: the one that the step needs; by default write for an exchange, read for a
+            queue. Older brokers do not say it.
+    """
     where = f"{found.host}:{found.port}"
     error = _cause(error)
+    if isinstance(error, ChannelClosedByBroker) and error.reply_code == ACCESS_REFUSED:
+        return PermissionMissing(
+            f"RabbitMQ at {where}: {_missing(error.reply_text, permission)}; grant it with "
+            "`rabbitmqctl set_permissions`, or check the user of STATESYS_AMQP_URL"
+        )
     if isinstance(error, ProbableAuthenticationError):
         return BrokerUnavailable(
             f"RabbitMQ at {where} refused user or password; check STATESYS_AMQP_URL"
@@ -67,6 +96,16 @@ def unavailable(
         return BrokerUnavailable(
             f"RabbitMQ at {where} refused virtual host {found.virtual_host!r}; "
             "check STATESYS_AMQP_URL and the user's permissions"
+        )
+    if isinstance(error, ssl.SSLError):
+        return BrokerUnavailable(
+            f"RabbitMQ at {where}: {tls.words(error)}; check scheme, host, port and the files "
+            "that STATESYS_AMQP_URL names"
+        )
+    if isinstance(error, IncompatibleProtocolError):
+        return BrokerUnavailable(
+            f"RabbitMQ at {where}: it does not speak AMQP there; check the port of "
+            "STATESYS_AMQP_URL, and write amqps:// for one with TLS"
         )
     return BrokerUnavailable(
         f"RabbitMQ at {where}: {_words(error)}; "
@@ -83,6 +122,14 @@ def _cause(error: Any) -> Any:
     if inner is None and isinstance(error, AMQPConnectionError) and error.args:
         inner = error.args[0]
     return _cause(inner) if isinstance(inner, BaseException) else error
+
+
+def _missing(text: str, permission: Permission | None) -> str:
+    """RabbitMQ's words, such as "access to queue 'x' in vhost '/' refused for user 'u'"."""
+    words = text.removeprefix("ACCESS_REFUSED - ")
+    if permission is None:
+        permission = "write" if "access to exchange" in words else "read"
+    return re.sub("^access to", f"{permission} access to", words)
 
 
 def _words(error: Any) -> str:

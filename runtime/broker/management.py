@@ -12,6 +12,9 @@ from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from runtime.broker import tls
+from schemas.errors import BrokerUnavailable
+
 #: Seconds. An operator waits for it, and the rest of the command does not need it.
 TIMEOUT = 3.0
 #: Seconds by which its numbers may be old: the broker's collect_statistics_interval, 5 by default,
@@ -39,7 +42,7 @@ def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStati
     """Statistics of our queues by name.
 
     Args:
-        management_url: such as `http://user:password@host:15672`.
+        management_url: such as `http://user:password@host:15672`, or https with the files of `tls`.
         amqp_url: names the virtual host.
 
     Returns:
@@ -52,6 +55,9 @@ def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStati
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         # OSError covers urllib's errors; the others an answer that is none of RabbitMQ's.
         return None
+    except BrokerUnavailable:
+        # A certificate that cannot be read.
+        return None
 
 
 def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
@@ -63,7 +69,7 @@ def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
     path = f"queues/{quote(virtual_host(amqp_url), safe='')}/{quote(name, safe='')}"
     try:
         _call(management_url, path, method="DELETE")
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, BrokerUnavailable):
         return False
     return True
 
@@ -79,6 +85,7 @@ def _get(url: str, vhost: str) -> Any:
 
 
 def _call(url: str, path: str, *, method: str) -> bytes:
+    url, files = tls.divided(url)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("no http URL")
@@ -91,7 +98,10 @@ def _call(url: str, path: str, *, method: str) -> bytes:
         method=method,
     )
     # The environment's proxy is for the internet, not for a broker.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if parts.scheme == "https":
+        handlers.append(urllib.request.HTTPSHandler(context=tls.context(files)))
+    opener = urllib.request.build_opener(*handlers)
     with opener.open(request, timeout=TIMEOUT) as answer:
         found: bytes = answer.read()
     return found

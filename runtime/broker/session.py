@@ -21,9 +21,9 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic
 
-from runtime.broker.connecting import CONNECT_TIMEOUT, parameters, unavailable
+from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.properties import Properties
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, PermissionMissing
 
 #: Bounds of the prefetch of one consumer (messages).
 MIN_PREFETCH, MAX_PREFETCH = 10, 2000
@@ -90,7 +90,7 @@ class Session:
     def __init__(self, url: str, *, name: str) -> None:
         self._parameters = parameters(url, name)
         self._events: list[Event] = []
-        self._failure: BrokerUnavailable | None = None
+        self._failure: BrokerUnavailable | PermissionMissing | None = None
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
         self._consumers: list[str] = []
@@ -196,6 +196,7 @@ class Session:
 
         Raises:
             BrokerUnavailable: the connection or channel is gone, and with it all that was held.
+            PermissionMissing: the same, because the user may not do what was asked.
         """
         if not self._events:
             self._turn(timeout)
@@ -295,7 +296,7 @@ class Session:
 
     def _fail(self, reason: BaseException | str) -> None:
         if self._failure is None:
-            self._failure = unavailable(reason, self._parameters)
+            self._failure = failure(reason, self._parameters)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
@@ -303,7 +304,7 @@ class Session:
         except AMQPError as error:
             # The channel closed under us; say so in the one way a caller expects it.
             self._fail(error)
-            raise self._failure or unavailable(error, self._parameters) from None
+            raise self._failure or failure(error, self._parameters) from None
 
     def _turn(self, timeout: float) -> None:
         timer = self._loop.call_later(max(timeout, 0), _nothing)
@@ -322,7 +323,7 @@ class Session:
                 raise self._failure
             left = deadline - time.monotonic()
             if left <= 0:
-                raise unavailable(f"no answer within {CONNECT_TIMEOUT} s", self._parameters)
+                raise failure(f"no answer within {CONNECT_TIMEOUT} s", self._parameters)
             self._turn(left)
 
 

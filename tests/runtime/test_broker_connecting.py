@@ -56,6 +56,11 @@ def test_failing_to_connect_leaves_nothing_open(connect: type[Session | Administ
         "amqp://[::1/secret",
         "amqp://secret@h/",
         "amqp://u:p@h/?secret=1",
+        # Files for TLS without TLS, twice, a key alone, and pika's way around the check.
+        "amqp://u:secret@h/?cacertfile=secret",
+        "amqps://u:secret@h/?cacertfile=secret&cacertfile=secret",
+        "amqps://u:secret@h/?keyfile=secret",
+        "amqps://u:secret@h/?ssl_options=%7B%27protocol%27%3A2%7D",
     ],
 )
 def test_a_bad_url_is_a_bad_setting_and_is_not_quoted(url: str) -> None:
