@@ -8,7 +8,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError, StatesysError
+from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
 
 Connection = psycopg.Connection[Any]
 
@@ -58,7 +58,7 @@ def told(where: str) -> Iterator[None]:
             "run `statesys loader migrate`"
         ) from None
     except errors.InsufficientPrivilege as error:
-        raise StatesysError(
+        raise DatabaseUnavailable(
             f"PostgreSQL at {where}: {_words(error)}; give that right to the user "
             "of STATESYS_DATABASE_URL"
         ) from None

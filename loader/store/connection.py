@@ -21,6 +21,7 @@ _CONNECT_TIMEOUT = 10
 #: SQLSTATE 22xxx data exception, 23502 not null, 54000 program limit (an index row too large).
 _POISON_CLASSES, _POISON_STATES = ("22",), ("23502", "54000")
 _CONSTRAINT_CLASS = "23"
+_NOT_ALLOWED = "42501"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704")
 
 
@@ -94,7 +95,10 @@ def translated() -> Iterator[None]:
             raise SchemaMissing(
                 f"the database is not migrated ({_words(error)}); run `statesys loader migrate`"
             ) from None
-        raise DatabaseUnavailable(f"PostgreSQL: {_words(error)} {state}".rstrip()) from None
+        words = f"PostgreSQL: {_words(error)} {state}".rstrip()
+        if state == _NOT_ALLOWED:
+            words += "; give that right to the user of STATESYS_DATABASE_URL"
+        raise DatabaseUnavailable(words) from None
 
 
 def _words(error: psycopg.Error) -> str:
