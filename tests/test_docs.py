@@ -84,8 +84,10 @@ def command_lines(page: Path) -> Iterator[list[str]]:
     """The words of every call of `statesys` in the page's shell blocks."""
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
-            # Variables may stand before it, and `eval "$(`.
-            ours = re.match(r"""\s*(?:\w+='[^']*'\s+)*(?:eval "\$\()?(statesys .*)""", line)
+            # Variables may stand before it, and `eval "$(` or `name=$(`.
+            ours = re.match(
+                r"""\s*(?:\w+='[^']*'\s+)*(?:eval "\$\(|\w+=\$\()?(statesys .*)""", line
+            )
             if ours is not None:
                 # What follows a comment, a pipe, a redirection or a bracket is not its own.
                 yield re.split(r"\s#|[|>)]", ours[1])[0].split()

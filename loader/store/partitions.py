@@ -119,6 +119,14 @@ class PartitionStore:
             self._connection.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
             )
+        # A migration may run as another role than the loaders, who will have to drop it one day.
+        owner = self._one(
+            "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
+            f"{SCHEMA}.{_PARENT}",
+        )
+        self._connection.execute(
+            sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, sql.Identifier(str(owner)))
+        )
         first = datetime(day.year, day.month, day.day, tzinfo=UTC)
         self._connection.execute(
             sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(

@@ -1,0 +1,365 @@
+"""The users and roles of docs/operations.md suffice, and can do no more."""
+
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from loader.store import PartitionStore
+from runtime.broker import Administration, persistent
+from schemas.errors import PermissionMissing
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
+from tests.acceptance.life import Life
+from tests.acceptance.secure_site import FLEET, SecureSite
+from tests.waiting import wait_until
+
+# The first test also waits for servers, users, and a fleet's whole life.
+pytestmark = pytest.mark.timeout(300)
+
+#: Another fleet's store.
+OTHER = UUID("0f0e0d0c-0b0a-4900-8807-060504030201")
+OTHERS_QUEUE = reply_queue(OTHER)
+NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
+TABLES = (
+    *("client", "state_message", "current_state", "missing_message_range"),
+    *("resync_request", "topic_state", "duty", "migration"),
+)
+#: What some role may change; all else nobody but the owner.
+LEDGER = {"client", "current_state", "missing_message_range", "resync_request", "duty"}
+
+Act = Callable[[Administration], object]
+
+
+@pytest.fixture(scope="module")
+def queues(site: SecureSite) -> list[str]:
+    """Every queue there is, another fleet's among them."""
+    with Administration(site.amqp_url("installer"), name="test") as desk:
+        desk.declare([*QUEUES, OTHERS_QUEUE])
+    return [queue.name for queue in (*QUEUES, OTHERS_QUEUE)]
+
+
+# -- what they can do ------------------------------------------------------------------------
+
+
+def test_a_lossy_fleet_is_asked_and_answers_and_all_of_it_is_verified(life: Life) -> None:
+    assert life.verified.returncode == 0, life.verified.stdout + life.verified.stderr
+    totals = life.status["database"]["totals"]
+    assert totals["answered"] > 0
+    assert totals["missing_ranges"] == 0
+    assert life.status["broker"]["management"] is True
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("status",), ("gaps",), ("dead", "list"), ("dead", "show", "1")),
+        *(("verify", "--fleet", FLEET), ("trace", "{client}"), ("trace", "{client}", "1")),
+        ("states", "{client}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("life")
+def test_an_operator_who_may_read_sees_everything(
+    site: SecureSite, arguments: tuple[str, ...]
+) -> None:
+    with psycopg.connect(site.database_url("reader")) as connection:
+        row = connection.execute("SELECT client_id FROM statesys.client LIMIT 1").fetchone()
+    assert row is not None
+    given = [argument.format(client=row[0]) for argument in arguments]
+    done = site.run(*given, user="operator", role="reader")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.usefixtures("life")
+def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite) -> None:
+    with psycopg.connect(site.database_url("reader")) as connection:
+        row = connection.execute("SELECT max(client_id::text) FROM statesys.client").fetchone()
+    assert row is not None
+    for arguments in (
+        ("resync", "check"),
+        ("resync", "request", row[0]),
+        ("dead", "replay", "--all"),
+    ):
+        done = site.run(*arguments, user="operator", role="operator")
+        assert done.returncode == 0, done.stderr
+    # What was put back is refused again, and lies there again to be purged.
+    done = site.run("relay", "run", "--exit-when-empty", user="relay")
+    assert done.returncode == 0, done.stderr
+    done = site.run("dead", "purge", "--yes", user="operator")
+    assert done.returncode == 0, done.stderr
+    # Somebody that no other test misses.
+    with psycopg.connect(site.database_url("loader"), autocommit=True) as connection:
+        connection.execute("INSERT INTO statesys.client (client_id) VALUES (%s)", [NOBODY])
+    done = site.run("client", "forget", NOBODY, "--yes", role="operator")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -> None:
+    day = date(2020, 1, 1)
+    with closing(PartitionStore(site.database_url("owner"), name="test")) as store:
+        made = store._make(day)
+    with closing(PartitionStore(site.database_url("loader"), name="test")) as store:
+        _, dropped = store.keep(retention=timedelta(days=90))
+    assert dropped == [made]
+
+
+# -- what they cannot do in RabbitMQ ---------------------------------------------------------
+
+
+def take(queue: str) -> Act:
+    return lambda desk: desk.take(queue)
+
+
+def publish(exchange: str, key: str) -> Act:
+    return lambda desk: desk.publish(
+        exchange=exchange, routing_key=key, body=b"", properties=persistent()
+    )
+
+
+def refused(site: SecureSite, user: str, act: Act) -> str:
+    """What RabbitMQ's refusal is told as."""
+    with (
+        Administration(site.amqp_url(user), name="test") as desk,
+        pytest.raises(PermissionMissing) as error,
+    ):
+        act(desk)
+    assert f"for user 'statesys-{user}'" in str(error.value)
+    assert error.value.exit_code == 3
+    return str(error.value)
+
+
+#: Whose queue each user may read, by the page.
+READABLE = {
+    FLEET: set[str](),
+    "relay": {REPORTS},
+    "loader": set(INCOMING.values()),
+    "operator": {DEAD},
+}
+
+
+@pytest.mark.parametrize("user", READABLE)
+def test_nobody_reads_another_ones_queue(site: SecureSite, queues: list[str], user: str) -> None:
+    for queue in set(queues) - READABLE[user]:
+        assert f"read access to queue '{queue}'" in refused(site, user, take(queue))
+    with Administration(site.amqp_url(user), name="test") as desk:
+        for queue in READABLE[user]:
+            if (delivery := desk.take(queue)) is not None:
+                desk.requeue(delivery.tag)
+
+
+@pytest.mark.parametrize("user", READABLE)
+def test_nobody_deletes_or_declares_what_is_not_his(
+    site: SecureSite, queues: list[str], user: str
+) -> None:
+    def delete(name: str) -> Act:
+        def act(desk: Administration) -> None:
+            with desk._translated("configure"):
+                desk._channel.queue_delete(name)
+
+        return act
+
+    def delete_exchange(desk: Administration) -> None:
+        with desk._translated("configure"):
+            desk._channel.exchange_delete(REPORTS)
+
+    for queue in queues:
+        assert f"configure access to queue '{queue}'" in refused(site, user, delete(queue))
+    assert f"configure access to exchange '{REPORTS}'" in refused(site, user, delete_exchange)
+    new = reply_queue(UUID(int=7))
+    told = refused(site, user, lambda desk: desk.declare([new]))
+    assert f"configure access to queue '{new.name}'" in told
+
+
+@pytest.mark.parametrize("key", [*INCOMING.values(), RESYNC, OTHERS_QUEUE.name, DEAD])
+@pytest.mark.usefixtures("queues")
+def test_a_client_publishes_reports_and_nothing_else(site: SecureSite, key: str) -> None:
+    assert "write access to exchange 'amq.default'" in refused(site, FLEET, publish("", key))
+
+
+def test_a_client_cannot_listen_to_other_clients_reports(site: SecureSite, life: Life) -> None:
+    (own,) = life.status["database"]["reply_queues"]
+
+    def bind(desk: Administration) -> None:
+        with desk._translated():
+            desk._channel.queue_bind(own, REPORTS, REPORTS)
+
+    refused(site, FLEET, bind)
+
+
+@pytest.mark.parametrize("user", ["relay", "loader", "operator"])
+@pytest.mark.usefixtures("queues")
+def test_no_worker_publishes_as_a_client(site: SecureSite, user: str) -> None:
+    told = refused(site, user, publish(REPORTS, REPORTS))
+    assert f"write access to exchange '{REPORTS}'" in told
+
+
+# -- what they cannot do in PostgreSQL -------------------------------------------------------
+
+
+def denied(site: SecureSite, role: str, statement: str) -> None:
+    with (
+        psycopg.connect(site.database_url(role)) as connection,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO {} DEFAULT VALUES",
+        "DELETE FROM {}",
+        "TRUNCATE {}",
+        "ALTER TABLE {} ADD COLUMN more text",
+        "DROP TABLE {} CASCADE",
+    ],
+)
+def test_a_reader_changes_no_table(site: SecureSite, statement: str, table: str) -> None:
+    denied(site, "reader", statement.format(f"statesys.{table}"))
+
+
+@pytest.mark.parametrize("role", ["loader", "operator"])
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"state_message"}))
+def test_nobody_but_the_owner_empties_or_drops_a_table(
+    site: SecureSite, role: str, table: str
+) -> None:
+    for statement in ("TRUNCATE {}", "DROP TABLE {} CASCADE", "ALTER TABLE {} ADD COLUMN m text"):
+        denied(site, role, statement.format(f"statesys.{table}"))
+    if table not in LEDGER:
+        denied(site, role, f"DELETE FROM statesys.{table}")
+
+
+@pytest.mark.parametrize("role", ["loader", "operator", "reader"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("DROP SCHEMA statesys CASCADE", "ALTER SCHEMA statesys RENAME TO other"),
+        *("CREATE SCHEMA other", "DROP DATABASE statesys", "CREATE ROLE other"),
+        "SELECT pg_read_file('/etc/passwd')",
+    ],
+)
+def test_only_the_owner_changes_the_schema(site: SecureSite, role: str, statement: str) -> None:
+    url = site.database_url(role)
+    with (
+        psycopg.connect(url, autocommit=True) as connection,
+        pytest.raises((errors.InsufficientPrivilege, errors.ObjectInUse)) as error,
+    ):
+        connection.execute(statement.encode())
+    # One cannot drop the database that one is connected to, so this shows only who owns it.
+    if isinstance(error.value, errors.ObjectInUse):
+        with psycopg.connect(url) as connection:
+            row = connection.execute(
+                "SELECT pg_has_role(datdba, 'MEMBER') FROM pg_database WHERE datname = 'statesys'"
+            ).fetchone()
+        assert row == (False,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO statesys.client (client_id) VALUES (gen_random_uuid())",
+        "UPDATE statesys.client SET highest_serial = 1",
+        "DELETE FROM statesys.state_message",
+        "UPDATE statesys.current_state SET state_id = 1",
+        "UPDATE statesys.missing_message_range SET closed_at = now()",
+        "CREATE TABLE statesys.other ()",
+        "CREATE TEMPORARY TABLE other ()",
+    ],
+)
+def test_an_operator_does_not_change_what_clients_said(site: SecureSite, statement: str) -> None:
+    denied(site, "operator", statement)
+
+
+def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) -> None:
+    with psycopg.connect(site.database_url("owner"), autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT relname, has_table_privilege('statesys_reader', c.oid, 'SELECT'), "
+            "has_table_privilege('statesys_reader', c.oid, "
+            "'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') "
+            "FROM pg_class c WHERE relnamespace = 'statesys'::regnamespace AND relkind IN ('r','p')"
+        ).fetchall()
+    assert {name for name, _, _ in found} > set(TABLES)
+    assert [name for name, may_read, may_write in found if may_write or not may_read] == []
+
+
+# -- what they are told ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "user", "role", "code", "words"),
+    [
+        (("relay", "run"), FLEET, None, 3, f"read access to queue '{REPORTS}'"),
+        (("relay", "run"), "loader", None, 3, f"read access to queue '{REPORTS}'"),
+        (("loader", "run"), "relay", "loader", 3, "read access to queue 'statesys.incoming"),
+        (("loader", "run"), "loader", "reader", 4, "temporary tables"),
+        (("producers", "publish", "--fleet", "south"), FLEET, None, 3, f"to queue '{RESYNC}."),
+        (("producers", "run", "--fleet", "south"), FLEET, None, 3, f"to queue '{RESYNC}."),
+        (("dead", "list"), FLEET, None, 3, f"read access to queue '{DEAD}'"),
+        (("verify", "--fleet", FLEET), FLEET, "reader", 3, f"read access to queue '{DEAD}'"),
+        (("loader", "migrate"), None, "reader", 4, "permission denied for database"),
+        (("loader", "migrate"), None, "loader", 4, "permission denied for database"),
+        (("resync", "check"), None, "reader", 4, "permission denied for table"),
+        (("resync", "request", NOBODY), None, "reader", 4, "permission denied for table"),
+        (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
+        (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
+        (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+@pytest.mark.usefixtures("queues", "stranger")
+def test_who_lacks_a_right_is_told_which_one(
+    site: SecureSite,
+    arguments: tuple[str, ...],
+    user: str | None,
+    role: str | None,
+    code: int,
+    words: str,
+) -> None:
+    done = site.run(*arguments, user=user, role=role)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "STATESYS_AMQP_URL" in done.stderr or "STATESYS_DATABASE_URL" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def stranger(site: SecureSite) -> None:
+    """A role that may connect and nothing else."""
+    (site.directory / "statesys_stranger.password").write_text("d9c1e5a7b3f24680")
+    with site.superuser() as connection:
+        connection.execute("SET log_statement = 'none'")
+        connection.execute("CREATE ROLE statesys_stranger LOGIN PASSWORD 'd9c1e5a7b3f24680'")
+        connection.execute("GRANT CONNECT ON DATABASE statesys TO statesys_stranger")
+
+
+@pytest.mark.usefixtures("life")
+def test_a_relay_that_may_not_write_loses_nothing(site: SecureSite) -> None:
+    site.shell(
+        "umask 077\n"
+        "openssl rand -hex 16 >statesys-mute.password\n"
+        "rabbitmqctl add_user statesys-mute <statesys-mute.password\n"
+        "rabbitmqctl set_permissions --vhost statesys statesys-mute '^$' '^$' '^mp_relayendpoint$'"
+    )
+    published = site.run("producers", "publish", "--fleet", FLEET, "--cycles", "0", user=FLEET)
+    assert published.returncode == 0, published.stderr
+    with Administration(site.amqp_url("relay"), name="test") as desk:
+
+        def ready() -> int:
+            depth = desk.depth(REPORTS)
+            assert depth is not None
+            return depth.ready
+
+        before = ready()
+        assert before > 0
+        done = site.run("relay", "run", user="mute")
+        assert done.returncode == 3
+        assert "write access to exchange 'amq.default'" in done.stderr
+        wait_until(lambda: ready() == before, what="the reports to be back")
+    for worker in ("relay", "loader"):
+        done = site.run(worker, "run", "--exit-when-empty", user=worker, role="loader")
+        assert done.returncode == 0, done.stderr
