@@ -7,7 +7,7 @@ between commit and ack doubles rows, and a malformed report ends it. It is the y
 all of that costs, and no way to run a site.
 
 Example:
-    python benchmarks/bare_pipe.py --amqp-url … --database-url … --messages 80000
+    python benchmarks/bare_pipe.py --messages 80000    # on the servers of the settings
 """
 
 import json
@@ -21,6 +21,7 @@ import psycopg
 from lxml import etree
 
 from runtime.broker import Delivery, Session
+from runtime.settings import load_settings
 from schemas.topology import REPORTS
 
 #: Reports of one transaction at most; fewer when no more are there.
@@ -44,12 +45,12 @@ _COPY = "COPY bare_pipe FROM STDIN"
 
 
 @click.command()
-@click.option("--amqp-url", required=True)
-@click.option("--database-url", required=True)
 @click.option("--messages", type=int, required=True, help="State messages to wait for.")
-def main(amqp_url: str, database_url: str, messages: int) -> None:
+def main(messages: int) -> None:
     """Drain a prefilled queue into one table, and print how long it took as JSON."""
-    with psycopg.connect(database_url, options="-c timezone=UTC") as connection:
+    settings = load_settings()
+    amqp_url = settings.required_amqp_url()
+    with psycopg.connect(settings.required_database_url(), options="-c timezone=UTC") as connection:
         connection.execute(_TABLE)
         connection.commit()
         seconds, cpu, reports = _drain(amqp_url, connection, messages)

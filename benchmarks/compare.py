@@ -8,6 +8,7 @@ Example:
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,10 +74,14 @@ def _bare_pipe(found: Ground, job: Job) -> dict[str, Any]:
     done = subprocess.run(
         [
             *(sys.executable, str(_ROOT / "benchmarks" / "bare_pipe.py")),
-            *("--amqp-url", found.servers.amqp_url),
-            *("--database-url", found.servers.database_url),
             *("--messages", str(job.total)),
         ],
+        # Not as arguments: every user of the machine can read those.
+        env={
+            **os.environ,
+            "STATESYS_AMQP_URL": found.servers.amqp_url,
+            "STATESYS_DATABASE_URL": found.servers.database_url,
+        },
         check=True,
         stdout=subprocess.PIPE,
         text=True,

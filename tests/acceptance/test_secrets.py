@@ -1,0 +1,177 @@
+"""No password in a log, an error message, a health file or a command line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import click
+import pytest
+
+from runtime.settings import Settings
+from statesys import cli
+from tests.acceptance.life import Life
+from tests.acceptance.secure_site import SecureSite
+
+# The first test also waits for servers, users, and a fleet's whole life.
+pytestmark = pytest.mark.timeout(300)
+
+#: Letters that a URL must quote, so that both spellings are looked for.
+WRONG = "wr0ng/p@ss:w%rd?#"
+
+
+def found_in(site: SecureSite, text: str) -> list[str]:
+    """The secrets that a text holds."""
+    secrets = {*site.secrets(), WRONG, quote(WRONG, safe="")}
+    assert all(len(secret) > 8 for secret in secrets)
+    return [secret for secret in secrets if secret in text]
+
+
+def test_workers_at_work_write_no_password(site: SecureSite, life: Life) -> None:
+    for event in ("relay.batch_sent", "loader.chunk_loaded", "loader.resync_sent"):
+        assert event in life.logs
+    assert found_in(site, life.logs) == []
+    assert len(life.health) >= 2
+    assert found_in(site, "".join(life.health)) == []
+
+
+def test_no_process_shows_a_password(site: SecureSite, life: Life) -> None:
+    lines = "\n".join(life.processes)
+    for program in ("statesys relay run", "statesys loader run", "statesys producers run"):
+        assert program in lines
+    for server in ("beam", "postgres"):
+        assert server in lines
+    assert found_in(site, lines) == []
+
+
+def test_the_documented_commands_show_no_password(site: SecureSite) -> None:
+    for program in ("rabbitmqctl add_user statesys-relay", "psql", "statesys loader migrate"):
+        assert program in site.command_lines
+    assert found_in(site, site.command_lines) == []
+
+
+@pytest.mark.usefixtures("life")
+def test_the_servers_log_no_password(site: SecureSite) -> None:
+    home = site.directory / "home"
+    logs = [*(home / "rabbitmq" / "log").iterdir(), home / "postgres" / "postgres.log"]
+    text = "".join(log.read_text(errors="replace") for log in logs)
+    # Statements are logged here, but those that set a password are not.
+    assert "CREATE DATABASE" not in text
+    assert "GRANT USAGE ON SCHEMA" in text
+    assert "statesys-relay" in text
+    assert found_in(site, text) == []
+
+
+def mistakes(site: SecureSite) -> Iterator[tuple[str, dict[str, str]]]:
+    """Wrong URLs by what is wrong, as variables."""
+    amqp, database = site.amqp_url("relay"), site.database_url("loader")
+    wrong = quote(WRONG, safe="")
+    yield (
+        "password",
+        {
+            "AMQP_URL": amqp.replace(site.password("statesys-relay"), wrong),
+            "DATABASE_URL": database.replace(site.password("statesys_loader"), wrong),
+            "MANAGEMENT_URL": f"https://u:{wrong}@localhost:{site.https}",
+        },
+    )
+    yield (
+        "unreachable",
+        {
+            # A port that nothing listens on: the one reserved for port multiplexing.
+            "AMQP_URL": amqp.replace(f":{site.amqps}", ":1"),
+            "DATABASE_URL": database.replace(f":{site.database_port}", ":1"),
+            "MANAGEMENT_URL": f"https://u:{wrong}@localhost:1",
+        },
+    )
+    yield (
+        "authority",
+        {
+            "AMQP_URL": site.amqp_url("relay", cacertfile=site.foreign_authority),
+            "DATABASE_URL": site.database_url("loader", authority=site.foreign_authority),
+            "MANAGEMENT_URL": site.management_url("operator", site.foreign_authority),
+        },
+    )
+    yield (
+        "virtual host or database",
+        {
+            "AMQP_URL": amqp.replace("/statesys?", "/nowhere?"),
+            "DATABASE_URL": database.replace("/statesys?", "/nowhere?"),
+        },
+    )
+    yield (
+        "unquoted",
+        {
+            "AMQP_URL": f"amqps://relay:{WRONG}@localhost/statesys",
+            "DATABASE_URL": f"postgresql://loader:{WRONG}@localhost/statesys",
+            "MANAGEMENT_URL": f"https://u:{WRONG}@localhost",
+        },
+    )
+    yield (
+        "scheme",
+        {
+            "AMQP_URL": amqp.replace("amqps", "ftp"),
+            "DATABASE_URL": database.replace("postgresql", "ftp"),
+            "MANAGEMENT_URL": f"ftp://u:{wrong}@localhost",
+        },
+    )
+    yield (
+        "parameter",
+        {
+            "AMQP_URL": f"{amqp}&nonsense={wrong}",
+            "DATABASE_URL": f"{database}&nonsense={wrong}",
+            "MANAGEMENT_URL": f"https://u:{wrong}@localhost?nonsense={wrong}",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    # Between them they open every kind of connection.
+    [("relay", "run"), ("loader", "run"), ("status",)],
+    ids=" ".join,
+)
+def test_no_failure_tells_a_password(site: SecureSite, arguments: tuple[str, ...]) -> None:
+    for what, variables in mistakes(site):
+        given = {f"STATESYS_{name}": value for name, value in variables.items()}
+        done = site.run(*arguments, **given)
+        assert done.returncode in {2, 3, 4}, what
+        told = done.stdout + done.stderr
+        assert found_in(site, told) == [], what
+        # Nor a piece of one that was cut where its letters mean something.
+        assert "wr0ng" not in told, what
+
+
+def test_no_flag_takes_a_url() -> None:
+    secret = {name for name, field in Settings.model_fields.items() if "Secret" in str(field)}
+    assert secret
+
+    def flags(command: click.Command) -> Iterator[str | None]:
+        yield from (parameter.name for parameter in command.params)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from flags(found)
+
+    assert secret.isdisjoint(flags(cli))
+
+
+def test_files_with_passwords_are_their_owners_alone(site: SecureSite) -> None:
+    kept = [*site.directory.glob("*.password"), site.directory / "home" / "services.json"]
+    kept += [site.directory / "home" / "rabbitmq" / "rabbitmq.conf"]
+    assert len(kept) > 8
+    ours = [path for path in kept if path.name != "statesys_stranger.password"]
+    assert [path.name for path in ours if path.stat().st_mode & 0o077] == []
+
+
+def test_the_page_puts_no_password_into_an_example_of_a_command_line() -> None:
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    for line in "".join(blocks).replace("\\\n", " ").splitlines():
+        for url in re.findall(r"\w+://[^\s'\"]+", line):
+            if urlsplit(url).password is not None:
+                assert line.startswith("export "), line
+        # printf is the shell's own and no process.
+        if "$STATESYS_" in line:
+            assert re.search(r"<\(printf '[^']*'\s+\"\$STATESYS_", line), line
