@@ -7,6 +7,7 @@
 One UTF-8 document for each AMQP message, so that a person can read it in the RabbitMQ UI.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from schemas.report_writer import report_xml
 MAX_SMX_BYTES = 12 * 1024 * 1024
 #: A batch is closed before it passes its size; only a single SMX may be larger than that.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+_PLAIN = re.compile(r"[\w.-]*", re.ASCII)
 
 
 class Envelope(NamedTuple):
@@ -72,18 +75,14 @@ def render_smx(envelope: Envelope, report: bytes | Report) -> bytes:
         Refused: `too_large`, over 12 MiB.
     """
     inner = report if isinstance(report, bytes) else report_xml(report).encode()
-    forwarded_at = envelope.forwarded_at
-    optional = "".join(
-        f" {name}={quoteattr(value)}"
-        for name, value in (
-            ("ForwardedAt", None if forwarded_at is None else forwarded_at.isoformat()),
-            ("MessageID", envelope.message_id),
-            ("ReplyTo", envelope.reply_to),
-        )
-        if value is not None
-    )
-    head = f'<SMX ID="{envelope.smx_id}" ReceivedAt="{envelope.received_at.isoformat()}"{optional}>'
-    smx = b"%b%b</SMX>" % (head.encode(), inner)
+    head = f'<SMX ID="{envelope.smx_id}" ReceivedAt="{envelope.received_at.isoformat()}"'
+    if envelope.forwarded_at is not None:
+        head += f' ForwardedAt="{envelope.forwarded_at.isoformat()}"'
+    if envelope.message_id is not None:
+        head += f" MessageID={_quoted(envelope.message_id)}"
+    if envelope.reply_to is not None:
+        head += f" ReplyTo={_quoted(envelope.reply_to)}"
+    smx = b"%b%b</SMX>" % (f"{head}>".encode(), inner)
     if len(smx) > MAX_SMX_BYTES:
         raise Refused(Reason.TOO_LARGE, f"{len(smx)} bytes as SMX; at most {MAX_SMX_BYTES}")
     return smx
@@ -112,6 +111,11 @@ def parse_batch(body: bytes) -> Batch:
     if not smx:
         raise Refused(Reason.BAD_STRUCTURE, "the batch is empty")
     return Batch(_uuid(root), root.get("Relay", ""), smx)
+
+
+def _quoted(value: str) -> str:
+    # Ids and queue names hardly ever need what is five times as slow.
+    return f'"{value}"' if _PLAIN.fullmatch(value) else quoteattr(value)
 
 
 def _read_smx(element: etree._Element) -> Smx:
