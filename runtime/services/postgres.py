@@ -14,6 +14,7 @@ from pathlib import Path
 from runtime.services import place, ports, programs
 from runtime.services.account import for_postgres
 from runtime.services.errors import ServicesError
+from runtime.services.files import write_private
 from runtime.services.logs import tail
 from runtime.services.processes import Process, identify
 from runtime.services.registry import NAME, Postgres
@@ -139,10 +140,7 @@ class Server:
 
     def _write(self, path: Path, text: str) -> None:
         """Write a file that is the server's user's alone."""
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_private(path, text)
         self._account.own(path)
 
     def _runs(self, data: Path) -> bool:

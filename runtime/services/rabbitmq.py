@@ -14,6 +14,7 @@ from pathlib import Path
 
 from runtime.services import epmd, ports, processes, programs
 from runtime.services.errors import ServicesError
+from runtime.services.files import write_private
 from runtime.services.logs import tail
 from runtime.services.polling import until
 from runtime.services.processes import Process
@@ -135,10 +136,10 @@ class Server:
             amqp_port=self._service.amqp_port,
             management_port=self._service.management_port,
         )
-        _write(self._base / "rabbitmq.conf", configuration, mode=0o600)
-        _write(self._base / "enabled_plugins", "[rabbitmq_management].\n", mode=0o600)
+        write_private(self._base / "rabbitmq.conf", configuration)
+        write_private(self._base / "enabled_plugins", "[rabbitmq_management].\n")
         # Erlang insists that nobody else can read it.
-        _write(self._base / ".erlang.cookie", self._service.cookie, mode=0o400)
+        write_private(self._base / ".erlang.cookie", self._service.cookie, mode=0o400)
 
     def _environment(self, script: Path) -> dict[str, str]:
         """All that it needs and nothing of ours: RABBITMQ_* of this shell mean another broker."""
@@ -201,9 +202,3 @@ def remove(home: Path) -> None:
     """Delete all data of a broker that does not run."""
     if (home / "rabbitmq").exists():
         shutil.rmtree(home / "rabbitmq")
-
-
-def _write(path: Path, text: str, *, mode: int) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)

@@ -5,7 +5,6 @@ The file has the passwords and is its owner's alone.
 """
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from runtime.services import ports
 from runtime.services.endpoints import Endpoints
 from runtime.services.errors import ServicesError
+from runtime.services.files import write_private
 from runtime.services.processes import Process
 
 FILE = "services.json"
@@ -113,11 +113,7 @@ def save(services: Services) -> None:
         "endpoints": asdict(services.endpoints),
     }
     unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(kept, file, indent=2)
-        file.write("\n")
+    write_private(unfinished, json.dumps(kept, indent=2) + "\n")
     unfinished.replace(path)
 
 
