@@ -8,10 +8,11 @@ import click
 from console.demo.convergence import Convergence
 from console.demo.plan import DemoPlan
 from console.demo.progress import Display
-from console.demo.slate import check_directory, clean, clear_directory, take_over
+from console.demo.slate import check_directory, clean, clear_directory
 from console.demo.summary import Summary
 from console.demo.workers import Workers
 from console.queries import Queries
+from console.queries.slate import empty
 from console.servers import Servers
 from console.verify.verifying import verify
 from producers.fleet import Fleet
@@ -60,7 +61,7 @@ class Demo:
         clear_directory(plan.directory)
         now = datetime.now(UTC)
         with Store(plan.fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            take_over(self._servers, reply_queue=reply_queue(store.store_id).name)
+            empty(self._servers.database_url, reply_queue=reply_queue(store.store_id).name)
             with Workers(self._servers, plan.directory) as workers:
                 self._live(store, fleet_plan, workers)
                 self._display.step("verifying", "every message and every state")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.dead.box import Box
 from console.output import counted
-from console.queries.slate import Holder, empty, holder
+from console.queries.slate import Holder, holder
 from console.servers import Servers
 from loader.migrations import migrate
 from producers.store.lock import StoreLock
@@ -49,15 +49,6 @@ def clean(servers: Servers, *, reset: bool) -> None:
             desk.purge(queue)
         Box(desk).purge(lambda _letter: True)
     migrate(servers.database_url)
-
-
-def take_over(servers: Servers, *, reply_queue: str) -> None:
-    """Empty the migrated database, and mark it as the demo's.
-
-    Args:
-        reply_queue: names the fleet that will fill it.
-    """
-    empty(servers.database_url, reply_queue=reply_queue)
 
 
 def check_directory(directory: Path) -> None:

@@ -5,7 +5,6 @@ with them. What keeps it from eating somebody's data is a mark: a comment on the
 fleet whose demo filled it.
 """
 
-import re
 from typing import NamedTuple
 
 from psycopg import sql
@@ -13,9 +12,10 @@ from psycopg import sql
 from console.queries.connecting import connected
 from console.queries.queries import Queries
 from console.queries.rows import ForeignData
+from schemas.topology import is_reply_queue
 
 _NAME = "statesys demo"
-_MARK = re.compile(r"filled by `statesys demo`, fleet (statesys\.resync\.[0-9a-f]{8})")
+_MARK = "filled by `statesys demo`, fleet "
 #: Seconds to wait for whoever uses the tables at the moment.
 _LOCK_TIMEOUT = 10
 
@@ -37,8 +37,9 @@ def holder(url: str) -> Holder:
     with Queries.open(url, name=_NAME) as queries:
         if not queries.migrated():
             return Holder(ForeignData(0, history=False), None)
-        found = _MARK.fullmatch(queries.mark() or "")
-        fleet = found[1] if found else None
+        mark = queries.mark() or ""
+        name = mark.removeprefix(_MARK)
+        fleet = name if mark != name and is_reply_queue(name) else None
         return Holder(queries.foreign_data(fleet), fleet)
 
 
@@ -61,7 +62,5 @@ def empty(url: str, *, reply_queue: str) -> None:
             "statesys.missing_message_range, statesys.resync_request, statesys.duty"
         )
         connection.execute(
-            sql.SQL("COMMENT ON SCHEMA statesys IS {}").format(
-                sql.Literal(f"filled by `statesys demo`, fleet {reply_queue}")
-            )
+            sql.SQL("COMMENT ON SCHEMA statesys IS {}").format(sql.Literal(_MARK + reply_queue))
         )
