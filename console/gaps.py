@@ -1,15 +1,18 @@
 """`statesys gaps`: what has not been received."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from console.queries.rows import MissingRow
 from runtime.clients import ClientType
 from runtime.options import json_option, setting
 from runtime.settings import load_settings
+
+if TYPE_CHECKING:
+    # psycopg takes its time; --help does without.
+    from console.queries.rows import MissingRow
 
 
 @click.command()
@@ -43,7 +46,7 @@ def gaps(*, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **f
         found = queries.missing(client_id, closed=closed, limit=limit + 1)
     now = datetime.now(UTC)
 
-    def due(row: MissingRow) -> datetime | None:
+    def due(row: "MissingRow") -> datetime | None:
         return due_at(
             row,
             min_age=settings.min_missing_message_age,
@@ -73,7 +76,7 @@ def gaps(*, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **f
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)
 
 
-def due_at(row: MissingRow, *, min_age: timedelta, merge_interval: timedelta) -> datetime | None:
+def due_at(row: "MissingRow", *, min_age: timedelta, merge_interval: timedelta) -> datetime | None:
     """When the client is asked about an open range, None while a request is open.
 
     Args:
@@ -87,7 +90,7 @@ def due_at(row: MissingRow, *, min_age: timedelta, merge_interval: timedelta) ->
     return ripe if row.asked_at is None else max(ripe, row.asked_at + merge_interval)
 
 
-def _asked(row: MissingRow) -> str:
+def _asked(row: "MissingRow") -> str:
     from console.output import moment  # noqa: PLC0415
 
     if row.asked_at is None or (row.asked_at < row.detected_at and row.ask_closed_how):
