@@ -1,6 +1,7 @@
 """Command-line options made from settings, so that unit and reason are written once."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -22,11 +23,13 @@ def setting(field: str, *flags: str) -> Callable[[Command], Command]:
     """
     info = Settings.model_fields[field]
     default = info.default
-    shown = render_duration(default) if hasattr(default, "total_seconds") else default
+    kind, shown = {timedelta: "DURATION", int: "N"}.get(type(default), "WORD"), default
+    if isinstance(default, timedelta):
+        shown = render_duration(default)
     return click.option(
         *(flags or (f"--{field.replace('_', '-')}",)),
         field,
-        metavar="DURATION" if hasattr(default, "total_seconds") else "N",
+        metavar=kind,
         help=f"{info.description} [{PREFIX}{field.upper()}, default {shown}]",
     )
 
