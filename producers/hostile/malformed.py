@@ -9,8 +9,6 @@ from schemas.refusal import Reason
 from schemas.report import MAX_NAME_LENGTH, MAX_REPORT_BYTES
 
 _BOM = b"\xff\xfe"
-#: Letters of a report that leaves room for more.
-_SHORT = 100_000
 #: From the text of a report to another one.
 _Form = Callable[[str], str]
 
@@ -59,15 +57,6 @@ def _too_many_bytes(text: str) -> str:
     return text + " " * (MAX_REPORT_BYTES // 2 + 1 - len(text))
 
 
-def _grows_as_smx(text: str) -> str:
-    """A report that may be read, but grows when it is rendered: `>` becomes `&gt;`."""
-    if len(text) > _SHORT:
-        # No room to grow in.
-        return _too_many_bytes(text)
-    pad = ">" * (MAX_REPORT_BYTES // 2 - len(text) - 100)
-    return text.replace("</Machine>", f"<Pad>{pad}</Pad></Machine>", 1)
-
-
 def _conflict(text: str) -> str:
     """The first message again, with another state under the same serial."""
     first = _MESSAGE.search(text)
@@ -84,7 +73,7 @@ _LONG = "x" * (MAX_NAME_LENGTH + 1)
 
 _FORMS: Mapping[Reason, tuple[_Form, ...]] = {
     Reason.DOCTYPE: (_replaced("<Report>", f"{_DOCTYPE}<Report>"),),
-    Reason.TOO_LARGE: (_too_many_bytes, _grows_as_smx),
+    Reason.TOO_LARGE: (_too_many_bytes,),
     Reason.TOO_LONG: (
         _replaced(r'<Topic ID="[^"]*"', f'<Topic ID="{_LONG}"'),
         _replaced(r"<NetBIOSName>[^<]*", f"<NetBIOSName>{_LONG}"),
