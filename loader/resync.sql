@@ -91,11 +91,12 @@ allowed AS (
     JOIN client c USING (client_id)
     CROSS JOIN LATERAL (
         SELECT
-            max(coalesce(r.sent_at, r.requested_at)) AS last_at,
+            -- One that was closed before its moment came asked nobody.
+            max(coalesce(r.sent_at, r.requested_at)) FILTER (WHERE r.attempts > 0) AS last_at,
             count(*) FILTER (WHERE r.closed_at IS NULL) AS open,
             -- Requests that count for the doubling: those of the last merge interval.
             count(*) FILTER (WHERE r.requested_at > %(now)s - %(merge_interval)s
-                               AND r.reason <> 'missing') AS times
+                               AND r.reason <> 'missing' AND r.attempts > 0) AS times
         FROM resync_request r
         WHERE r.client_id = cause.client_id AND r.requested_at IS NOT NULL
     ) asked

@@ -100,6 +100,18 @@ def test_a_request_whose_ranges_arrived_meanwhile_closes_as_arrived(
     assert [row[:2] for row in tables.requests()] == [("missing", "arrived")]
 
 
+def test_a_request_that_was_never_sent_does_not_hold_up_the_next(
+    store: ChunkStore, clock: Clock, tables: Tables
+) -> None:
+    _lose_serial_one(store)
+    assert clock.asks(49 * HOUR, spread=HOUR) == ["missing"]
+    load(store, report(message(1)))
+    assert clock.asks(49 * HOUR, with_missing=False) == []
+    assert tables.rows("SELECT closed_how, attempts FROM resync_request") == [("arrived", 0)]
+    load(store, report(message(4)))
+    assert clock.asks(50 * HOUR) == ["missing"]
+
+
 def test_an_answer_completes_its_request_and_the_earlier_ones_but_not_later_ones(
     store: ChunkStore, clock: Clock, tables: Tables
 ) -> None:
