@@ -8,6 +8,7 @@ that holds everything else.
 import gc
 import multiprocessing
 import signal
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -58,15 +59,18 @@ class Reader:
         self._chunk_bytes = chunk_bytes
         self._pipe: Connection | None = None
         self._process: ForkProcess | None = None
+        # Held while a batch is read.
+        self._reading = threading.Lock()
 
     def start(self) -> None:
         """Fork. Call it before there are threads and connections, which must not be doubled."""
         # Made here and not before: a process that began earlier must not have our end of it.
         self._pipe, theirs = _FORK.Pipe()
-        self._process = _FORK.Process(
+        process = _FORK.Process(
             target=_serve, args=(self._pipe, theirs, self._chunk_bytes), name="reader"
         )
-        self._process.start()
+        process.start()
+        self._process = process
         theirs.close()
 
     def read(self, bodies: Sequence[bytes]) -> Read:
@@ -77,15 +81,16 @@ class Reader:
         """
         assert self._pipe is not None
         assert self._process is not None
-        try:
-            self._pipe.send(bodies)
-            found = self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join(_END_TIMEOUT)
-            raise StatesysError(
-                f"a process that reads batches for this loader has ended (exit code "
-                f"{self._process.exitcode}); start the loader again"
-            ) from None
+        with self._reading:
+            try:
+                self._pipe.send(bodies)
+                found = self._pipe.recv()
+            except (EOFError, OSError):
+                self._process.join(_END_TIMEOUT)
+                raise StatesysError(
+                    f"a process that reads batches for this loader has ended (exit code "
+                    f"{self._process.exitcode}); start the loader again"
+                ) from None
         assert isinstance(found, Read)
         return found
 
@@ -93,10 +98,18 @@ class Reader:
         """End the process; nothing where none was started."""
         if self._pipe is None or self._process is None:
             return
-        with suppress(OSError):
-            # Not by closing the pipe: processes that began later have a copy of our end.
-            self._pipe.send(None)
+        idle = self._reading.acquire(blocking=False)
+        if idle:
+            with suppress(OSError):
+                # Not by closing the pipe: processes that began later have a copy of our end.
+                self._pipe.send(None)
+        else:
+            # It hangs, and the pipe may be full. Whoever waits for it hears that it has ended.
+            self._process.kill()
+            idle = self._reading.acquire(timeout=_END_TIMEOUT)
         self._pipe.close()
+        if idle:
+            self._reading.release()
         self._process.join(_END_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
@@ -128,6 +141,9 @@ def _spell(pipe: Connection, chunk_bytes: int) -> bool:
             return False
         divided = divide(bodies, chunk_bytes)
         chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
-        pipe.send(Read(chunks, divided.refused))
+        try:
+            pipe.send(Read(chunks, divided.refused))
+        except BrokenPipeError:
+            return False
         read += sum(map(len, bodies))
     return True

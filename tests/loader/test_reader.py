@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +87,37 @@ def test_a_reader_that_dies_is_an_error_that_says_so(started: Started) -> None:
     os.kill(started.pid, signal.SIGKILL)
     with pytest.raises(StatesysError, match=r"exit code -9.*start the loader again"):
         started.reader.read(BODIES)
+
+
+def test_a_reader_that_hangs_with_a_full_pipe_is_ended(started: Started) -> None:
+    psutil.Process(started.pid).suspend()
+    with ThreadPoolExecutor(1) as pool:
+        # More than a pipe holds.
+        read = pool.submit(started.reader.read, [b"x" * (1 << 22)])
+        wait_until(started.reader._reading.locked, what="the reading")
+        started.reader.close()
+        with pytest.raises(StatesysError, match="exit code -9"):
+            read.result()
+
+
+def test_a_loader_that_is_killed_while_a_batch_is_read_leaves_no_traceback() -> None:
+    program = (
+        "import os, signal\n"
+        "from loader import reader as module\n"
+        "divide = module.divide\n"
+        "def killed(*args):\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "    return divide(*args)\n"
+        "module.divide = killed\n"
+        "reader = module.Reader(1000)\n"
+        "reader.start()\n"
+        "reader.read([b'<no>'])\n"
+    )
+    # Standard error is at its end when the reader has ended too.
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
 
 
 def test_signals_to_the_whole_group_are_meant_for_the_loader(started: Started) -> None:
