@@ -46,9 +46,12 @@ class Intake:
         self._number = 0
         self._session: Session | None = None
         self._finished: deque[Held] = deque()
+        self._read: deque[Held] = deque()
         # Unsettled deliveries of the current session: tag -> bytes of the body.
         self._held: dict[int, int] = {}
         self._held_bytes = 0
+        # Those of them that may be beside a suspect.
+        self._harmless: set[int] = set()
         # While care is taken: the queues that this round has not asked yet.
         self._round: Iterator[str] | None = None
         self._fetching = False
@@ -64,6 +67,14 @@ class Intake:
             # The session may be closed this very moment; its tags then mean nothing any more.
             with suppress(OSError, AttributeError):
                 session.wake()
+
+    def trust(self, held: Held) -> None:
+        """Note that nobody died of a delivery, though it may be long until it is settled.
+
+        Its letter waits while the broker takes none, which may be until the queues are shorter.
+        Called by any thread.
+        """
+        self._read.append(held)
 
     def connect(self) -> None:
         """Begin a session; what another one held is void.
@@ -120,6 +131,8 @@ class Intake:
         self._held.clear()
         self._held_bytes = 0
         self._finished.clear()
+        self._read.clear()
+        self._harmless.clear()
         session, self._session = self._session, None
         if session is not None:
             session.close()
@@ -158,6 +171,7 @@ class Intake:
             held = self._finished.popleft()
             if held.session == self._number and held.delivery.tag in self._held:
                 self._held_bytes -= self._held.pop(held.delivery.tag)
+                self._harmless.discard(held.delivery.tag)
                 session.ack(held.delivery.tag)
 
     def _take_care(self, session: Session, unasked: Iterator[str]) -> None:
@@ -173,7 +187,11 @@ class Intake:
         fresh there waits for one suspect of the others at most, and no queue waits for ever.
         """
         self._inbox.hurry(on=True)
-        if self._fetching or self._held:
+        while self._read:
+            held = self._read.popleft()
+            if held.session == self._number and held.delivery.tag in self._held:
+                self._harmless.add(held.delivery.tag)
+        if self._fetching or len(self._held) > len(self._harmless):
             return
         queue = next(unasked, None)
         if queue is None:

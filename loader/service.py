@@ -161,6 +161,7 @@ class Loader:
             reader=reader,
             open_store=self._chunk_store,
             letters=self._letters,
+            trust=self._intake.trust,
             settle=self._intake.settle,
             chunk_bytes=self._settings.loader_chunk_size * _KIB,
             stop=self._halt,

@@ -15,7 +15,7 @@ from loader.prepare import stage_lines
 from loader.reader import Reader, Rows
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
-from runtime.broker import Delivery, persistent
+from runtime.broker import persistent
 from runtime.fresh_thread import in_fresh_thread
 from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
@@ -35,6 +35,7 @@ class Worker(threading.Thread):
         reader: turns them into rows.
         open_store: makes a connection.
         letters: takes poison, and waits for the broker's confirm.
+        trust: called with a delivery that was read and will be dead-lettered.
         settle: called with every delivery whose messages are all committed or dead-lettered.
         stop: ends waiting for a database that is away.
         pulse: hears of progress and trouble.
@@ -48,6 +49,7 @@ class Worker(threading.Thread):
         reader: Reader,
         open_store: Callable[[str], ChunkStore],
         letters: Letters,
+        trust: Callable[[Held], None],
         settle: Callable[[Sequence[Held]], None],
         chunk_bytes: int,
         stop: threading.Event,
@@ -59,6 +61,7 @@ class Worker(threading.Thread):
         self._reader = reader
         self._open_store = open_store
         self._letters = letters
+        self._trust = trust
         self._settle = settle
         self._chunk_bytes = chunk_bytes
         self._stop_event = stop
@@ -94,15 +97,16 @@ class Worker(threading.Thread):
         # Last: an alarm of the broker stops letters, and must not stop what is good.
         for at, refusal in read.refused.items():
             delivery = taken[at].delivery
+            self._trust(taken[at])
             self._letters.bury(delivery.body, delivery.properties, refusal, queue=delivery.queue)
             self._settle([taken[at]])
 
     def _bisect(self, taken: Sequence[Held], number: int) -> None:
         bodies = [held.delivery.body for held in taken]
         chunk = divide(bodies, self._chunk_bytes).chunks[number]
-        self._load_halves(chunk, [held.delivery for held in taken])
+        self._load_halves(chunk, taken)
 
-    def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Delivery]) -> None:
+    def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Held]) -> None:
         """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
         try:
             self._insert(Rows(stage_lines(chunk), messages_in(chunk)))
@@ -136,8 +140,10 @@ class Worker(threading.Thread):
         self._pulse.progress(self.name)
         return loaded
 
-    def _bury(self, item: Item, error: PoisonError, origin: Delivery) -> None:
+    def _bury(self, item: Item, error: PoisonError, held: Held) -> None:
         """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
+        self._trust(held)
+        origin = held.delivery
         refusal = Refused(Reason.DATABASE, str(error))
         report = item.smx.report
         try:

@@ -112,6 +112,26 @@ def test_suspects_of_all_queues_are_held_one_at_a_time(
     turn_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
 
 
+def test_a_suspect_that_was_read_and_refused_holds_up_nothing(
+    amqp_url: str, inbox: Inbox, intake: Intake
+) -> None:
+    fill(amqp_url, bodies(3))
+    return_all(amqp_url)
+    intake.connect()
+    refused = take_one(intake, inbox)
+    intake.trust(refused)
+    turn_until(intake, lambda: len(inbox), what="the next beside it")
+    turn_some(intake)
+    (suspect,) = inbox.take()
+    assert intake.held == 2, "the next one is a suspect, and alone with it"
+    intake.settle([refused])
+    turn_until(intake, lambda: intake.held == 1, what="the ack")
+    turn_some(intake)
+    assert len(inbox) == 0, "the suspect is still in hand"
+    intake.settle([suspect])
+    turn_until(intake, lambda: len(inbox), what="the last")
+
+
 def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: Intake) -> None:
     fill(amqp_url, bodies(1), queue=QUEUES[-1])
     return_all(amqp_url, QUEUES[-1])

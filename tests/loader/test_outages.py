@@ -261,6 +261,22 @@ def test_a_letter_that_cannot_be_sent_holds_back_only_itself(
     assert ready(amqp_url) == 0
 
 
+def test_a_letter_that_cannot_be_sent_does_not_hold_up_the_start(
+    amqp_url: str, database_url: str, tables: Tables, management: Management
+) -> None:
+    fill(amqp_url, [b"junk", *[batch(report(message(serial))) for serial in range(1, 6)]])
+    fill(amqp_url, [b"full"] * 2, queue=DEAD)
+    full = {"max-length": 1, "overflow": "reject-publish"}
+    limit = {"pattern": "^statesys.dead$", "definition": full, "apply-to": "queues"}
+    vhost = urlsplit(amqp_url).path[1:]
+    management.call("PUT", "policies", vhost, "full", body=limit)
+    with loading(amqp_url, database_url, loader_threads=2):
+        wait_until(lambda: count_of(tables) == 5, what="what is good")
+        assert len(take_all(amqp_url, DEAD)) == 2
+        wait_until(lambda: ready(amqp_url, DEAD) == 1, what="the letter")
+    assert ready(amqp_url) == 0
+
+
 def test_queues_that_vanish_are_made_again(
     amqp_url: str, database_url: str, management: Management, tables: Tables
 ) -> None:
