@@ -25,8 +25,8 @@ _IDLE = 0.1
 _ASK = 0.2
 #: Seconds between two looks for silent clients, at most.
 _LOOK = 10.0
-#: Forward cycles that the clients of a living fleet go on for while the broker is away: about ten
-#: minutes of 150,000 clients. Their reports wait on the disk, at about 2 KiB each.
+#: Forward cycles and heartbeats for which the clients of a living fleet go on while the broker is
+#: away: about ten minutes of 150,000 clients. Their reports wait on the disk, at about 2 KiB each.
 _AHEAD = 100_000
 #: Seconds in which reports that are in the air may still be confirmed after a stop.
 _LAST_WAIT = 5.0
@@ -178,6 +178,7 @@ class Fleet:
                 lived, ahead = lived + some, ahead + some
             if time.monotonic() >= look_again and self._has_room(ahead):
                 silent = self._beat_silent(heartbeat_interval)
+                ahead += silent
                 # Looking reads every client, so not in each turn; but none is late by much.
                 pause = min(heartbeat_interval.total_seconds() / 10, _LOOK)
                 look_again = time.monotonic() + (0 if silent == _CHUNK else pause)
