@@ -104,10 +104,13 @@ def parse_utf8(document: bytes) -> etree._Element:
 
     Raises:
         Refused: `doctype` or `not_well_formed`.
+        MemoryError: there is not enough; the document may be a good one.
     """
     try:
         root = etree.fromstring(document, _parsers.plain)
     except (etree.XMLSyntaxError, ValueError) as error:
+        if getattr(error, "code", None) == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError("for an XML document") from None
         detail = str(error).strip() or "empty document"
         raise Refused(Reason.NOT_WELL_FORMED, detail[:500]) from None
     if root.getroottree().docinfo.internalDTD is not None:

@@ -4,6 +4,8 @@ No test here looks at a clock; whatever does not end is stopped by its timeout.
 """
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -242,3 +244,24 @@ def test_what_is_read_alone_can_be_read_in_a_batch() -> None:
 def test_comments_and_instructions_do_not_become_text() -> None:
     root = xml.parse(b"<a>1<!-- 2 -->3<?b 4?>5</a>", max_bytes=100)
     assert (root.text, len(root)) == ("135", 0)
+
+
+def test_a_lack_of_memory_is_not_the_documents_fault() -> None:
+    program = (
+        "import os, resource\n"
+        "from schemas import xml\n"
+        "document = b'<a>' + b'<b c=\"d\">e</b>' * 20_000 + b'</a>'\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "for more in range(0, 64, 2):\n"
+        "    size = pages * resource.getpagesize() + (more << 20)\n"
+        "    resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))\n"
+        "    try:\n"
+        "        xml.parse(document, max_bytes=len(document))\n"
+        "        os.write(1, b'read ')\n"
+        "    except MemoryError:\n"
+        "        os.write(1, b'short ')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, timeout=60
+    )
+    assert set(done.stdout.split()) == {b"short", b"read"}
