@@ -1,12 +1,16 @@
 """`statesys bench`."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runtime.options import json_option, setting
 from runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from console.bench.job import Existing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,7 +71,30 @@ _sweep = click.option(
     "sweeps",
     multiple=True,
     metavar="NAME=N,N",
-    help="One run for each value of threads or chunk (KiB); may be given for both.",
+    help="One run for each value of reports, threads or chunk (KiB), or each combination.",
+)
+_existing = _together(
+    click.option(
+        "--existing-clients",
+        type=click.IntRange(0, 100_000_000),
+        default=0,
+        show_default=True,
+        help="Clients that are in the tables before; those of the run are among them.",
+    ),
+    click.option(
+        "--existing-messages",
+        type=click.IntRange(0, 10_000_000_000),
+        default=0,
+        show_default=True,
+        help="State messages of theirs that are in the history, in whole reports.",
+    ),
+    click.option(
+        "--existing-days",
+        type=click.IntRange(1, 3650),
+        default=7,
+        show_default=True,
+        help="Days that these are spread over, today included: one partition each.",
+    ),
 )
 _relays = click.option(
     "--relays", type=click.IntRange(1, 64), default=1, show_default=True, help="Relay processes."
@@ -125,6 +152,7 @@ def relay(
 @_loaders
 @_threads
 @_chunk
+@_existing
 @_sweep
 @_output
 def loader(
@@ -134,6 +162,9 @@ def loader(
     clients: int,
     loaders: int,
     sweeps: tuple[str, ...],
+    existing_clients: int,
+    existing_messages: int,
+    existing_days: int,
     keep: bool,
     as_json: bool,
     **flags: Any,
@@ -146,12 +177,13 @@ def loader(
     """
     from console.bench.job import Crew, Job  # noqa: PLC0415
     from console.bench.loader import run_loader  # noqa: PLC0415
-    from console.bench.sweep import crews  # noqa: PLC0415
+    from console.bench.sweep import combinations  # noqa: PLC0415
 
     settings = load_settings(**flags)
-    job = Job(reports=reports, messages=messages, clients=clients)
+    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
+    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size, loaders=loaders)
-    runs = [_bound(run_loader, job, one) for one in crews(crew, sweeps)]
+    runs = [_bound(run_loader, *one) for one in combinations(job, crew, sweeps)]
     _measure(settings, runs, keep, as_json)
 
 
@@ -161,6 +193,7 @@ def loader(
 @_loaders
 @_threads
 @_chunk
+@_existing
 @_sweep
 @_output
 def drain(
@@ -171,6 +204,9 @@ def drain(
     relays: int,
     loaders: int,
     sweeps: tuple[str, ...],
+    existing_clients: int,
+    existing_messages: int,
+    existing_days: int,
     keep: bool,
     as_json: bool,
     **flags: Any,
@@ -181,15 +217,18 @@ def drain(
     Example:
       statesys bench drain
       statesys bench drain --relays 2 --loaders 2 --threads 2
+      statesys bench drain --sweep reports=20000,40000
+      statesys bench drain --existing-clients 1000000 --existing-messages 20000000
     """
     from console.bench.drain import run_drain  # noqa: PLC0415
     from console.bench.job import Crew, Job  # noqa: PLC0415
-    from console.bench.sweep import crews  # noqa: PLC0415
+    from console.bench.sweep import combinations  # noqa: PLC0415
 
     settings = load_settings(**flags)
-    job = Job(reports=reports, messages=messages, clients=clients)
+    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
+    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
-    runs = [_bound(run_drain, job, one) for one in crews(crew, sweeps)]
+    runs = [_bound(run_drain, *one) for one in combinations(job, crew, sweeps)]
     _measure(settings, runs, keep, as_json)
 
 
@@ -214,6 +253,12 @@ def drain(
 @_loaders
 @_threads
 @_chunk
+@_existing
+@click.option(
+    "--drop-partition",
+    is_flag=True,
+    help="In the middle, drop the oldest of the existing days behind a session that still reads.",
+)
 @_output
 def steady(
     *,
@@ -223,6 +268,10 @@ def steady(
     clients: int,
     relays: int,
     loaders: int,
+    existing_clients: int,
+    existing_messages: int,
+    existing_days: int,
+    drop_partition: bool,
     keep: bool,
     as_json: bool,
     **flags: Any,
@@ -230,24 +279,48 @@ def steady(
     """A constant rate through relay and loader: how long a message takes.
 
     The queue time is from received to loaded; the total from the moment a report was due.
+    With --drop-partition the result tells how long loading stood still meanwhile.
 
     \b
     Example:
       statesys bench steady --rate 2000 --seconds 30
+      statesys bench steady --drop-partition --existing-clients 10000 --existing-messages 500000
     """
     from console.bench.job import Crew, Job  # noqa: PLC0415
     from console.bench.steady import run_steady  # noqa: PLC0415
 
     settings = load_settings(**flags)
     reports = max(1, round(rate * seconds / messages))
-    job = Job(reports=reports, messages=messages, clients=min(clients, reports))
+    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
+    if drop_partition and (not existing.messages or existing_days < 2):
+        raise click.UsageError(
+            "--drop-partition needs --existing-clients and --existing-messages, "
+            "over at least 2 --existing-days"
+        )
+    job = Job(reports=reports, messages=messages, clients=min(clients, reports), existing=existing)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
-    _measure(
-        settings,
-        [lambda ground: run_steady(ground, job, crew, rate=rate / messages)],
-        keep,
-        as_json,
-    )
+    run = partial(run_steady, job=job, crew=crew, rate=rate / messages)
+    _measure(settings, [partial(run, drop_partition=drop_partition)], keep, as_json)
+
+
+def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> "Existing":
+    """What is to be in the tables before."""
+    from console.bench.job import NOTHING, Existing  # noqa: PLC0415
+
+    if not clients and not messages:
+        return NOTHING
+    reports = messages // size
+    if not 0 < clients <= reports:
+        raise click.UsageError(
+            f"--existing-messages must be a report of {size} state messages (--messages) "
+            "at least for each of --existing-clients"
+        )
+    if days > settings.retention.days:
+        raise click.UsageError(
+            f"--existing-days {days} is longer than the retention of "
+            f"{settings.retention.days} days (STATESYS_RETENTION)"
+        )
+    return Existing(clients, reports, size, days)
 
 
 def _bound(run: Callable[[Any, Any, Any], Any], job: Any, crew: Any) -> Callable[[Any], Any]:
@@ -265,7 +338,10 @@ def _measure(
     from console.bench.steps import steps  # noqa: PLC0415
     from console.bench.view import last_line, results_table  # noqa: PLC0415
     from console.output import print_json, stdout  # noqa: PLC0415
+    from runtime.logs import set_up_logs  # noqa: PLC0415
 
+    # What the loader's duties say here is no result; trouble still is worth a line.
+    set_up_logs(form=settings.log_format, level="error")
     with steps() as show, ground(settings.home / "bench", show, keep=keep) as found:
         results = [run(found) for run in runs]
     if as_json:

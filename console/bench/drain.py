@@ -19,7 +19,7 @@ def run_drain(ground: Ground, job: Job, crew: Crew) -> Result:
         last = workers.work("loader", job.total)
         workers.stop("relay")
         workers.stop("loader")
-    check_loaded(ground, job)
+    check_loaded(ground, job, first)
     return Result(
         kind="drain",
         job=job,
@@ -29,5 +29,5 @@ def run_drain(ground: Ground, job: Job, crew: Crew) -> Result:
         seconds=last - first,
         cpu=meter.cpu(first, last),
         peak=running.peak(),
-        queue=times(ground.servers.database_url).queue,
+        queue=times(ground.servers.database_url, first).queue,
     )

@@ -5,6 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+#: Levels that are no trouble; a line without one is none of a worker's.
+_CALM = ("debug", "info", None)
+
 
 class Event(NamedTuple):
     """One line.
@@ -13,11 +16,15 @@ class Event(NamedTuple):
         name: such as `loader.chunk_loaded`.
         at: seconds since 1970.
         messages: state messages it is about; 0 when it is not about any.
+        seconds: that it took; 0 when it does not say.
+        trouble: whether it is a warning or an error.
     """
 
     name: str
     at: float
     messages: int
+    seconds: float
+    trouble: bool
 
 
 class EventLog:
@@ -51,6 +58,8 @@ def _event(line: bytes) -> Event | None:
             keys["event"],
             datetime.fromisoformat(keys["timestamp"]).timestamp(),
             int(keys.get("messages", 0)),
+            float(keys.get("load_ms", 0)) / 1000,
+            keys.get("level") not in _CALM,
         )
     except (ValueError, KeyError, TypeError):
         # A traceback or a warning of Python's.

@@ -20,7 +20,7 @@ def run_loader(ground: Ground, job: Job, crew: Crew) -> Result:
         last = workers.work("loader", job.total)
         workers.stop("loader")
         peak = meter.peak("loader") or 0
-    check_loaded(ground, job)
+    check_loaded(ground, job, first)
     return Result(
         kind="loader",
         job=job,

@@ -1,5 +1,7 @@
 """What a bench asks of its own database, and the one thing it does to it: begin anew."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import LiteralString, NamedTuple, cast
 
 from console.queries.connecting import connected
@@ -30,21 +32,36 @@ def wipe(url: str) -> None:
         connection.execute(_text("flush"))
 
 
-def loaded(url: str) -> int:
-    """State messages in the history."""
+def loaded(url: str, since: float) -> int:
+    """State messages that came into the history since a moment (seconds since 1970)."""
     with connected(url, name=_NAME) as connection:
-        found = connection.execute(_text("loaded")).fetchone()
+        found = connection.execute(_text("loaded"), [since]).fetchone()
         assert found is not None
         return int(found[0])
 
 
-def times(url: str) -> Times:
-    """How long the messages in the history took."""
+def times(url: str, since: float) -> Times:
+    """How long the messages took that were loaded since a moment (seconds since 1970)."""
     with connected(url, name=_NAME) as connection:
-        found = connection.execute(_text("times")).fetchone()
+        found = connection.execute(_text("times"), [since]).fetchone()
         assert found is not None
         queue, total = found
         return Times(Percentiles(*queue), Percentiles(*total))
+
+
+def partitions(url: str) -> set[str]:
+    """Names of the partitions of the history, half dropped ones included."""
+    with connected(url, name=_NAME) as connection:
+        return {name for (name,) in connection.execute(_text("partitions"))}
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """A long reader, such as a dump: one snapshot of the whole history, until the end."""
+    with connected(url, name=f"{_NAME} reader") as connection:
+        connection.execute(_text("begin_reading"))
+        connection.execute(_text("read"))
+        yield
 
 
 def _text(name: str) -> LiteralString:

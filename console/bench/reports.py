@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import md5
 from itertools import count, islice
-from uuid import NAMESPACE_OID, uuid5
+from uuid import UUID
 
 from console.bench.job import Job
 from producers.scenarios import recorded
@@ -18,11 +19,14 @@ _PRIORITY = 5
 def reports(job: Job) -> Iterator[Report]:
     """All reports of a job: the first of each client, the second of each, and so on.
 
-    A client's serials follow each other without a gap.
+    A client's serials follow each other without a gap, after those that it has sent before.
     """
     now = datetime.now(UTC)
-    streams = [_messages(client, job.messages, now) for client in range(job.clients)]
-    ids = [uuid5(NAMESPACE_OID, f"statesys bench {client}") for client in range(job.clients)]
+    streams = [
+        _messages(client, job.existing.highest_serial(client), job.messages, now)
+        for client in range(job.clients)
+    ]
+    ids = [_id(client) for client in range(job.clients)]
     for number in range(job.reports):
         client = number % job.clients
         yield Report(
@@ -35,9 +39,15 @@ def reports(job: Job) -> Iterator[Report]:
         )
 
 
-def _messages(client: int, mean: int, now: datetime) -> Iterator[StateMessage]:
-    """A client's messages without end, numbered from 1."""
-    serials = count(1)
+def _id(client: int) -> UUID:
+    """The same that `fill.sql` makes of the number."""
+    text = f"statesys bench {client}".encode()
+    return UUID(bytes=md5(text, usedforsecurity=False).digest())
+
+
+def _messages(client: int, highest: int, mean: int, now: datetime) -> Iterator[StateMessage]:
+    """A client's messages without end, numbered from the one after its highest serial."""
+    serials = count(highest + 1)
     for cycle in count():
         for message in recorded(_SEED, client, cycle, mean, now):
             yield message._replace(serial=next(serials))

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from console.bench.drop import Disturbance
 from console.bench.job import Crew, Job
 from console.bench.measures import Percentiles
 
@@ -28,6 +29,7 @@ class Result:
         queue: received to loaded; None where nothing was loaded, or the wait was of the bench's
             own making.
         total: from the moment a report was due to loaded; only at a constant rate.
+        disturbance: a partition was dropped meanwhile.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Result:
     peak: dict[str, int]
     queue: Percentiles | None = None
     total: Percentiles | None = None
+    disturbance: Disturbance | None = None
 
     @property
     def messages_per_second(self) -> float:
@@ -61,6 +64,11 @@ class Result:
         return {
             "kind": self.kind,
             "crew": None if self.crew is None else self.crew._asdict(),
+            "existing": {
+                "clients": self.job.existing.clients,
+                "messages": self.job.existing.messages,
+                "days": self.job.existing.days,
+            },
             "reports": self.reports,
             "messages": self.messages,
             "seconds": round(self.seconds, 3),
@@ -71,7 +79,21 @@ class Result:
             "peak_bytes": self.peak,
             "queue_seconds": None if self.queue is None else self.queue._asdict(),
             "total_seconds": None if self.total is None else self.total._asdict(),
+            "drop": None if self.disturbance is None else _drop(self.disturbance),
         }
+
+
+def _drop(found: Disturbance) -> dict[str, Any]:
+    return {
+        "partitions": found.drop.partitions,
+        "tries": found.drop.tries,
+        "seconds": round(found.drop.ended - found.drop.began, 3),
+        "reader_seconds": round(found.drop.read, 3),
+        "loaded_until_the_end": found.complete,
+        "before": found.before._asdict(),
+        "during": found.during._asdict(),
+        "warnings_and_errors": found.troubles,
+    }
 
 
 def machine() -> dict[str, Any]:

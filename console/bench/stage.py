@@ -34,12 +34,15 @@ def stage(ground: Ground, crew: Crew) -> Iterator[Stage]:
         yield Stage(workers, meter)
 
 
-def check_loaded(ground: Ground, job: Job) -> None:
+def check_loaded(ground: Ground, job: Job, since: float) -> None:
     """A rate is worth nothing when something is missing.
+
+    Args:
+        since: when the run began (seconds since 1970); what was there before does not count.
 
     Raises:
         StatesysError: the history has not what was sent.
     """
-    found = loaded(ground.servers.database_url)
+    found = loaded(ground.servers.database_url, since)
     if found != job.total:
         raise StatesysError(f"{job.total:,} state messages were sent, {found:,} are loaded")

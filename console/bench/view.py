@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
+from console.bench.drop import Disturbance, Stall
+from console.bench.job import Existing
 from console.bench.measures import Percentiles
 from console.bench.result import Result
 from console.output import table
@@ -34,6 +36,8 @@ def _rows() -> list[tuple[str, Cell]]:
         ("chunk size, KiB", lambda r: str(r.crew.chunk_size) if r.crew and _loads(r) else "-"),
         ("relays", lambda r: str(r.crew.relays) if r.crew and "relay" in r.cpu else "-"),
         ("loaders", lambda r: str(r.crew.loaders) if r.crew and _loads(r) else "-"),
+        ("clients before", _before(lambda existing: existing.clients)),
+        ("state messages before", _before(lambda existing: existing.messages)),
         ("reports", lambda r: f"{r.reports:,}"),
         ("state messages", lambda r: f"{r.messages:,}"),
         ("seconds", lambda r: f"{r.seconds:.2f}"),
@@ -42,6 +46,7 @@ def _rows() -> list[tuple[str, Cell]]:
         *((f"CPU seconds, {name}", _cpu(name)) for name in _PROCESSES),
         *_percentiles("queue time", lambda r: r.queue),
         *_percentiles("total time", lambda r: r.total),
+        *_drop(),
         *((f"peak memory, {name}", _peak(name)) for name in _PROCESSES),
         ("clients at 15 min", lambda r: f"{r.clients:,}"),
     ]
@@ -49,6 +54,36 @@ def _rows() -> list[tuple[str, Cell]]:
 
 def _loads(result: Result) -> bool:
     return "loader" in result.cpu
+
+
+def _before(count: Callable[[Existing], int]) -> Cell:
+    return lambda r: f"{count(r.job.existing):,}" if r.job.existing.messages else "-"
+
+
+def _drop() -> list[tuple[str, Cell]]:
+    def shown(label: str, of: Callable[[Disturbance], str]) -> tuple[str, Cell]:
+        return label, lambda r: "-" if r.disturbance is None else of(r.disturbance)
+
+    def worst(label: str, of: Callable[[Stall], float | None]) -> list[tuple[str, Cell]]:
+        return [
+            shown(f"{label}, before the drop", lambda d: _milliseconds(of(d.before))),
+            shown(f"{label}, during it", lambda d: _milliseconds(of(d.during))),
+        ]
+
+    return [
+        shown("dropped", lambda d: ", ".join(d.drop.partitions) or "nothing"),
+        shown("tries to drop it", lambda d: str(d.drop.tries)),
+        shown("seconds until it was gone", lambda d: f"{d.drop.ended - d.drop.began:.2f}"),
+        shown("of these with the reader", lambda d: f"{d.drop.read:.2f}"),
+        shown("loaded until then", lambda d: "yes" if d.complete else "no: take more --seconds"),
+        *worst("longest gap of commits", lambda stall: stall.gap),
+        *worst("longest chunk", lambda stall: stall.chunk),
+        shown("warnings and errors", lambda d: str(d.troubles)),
+    ]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.0f} ms"
 
 
 def _cpu(name: str) -> Cell:
@@ -63,7 +98,7 @@ def _percentiles(label: str, of: Callable[[Result], Percentiles | None]) -> list
     def cell(name: str) -> Cell:
         def show(result: Result) -> str:
             found = of(result)
-            return "-" if found is None else f"{getattr(found, name) * 1000:,.0f} ms"
+            return _milliseconds(None if found is None else getattr(found, name))
 
         return show
 

@@ -94,6 +94,10 @@ class Workers:
         )
         return max(event.at for event in done)
 
+    def events(self, role: str) -> list[Event]:
+        """All that the workers of a role have said, in no order."""
+        return [event for worker in self._running[role] for event in worker.log.read()]
+
     def stop(self, role: str) -> None:
         """End the workers of a role."""
         self._meter.sample()
@@ -103,7 +107,7 @@ class Workers:
     def _wait(self, role: str, event: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
         seen, moved_at = -1, time.monotonic()
         while True:
-            found = [e for w in self._running[role] for e in w.log.read() if e.name == event]
+            found = [e for e in self.events(role) if e.name == event]
             if enough(found):
                 return found
             if len(found) != seen:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from console.bench.events import EventLog
+from console.bench.drop import Drop, Stall, disturbance
+from console.bench.events import Event, EventLog
 from console.bench.job import Crew, Job
 from console.bench.reports import reports
-from console.bench.sweep import crews
+from console.bench.sweep import combinations
 from runtime import services
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,6 +117,111 @@ def test_a_sweep_is_a_run_for_each_combination_and_a_person_sees_them_side_by_si
     assert lines[-1].endswith(" clients at 15 min")
 
 
+def test_a_sweep_of_reports_tells_what_a_longer_drain_takes(bench: Bench) -> None:
+    found = runs(bench("drain", *SIZE, "--sweep", "reports=30,60", "--keep", "--json"))
+    assert [(run["reports"], run["messages"]) for run in found] == [(30, 90), (60, 180)]
+
+
+def rows(home: Path, query: str) -> list[Any]:
+    """What the last run left in its database."""
+    found = services.running(home / "bench")
+    assert found is not None
+    options = "-c search_path=statesys -c timezone=UTC"
+    with psycopg.connect(found.database_url, options=options) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_a_run_may_begin_with_tables_that_are_as_loaders_leave_them(
+    bench: Bench, home: Path
+) -> None:
+    existing = ("--existing-clients", "101", "--existing-messages", "700", "--existing-days", "3")
+    (run,) = runs(bench("loader", *SIZE, *existing, "--keep", "--json"))
+    # Whole reports of three.
+    assert run["existing"] == {"clients": 101, "messages": 699, "days": 3}
+    assert run["messages"] == MESSAGES
+    # The job's clients are among those that were there, and count on.
+    assert rows(home, "SELECT count(*), sum(duplicates), sum(reused) FROM client") == [(101, 0, 0)]
+    days = rows(home, "SELECT count(*) FROM state_message GROUP BY loaded_at::date ORDER BY 1")
+    assert days[:2] == [(231,), (234,)]
+    assert sum(count for (count,) in days) == 699 + MESSAGES
+    # Every client's books agree with its history.
+    books = """
+        SELECT accounted, highest_serial, highest_report_date, last_seen, last_message_time,
+            first_seen FROM client ORDER BY client_id"""
+    history = """
+        SELECT range_agg(int8range(serial, serial + 1)), max(serial), max(report_date),
+            max(received_at), max(message_time), min(loaded_at)
+        FROM state_message GROUP BY client_id ORDER BY client_id"""
+    assert rows(home, books) == rows(home, history)
+    current = """
+        SELECT client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+            message_time, digest, params, details FROM current_state ORDER BY 1, 2, 3, 4"""
+    latest = """
+        SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
+            client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+            message_time, digest, params, details
+        FROM state_message ORDER BY 1, 2, 3, 4, serial DESC"""
+    assert rows(home, current) == rows(home, latest)
+    missing = "SELECT client_id, first_serial, last_serial FROM missing_message_range ORDER BY 1"
+    gaps = """
+        SELECT client_id, lower(gap), upper(gap) - 1 FROM client,
+            unnest(int8multirange(int8range(1, highest_serial + 1)) - accounted) AS gap
+        ORDER BY 1"""
+    assert len(rows(home, missing)) == 2
+    assert rows(home, missing) == rows(home, gaps)
+
+
+def test_the_oldest_day_is_dropped_behind_a_reader_during_a_constant_rate(
+    bench: Bench, home: Path
+) -> None:
+    load = ("--rate", "120", "--seconds", "3", "--messages", "3")
+    existing = ("--existing-clients", "20", "--existing-messages", "120", "--existing-days", "2")
+    (run,) = runs(bench("steady", *load, *existing, "--drop-partition", "--keep", "--json"))
+    assert run["messages"] == 360
+    drop = run["drop"]
+    assert drop["partitions"]
+    assert drop["tries"] >= 1
+    assert drop["seconds"] >= drop["reader_seconds"] >= 1
+    assert drop["warnings_and_errors"] == 0
+    left = {name for (name,) in rows(home, "SELECT relname FROM pg_class WHERE relkind = 'r'")}
+    assert left.isdisjoint(drop["partitions"])
+
+
+def test_a_stall_is_what_reaches_into_the_drop() -> None:
+    def chunk(at: float, seconds: float) -> Event:
+        return Event("loader.chunk_loaded", at, 1, seconds, trouble=False)
+
+    drop = Drop(began=10.0, ended=20.0, read=8.0, tries=3, partitions=["state_message_20260101"])
+    loader = [chunk(8.0, 0.5), chunk(9.0, 0.25), chunk(14.0, 4.5), chunk(21.0, 0.5)]
+    relay = [Event("worker.waiting", 11.0, 0, 0.0, trouble=True)]
+    found = disturbance(drop, loader, relay)
+    # The chunk that ended at 14 had begun before the drop, and was held up by it; the gap that
+    # ended with it is the drop's too, and the one that ended at 21.
+    assert found.before == Stall(gap=1.0, chunk=0.5)
+    assert found.during == Stall(gap=7.0, chunk=4.5)
+    assert (found.complete, found.troubles) == (True, 1)
+    assert not disturbance(drop, loader[:3], relay).complete
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("loader", "--existing-clients", "10", "--existing-messages", "39"),
+        ("drain", "--existing-messages", "40"),
+        ("drain", "--existing-clients", "1", "--existing-messages", "40", "--existing-days", "91"),
+        ("steady", "--drop-partition"),
+    ],
+)
+def test_an_earlier_life_that_cannot_be_is_refused_before_anything_starts(
+    words: tuple[str, ...], bench: Bench, home: Path
+) -> None:
+    running = services.running(home / "bench")
+    done = bench(*words)
+    assert done.returncode == 2
+    assert "--existing-" in done.stderr
+    assert services.running(home / "bench") == running
+
+
 def test_servers_that_are_not_kept_are_gone(bench: Bench, home: Path) -> None:
     runs(bench("relay", *SIZE, "--json"))
     assert services.running(home / "bench") is None
@@ -142,14 +249,16 @@ def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> 
 def test_a_value_that_is_no_setting_is_refused_before_anything_starts(
     bench: Bench, home: Path
 ) -> None:
-    for words in ("threads=0", "threads=", "colour=red"):
+    for words in ("threads=0", "threads=", "colour=red", "reports=0", "reports=many"):
         assert bench("drain", "--sweep", words).returncode in (1, 2)
     assert services.running(home / "bench") is None
 
 
-def test_a_sweep_may_name_both_in_one_text() -> None:
-    found = [(c.threads, c.chunk_size) for c in crews(Crew(4, 256), ["threads=1,2 chunk=64,128"])]
-    assert found == [(1, 64), (1, 128), (2, 64), (2, 128)]
+def test_a_sweep_may_name_all_in_one_text() -> None:
+    sweeps = ["threads=1,2 chunk=64,128", "reports=10"]
+    found = list(combinations(Job(reports=50), Crew(4, 256), sweeps))
+    assert [(c.threads, c.chunk_size) for _, c in found] == [(1, 64), (1, 128), (2, 64), (2, 128)]
+    assert {job for job, _ in found} == {Job(reports=10)}
 
 
 def test_the_reports_of_a_job_have_consecutive_serials_for_every_client() -> None:

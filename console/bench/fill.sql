@@ -1,0 +1,102 @@
+-- An earlier life of the site, written by set: what loaders would have left, in a fraction of
+-- the time. Report r is of client r modulo :clients, so clients take turns and the indexes are
+-- filled in the random order that they are filled in by clients of random ids.
+--
+-- Names: report r, message p of it, number of a client (its id follows from it).
+
+-- name: report_at
+-- When a report was loaded: the same number in each day, today's between midnight and now.
+CREATE FUNCTION pg_temp.report_at(report bigint, reports bigint, days integer, until timestamptz)
+RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT date_trunc('day', until) + (floor(x) - days + 1) * interval '1 day'
+        + (x - floor(x)) * CASE WHEN floor(x) = days - 1
+            THEN until - date_trunc('day', until) ELSE interval '1 day' END
+    FROM (SELECT (report + 0.5::float8) * days / reports) AS place(x)
+$$
+
+-- name: fill_clients
+-- In no order of their numbers: the clients of a job lie scattered over the table.
+INSERT INTO statesys.client (
+    client_id, name, version, highest_serial, highest_report_date, accounted, first_seen,
+    last_seen, last_message_time, superseded)
+SELECT
+    md5('statesys bench ' || number)::uuid,
+    'PC' || lpad(number::text, greatest(6, length(number::text)), '0'), '5.00.9128.1000',
+    highest, last_at - interval '1 s',
+    int8multirange(int8range(1, highest + 1))
+        - CASE WHEN gap THEN '{[2,3)}'::int8multirange ELSE '{}' END,
+    pg_temp.report_at(number, %(reports)s, %(days)s, %(until)s),
+    last_at - interval '0.2 s', last_at - interval '1 min', sent * greatest(%(size)s - 2, 0)
+FROM generate_series(0, %(clients)s::bigint - 1) AS number,
+LATERAL (
+    SELECT %(reports)s / %(clients)s + (number < %(reports)s %% %(clients)s)::integer
+) AS turns(sent),
+LATERAL (SELECT number %% %(gap_every)s = 0 AND sent * %(size)s > 1) AS lacking(gap),
+LATERAL (SELECT sent * %(size)s + gap::integer) AS serials(highest),
+LATERAL (
+    SELECT pg_temp.report_at(
+        number + (sent - 1) * %(clients)s, %(reports)s, %(days)s, %(until)s)
+) AS moments(last_at)
+ORDER BY hashint8(number)
+
+-- name: fill_ranges
+-- Seen just now: too young to be asked for while a run lasts.
+INSERT INTO statesys.missing_message_range (client_id, first_serial, last_serial, detected_at)
+SELECT client_id, 2, 2, %(until)s
+FROM statesys.client WHERE highest_serial > 2 AND NOT accounted @> 2::bigint
+
+-- name: fill_messages
+-- Reports %(first)s to %(last)s, without the last. Each tells of one update: that it is required
+-- (topic type 500), then how its deployment went (402), so that its first and its last message
+-- are current.
+WITH report AS MATERIALIZED (
+    SELECT
+        r, number, r / %(clients)s * %(size)s AS before, update,
+        md5('statesys bench ' || number)::uuid AS client_id,
+        md5('statesys update ' || update)::uuid::text AS topic_id,
+        md5('statesys SMX ' || r)::uuid AS smx_id,
+        md5('statesys batch ' || r / 150)::uuid AS batch_id,
+        pg_temp.report_at(r, %(reports)s, %(days)s, %(until)s) AS at
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint - 1) AS r,
+    LATERAL (
+        SELECT r %% %(clients)s, r / %(clients)s * 20 + r %% %(clients)s %% 20
+    ) AS whose(number, update)
+),
+made AS MATERIALIZED (
+    SELECT
+        client_id, topic_id, smx_id, batch_id, at,
+        before + p + 1 + (number %% %(gap_every)s = 0 AND before + p > 0)::integer AS serial,
+        decode(md5('statesys message ' || r || ' ' || p), 'hex') AS digest,
+        CASE WHEN p = 0 THEN 500 ELSE 402 END AS topic_type,
+        CASE WHEN p = 0 THEN 2 ELSE (ARRAY[12, 8, 10])[1 + (p - 1) %% 3] END AS state_id,
+        CASE WHEN p = 0 THEN ARRAY[(100 + update %% 9)::text]
+             ELSE ARRAY['Cumulative Update for Windows (KB' || 5030000 + update || ')']
+        END AS params,
+        at - interval '1 min' AS message_time,
+        p = 0 OR p = %(size)s - 1 AS is_current
+    FROM report, generate_series(0, %(size)s - 1) AS p
+    ORDER BY r, p
+),
+stored AS (
+    INSERT INTO statesys.state_message (
+        client_id, serial, digest, topic_type, topic_id, id_type, user_name, user_sid, state_id,
+        criticality, message_time, params, report_date, forwarded_at, received_at, smx_id,
+        batch_id, loaded_at)
+    SELECT client_id, serial, digest, topic_type, topic_id, 3, '', '', state_id,
+        0, message_time, params, at - interval '1 s', at - interval '1 s',
+        at - interval '0.2 s', smx_id, batch_id, at
+    FROM made
+)
+INSERT INTO statesys.current_state (
+    client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+    message_time, digest, params)
+SELECT client_id, topic_type, topic_id, '', 3, state_id, 0, serial, message_time, digest, params
+FROM made WHERE is_current
+
+-- name: vacuum
+-- As such a site has been, long before: counts for the planner, and no page to be visited first.
+VACUUM (ANALYZE) statesys.client, statesys.state_message, statesys.current_state,
+    statesys.missing_message_range
+
+-- name: flush
+CHECKPOINT
