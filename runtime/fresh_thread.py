@@ -15,6 +15,8 @@ T = TypeVar("T")
 #: Bytes of XML after which a thread is renewed: at worst its names take about 200 MiB by then, and
 #: another thread costs nothing beside reading that much.
 RENEW_AFTER = 64 * 1024 * 1024
+#: Seconds after which a signal is noticed at the latest.
+_NOTICE_SIGNALS = 0.1
 
 
 def in_fresh_thread(name: str, work: Callable[[], T]) -> T:
@@ -35,5 +37,8 @@ def in_fresh_thread(name: str, work: Callable[[], T]) -> T:
     # Who waits for it decides how long a process may live; a thread that hangs must not.
     thread = Thread(target=run, name=name, daemon=True)
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        # Not for good: the kernel may hand a signal to any thread, Python handles it in the main
+        # thread, and that notices only when it has something to do.
+        thread.join(_NOTICE_SIGNALS)
     return future.result()
