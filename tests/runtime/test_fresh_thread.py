@@ -1,12 +1,14 @@
 """Work in a thread of its own, and somebody who waits for it."""
 
 import signal
+import sys
 import threading
 from types import FrameType
 
 import pytest
 
 from runtime.fresh_thread import in_fresh_thread
+from tests.waiting import wait_until
 
 
 def test_the_result_comes_back_from_another_thread() -> None:
@@ -28,7 +30,14 @@ def test_a_signal_is_handled_whichever_thread_it_reaches() -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
         handled.set()
 
+    def waited_for() -> bool:
+        found = sys._current_frames()[threading.main_thread().ident or 0]
+        while found.f_back and found.f_code is not threading.Thread.join.__code__:
+            found = found.f_back
+        return found.f_code is threading.Thread.join.__code__
+
     def work() -> bool:
+        wait_until(waited_for, what="the main thread to wait")
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         return handled.wait(20)
 
