@@ -69,7 +69,10 @@ class Meter:
         }
 
     def peak(self, group: str) -> int | None:
-        """The most memory that a process of a group ever had, in bytes; None for no process."""
+        """The most memory that a process of a group ever had, in bytes; None for no process.
+
+        With its children where it has some, as far as the samples saw it.
+        """
         return max((tree.peak for tree in self._groups.get(group, ())), default=None)
 
     def _at(self, group: str, moment: float) -> float:
@@ -101,10 +104,12 @@ class _Tree:
         try:
             own = self._root.cpu_times()
             total = own.user + own.system + own.children_user + own.children_system
-            for child in self._root.children(recursive=True):
-                total += _cpu(child)
+            children = self._root.children(recursive=True)
+            total += sum(map(_cpu, children))
             self._seen = max(self._seen, total)
-            self.peak = max(self.peak, _peak(self._root.pid))
+            self.peak = max(
+                self.peak, _peak(self._root.pid), sum(map(_memory, [self._root, *children]))
+            )
         except psutil.Error:
             pass
         return self._seen
@@ -117,6 +122,14 @@ def _cpu(process: psutil.Process) -> float:
         # Ended just now; its parent's count has it at the next look.
         return 0.0
     return float(times.user + times.system)
+
+
+def _memory(process: psutil.Process) -> int:
+    """Bytes now; what processes share is divided among them."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
 
 
 def _peak(pid: int) -> int:
