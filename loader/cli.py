@@ -37,6 +37,8 @@ def loader() -> None:
 @setting("resync_backlog_threshold")
 @setting("max_missing_ranges")
 @setting("retention")
+@setting("log_format")
+@setting("log_level")
 @click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a loader until it is stopped. Start several to share the work.

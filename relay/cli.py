@@ -18,6 +18,8 @@ def relay() -> None:
 @setting("batch_size", "--batch-size")
 @setting("batch_linger", "--linger")
 @setting("max_report_size")
+@setting("log_format")
+@setting("log_level")
 @click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a relay until it is stopped. Start several to share the work.
