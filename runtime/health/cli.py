@@ -14,7 +14,11 @@ from schemas.errors import StatesysError
 @click.command()
 @click.argument("role", type=click.Choice(["relay", "loader"]))
 @click.option(
-    "--interval", default=60.0, show_default=True, help="Seconds that work may go without progress."
+    "--interval",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0, max=86400),
+    help="Seconds that work may go without progress.",
 )
 @json_option
 def health(*, role: str, interval: float, as_json: bool) -> None:

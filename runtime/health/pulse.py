@@ -85,7 +85,8 @@ class Pulse:
 
     def end(self) -> None:
         """Remove the file: the worker stopped in good order."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
 
 
 def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
@@ -100,7 +101,9 @@ def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
         if alive:
             pulses.append(words)
         else:
-            path.unlink(missing_ok=True)
+            # It may be another user's.
+            with suppress(OSError):
+                path.unlink()
     return pulses
 
 

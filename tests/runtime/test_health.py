@@ -97,3 +97,10 @@ def test_a_relay_that_is_stopped_by_a_signal_is_seen_to_hang(tmp_path: Path, amq
     finally:
         relay.kill()
         relay.wait()
+
+
+def test_a_home_that_cannot_hold_files_does_not_stop_a_worker() -> None:
+    pulse = Pulse(Path(os.devnull), "loader")
+    pulse.beat(held=0)
+    pulse.end()
+    assert read_pulses(Path(os.devnull), "loader") == []
