@@ -4,6 +4,7 @@ import logging
 import re
 import ssl
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pika
 from pika.exceptions import (
@@ -49,6 +50,9 @@ def parameters(url: str, name: str) -> pika.URLParameters:
         if not url.startswith(("amqp://", "amqps://")):
             raise ValueError("another scheme")
         url, files = tls.divided(url)
+        # pika would take what stands before the second slash.
+        if "/" in urlsplit(url).path[1:]:
+            raise ValueError("a slash in the virtual host")
         found = pika.URLParameters(url)
     except (ValueError, TypeError, IndexError, AttributeError):
         # Not the error's words: they quote the URL, and perhaps the password in it.
