@@ -9,13 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import psycopg
 import pytest
 from psycopg import sql
 
 from runtime.services import Endpoints
 from schemas.errors import SchemaMissing, SettingsError, StatesysError
-from statesys import COMMANDS, main
+from statesys import COMMANDS, cli, main
 
 #: A port that nothing listens on: the one reserved for port multiplexing.
 AMQP = "amqp://user:very-secret@127.0.0.1:1/"
@@ -80,6 +81,29 @@ def test_every_command_has_help(
     assert "Usage: statesys" in told.out
 
 
+def commands(
+    group: click.Command = cli, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with its words."""
+    if not isinstance(group, click.Group):
+        yield path, group
+        return
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [pytest.param(*c, id=" ".join(c[0])) for c in commands()]
+)
+def test_every_command_shows_an_example(path: tuple[str, ...], command: click.Command) -> None:
+    _, example, shown = (command.help or "").partition("Example:\n")
+    assert example
+    assert f"statesys {' '.join(path)}" in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -95,6 +119,8 @@ def test_every_command_has_help(
         ["resync", "request"],
         ["resync", "request", "not-a-guid"],
         ["client", "forget", "1"],
+        ["health", "relay", "--interval", "-1"],
+        ["loader", "run", "--log-format", "xml"],
         ["trace"],
         ["up", "--nope"],
     ],
@@ -140,7 +166,9 @@ def test_an_unreachable_database_is_exit_code_4(home: Path, arguments: list[str]
     assert "STATESYS_DATABASE_URL" in done.stderr
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "http://u:very-secret@h/", "amqp://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "http://u:very-secret@h/", "amqp://[::1", "amqp://u:very-secret@h/a/b"]
+)
 def test_a_malformed_broker_url_is_exit_code_2(home: Path, url: str) -> None:
     done = run(home, "relay", "run", amqp_url=url)
     assert done.returncode == 2
@@ -181,6 +209,20 @@ def empty_database_url(endpoints: Endpoints) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield parts._replace(path=f"/{name}").geturl()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize("arguments", ["topics", "topics --json", "--help"])
+def test_output_that_cannot_be_written_is_one_sentence(home: Path, arguments: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m statesys {arguments} >/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"STATESYS_HOME": str(home)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_who_has_seen_enough_hears_no_complaint(home: Path) -> None:

@@ -32,8 +32,9 @@ def up(home: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes option
     All other commands find them without further ado; the printed lines are for other programs:
 
     \b
-        eval "$(statesys up)"
-        psql "$STATESYS_DATABASE_URL"
+    Example:
+      eval "$(statesys up)"
+      psql "$STATESYS_DATABASE_URL"
     """
     endpoints = services.up(home)
     click.echo(json.dumps(asdict(endpoints)) if as_json else "\n".join(_assignments(endpoints)))
@@ -51,8 +52,9 @@ def down(home: Path, purge: bool) -> None:  # noqa: FBT001 - click passes option
     """Stop the private RabbitMQ and PostgreSQL; their data stays for the next `statesys up`.
 
     \b
-        statesys down           # stop
-        statesys down --purge   # stop and begin anew next time
+    Example:
+      statesys down           # stop
+      statesys down --purge   # stop and begin anew next time
     """
     ran = services.down(home, purge=purge)
     click.echo("stopped" if ran else "nothing was running", err=True)
