@@ -38,7 +38,9 @@ def _show_broker(broker: BrokerStatus, console: Console) -> None:
     ]
     console.print(table(columns, rows, right=columns[1:6]))
     if not broker.management:
-        console.print(Text("unacked and rates are unknown without STATESYS_MANAGEMENT_URL"))
+        console.print(
+            Text("unacked and rates are unknown: STATESYS_MANAGEMENT_URL is not set, or no answer")
+        )
     console.print()
     if broker.dead:
         title = "dead letters" + (" (the oldest 10,000)" if broker.letters_cut else "")
