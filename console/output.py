@@ -16,19 +16,19 @@ from rich.text import Text
 from console.printable import as_json, printable
 from schemas.serials import SerialRanges
 
-#: Columns of a table that goes into a pipe or a file: nothing is to be cut off or wrapped there.
+#: Columns of a table, on a narrow terminal too: an id that is broken over lines cannot be copied,
+#: and a line that the terminal wraps can.
 _WIDE = 1000
 
 
 def stdout() -> Console:
     """Where tables go; colours only on a terminal and without NO_COLOR."""
-    terminal = sys.stdout.isatty()
     return Console(
         file=sys.stdout,
-        width=None if terminal else _WIDE,
-        force_terminal=terminal,
+        width=_WIDE,
+        force_terminal=sys.stdout.isatty(),
         highlight=False,
-        soft_wrap=not terminal,
+        soft_wrap=True,
     )
 
 
