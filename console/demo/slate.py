@@ -90,8 +90,8 @@ def _refuse_company(desk: Administration) -> None:
         if depth is not None and depth.consumers:
             raise StatesysError(
                 f"somebody already takes messages from {queue}: stop that relay or loader, "
-                "or give the demo servers of its own (`statesys demo` without STATESYS_AMQP_URL "
-                "and STATESYS_DATABASE_URL)"
+                "or give the demo servers of its own (another directory in STATESYS_HOME, and "
+                "neither STATESYS_AMQP_URL nor STATESYS_DATABASE_URL)"
             )
 
 
