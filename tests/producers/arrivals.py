@@ -1,21 +1,17 @@
 """What arrived in the queue of the relay."""
 
 from producers.store import SentMessage
-from runtime.broker import Administration, Delivery
+from runtime.broker import Delivery
 from schemas import topology
 from schemas.digest import digest
 from schemas.report import Report
 from schemas.report_reader import parse_report
+from tests.loader.processes import take_all
 
 
 def taken(amqp_url: str) -> list[Delivery]:
     """Everything in the queue of the relay, taken for good."""
-    with Administration(amqp_url, name="test") as broker:
-        found = []
-        while (delivery := broker.take(topology.REPORTS)) is not None:
-            found.append(delivery)
-            broker.ack(delivery.tag)
-    return found
+    return take_all(amqp_url, topology.REPORTS)
 
 
 def reports(deliveries: list[Delivery]) -> list[Report]:

@@ -1,25 +1,16 @@
 """Relays as processes of their own, and what goes into them and comes out."""
 
-import json
-import os
-import signal
 import struct
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from runtime.broker import Administration, Delivery, Properties, Session, Settled, persistent
 from schemas.report import Lane
 from schemas.smx import Smx, parse_batch
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+from tests.loader.processes import Program, ready, take_all
 from tests.schemas.documents import message, report
-from tests.waiting import wait_until
-
-#: Seconds that a process gets for its work or its end.
-PATIENCE = 60.0
 
 
 class RawProperties(Properties):
@@ -70,19 +61,11 @@ class World:
 
     def ready(self, queue: str) -> int:
         """Messages ready in a queue."""
-        with self.desk() as desk:
-            depth = desk.depth(queue)
-        assert depth is not None, f"{queue} does not exist"
-        return depth.ready
+        return ready(self.amqp_url, queue)
 
     def take_all(self, queue: str) -> list[Delivery]:
         """Everything in a queue, taken for good."""
-        found = []
-        with self.desk() as desk:
-            while (delivery := desk.take(queue)) is not None:
-                desk.ack(delivery.tag)
-                found.append(delivery)
-        return found
+        return take_all(self.amqp_url, queue)
 
     def smx(self, lane: Lane = Lane.NORMAL) -> list[Smx]:
         """What the batches of a lane hold, taken for good."""
@@ -97,60 +80,21 @@ class World:
         return self.take_all(DEAD)
 
 
-class RelayProcess:
+class RelayProcess(Program):
     """`statesys relay run` as a process; killed at the end of the block if it still runs."""
 
     def __init__(self, world: World, directory: Path, *flags: str) -> None:
-        self._log = directory / f"relay-{len(list(directory.iterdir()))}.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "statesys", "relay", "run", *flags],
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                env=os.environ
-                | {
-                    "STATESYS_HOME": str(directory),
-                    "STATESYS_AMQP_URL": world.amqp_url,
-                    "STATESYS_LOG_FORMAT": "json",
-                },
-            )
-
-    def __enter__(self) -> "RelayProcess":
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
+        super().__init__(
+            directory / f"relay-{len(list(directory.iterdir()))}.log",
+            *("relay", "run", *flags),
+            home=directory,
+            amqp_url=world.amqp_url,
+        )
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Its log lines of one event; every line must be one of ours."""
-        # The last line may be half written.
-        lines = self._log.read_text(encoding="utf-8").split("\n")[:-1]
-        return [entry for entry in map(json.loads, lines) if entry["event"] == name]
-
-    def await_event(self, name: str) -> dict[str, Any]:
-        """Wait for the first log line of an event."""
-
-        def found() -> list[dict[str, Any]]:
-            alive = self._process.poll() is None
-            events = self.events(name)
-            assert events or alive, self._log.read_text(encoding="utf-8")
-            return events
-
-        return wait_until(found, timeout=PATIENCE, what=name)[0]
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
-    def end(self) -> int:
-        """Wait for its end; the exit code."""
-        return self._process.wait(PATIENCE)
+        assert all(line.startswith("{") for line in self.text.splitlines()), self.text
+        return super().events(name)
 
 
 def good(count: int, *, first: int = 1) -> list[tuple[bytes, Properties]]:

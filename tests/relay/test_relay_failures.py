@@ -10,8 +10,9 @@ import pytest
 from runtime.broker import persistent
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
+from tests.loader.processes import PATIENCE
 from tests.management import Management
-from tests.relay.relays import PATIENCE, RelayProcess, World, good, ids
+from tests.relay.relays import RelayProcess, World, good, ids
 from tests.runtime.brokers import cut, vhost
 from tests.waiting import wait_until
 
