@@ -23,7 +23,7 @@ _CHUNK = 250
 _IDLE = 0.1
 #: Seconds between two looks at a condition of the caller's, which may be a query.
 _ASK = 0.2
-#: Seconds between two looks for silent clients, at most.
+#: Seconds between two looks for quiet clients, at most.
 _LOOK = 10.0
 #: Forward cycles and heartbeats for which the clients of a living fleet go on while the broker is
 #: away: about ten minutes of 150,000 clients. Their reports wait on the disk, at about 2 KiB each.
@@ -73,9 +73,10 @@ class Fleet:
         clock: tells the time of the clients, aware.
         stop: ends everything in good order.
         on_progress: is told how far a step is, from the thread of the fleet.
+        patient: also wait for a broker that is away at the start.
 
     Raises:
-        BrokerUnavailable: the broker is away at the start (with `patient` it is waited for).
+        BrokerUnavailable: the broker is away at the start, and nobody is patient.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class Fleet:
 
         Args:
             forward_interval: length of a forward cycle, above zero.
-            heartbeat_interval: a client that was silent for so long forwards a heartbeat.
+            heartbeat_interval: a client that was quiet for so long forwards a heartbeat.
         """
         self._publisher.listen()
         clients = self._plan.clients
@@ -177,11 +178,11 @@ class Fleet:
                 some = self._live_some(lived % clients, due)
                 lived, ahead = lived + some, ahead + some
             if time.monotonic() >= look_again and self._has_room(ahead):
-                silent = self._beat_silent(heartbeat_interval)
-                ahead += silent
+                quiet = self._beat_quiet(heartbeat_interval)
+                ahead += quiet
                 # Looking reads every client, so not in each turn; but none is late by much.
                 pause = min(heartbeat_interval.total_seconds() / 10, _LOOK)
-                look_again = time.monotonic() + (0 if silent == _CHUNK else pause)
+                look_again = time.monotonic() + (0 if quiet == _CHUNK else pause)
             hurry = due > _CHUNK and self._has_room(ahead)
             self._step(0 if hurry else _IDLE)
 
@@ -217,14 +218,14 @@ class Fleet:
         _log.debug("producers.reports_forwarded", first_client=first, clients=end - first)
         return end - first
 
-    def _beat_silent(self, interval: timedelta) -> int:
+    def _beat_quiet(self, interval: timedelta) -> int:
         now = self._clock()
-        silent = self._store.silent_clients(self._plan.clients, now - interval, _CHUNK)
-        if silent:
-            turns.beat(self._store, silent, now)
+        quiet = self._store.quiet_clients(self._plan.clients, now - interval, _CHUNK)
+        if quiet:
+            turns.beat(self._store, quiet, now)
             self._publisher.more()
-            _log.info("producers.heartbeats_forwarded", clients=len(silent))
-        return len(silent)
+            _log.info("producers.heartbeats_forwarded", clients=len(quiet))
+        return len(quiet)
 
     def _answer(self, bodies: list[bytes]) -> None:
         turns.answer_requests(self._store, bodies, self._clock())

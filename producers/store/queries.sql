@@ -18,8 +18,8 @@ FROM client WHERE number >= ? AND number < ? ORDER BY number;
 SELECT number, client_id, name, version, last_serial, life
 FROM client WHERE client_id = ? ORDER BY number;
 
--- Who has been silent: the creation of the fleet counts as a first sign of life.
--- name: silent_clients
+-- Who has been quiet: the creation of the fleet counts as a first sign of life.
+-- name: quiet_clients
 SELECT c.number FROM client c, fleet f
 WHERE c.number < ? AND coalesce(c.last_forwarded_at, f.created_at) <= ?
 ORDER BY c.number LIMIT ?;

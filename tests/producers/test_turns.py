@@ -109,13 +109,13 @@ def test_a_heartbeat_comes_last_and_is_no_state(open_owned: OpenStore) -> None:
     assert store.totals().heartbeats == 2
 
 
-def test_only_silent_clients_are_found_silent(open_owned: OpenStore) -> None:
+def test_only_quiet_clients_are_found_quiet(open_owned: OpenStore) -> None:
     store = open_owned(clients=5)
     turns.beat(store, [1, 3], NOW + MINUTE)
 
-    assert store.silent_clients(5, NOW, 10) == [0, 2, 4]
-    assert store.silent_clients(4, NOW, 1) == [0]
-    assert store.silent_clients(5, NOW - MINUTE, 10) == []
+    assert store.quiet_clients(5, NOW, 10) == [0, 2, 4]
+    assert store.quiet_clients(4, NOW, 1) == [0]
+    assert store.quiet_clients(5, NOW - MINUTE, 10) == []
 
 
 def test_faults_are_noted_and_happen(open_owned: OpenStore) -> None:
