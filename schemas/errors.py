@@ -5,7 +5,7 @@ error                  what happens next                                        
 =====================  ==========================================================  =========
 `Refused`              the input breaks the contract: dead-letter it, go on        1
 `BrokerUnavailable`    wait, reconnect, go on                                      3
-`PermissionMissing`    an operator has to grant it: end, and be redelivered         3
+`PermissionMissing`    an operator has to grant it: end, and be redelivered        3
 `DatabaseUnavailable`  wait, reconnect, go on                                      4
 `SchemaMissing`        an operator has to migrate the database                     1
 `SettingsError`        the operator has to change a flag or a variable             2

@@ -3,9 +3,8 @@
 What makes XML dangerous is switched off twice. Any DOCTYPE is refused before libxml2 sees the
 document, because entities in attribute values are expanded while parsing whatever
 `resolve_entities` says, and `huge_tree` lifts the limit on how far; and the parser itself loads
-nothing and resolves nothing. Encodings other
-than UTF-8 and UTF-16 are not read: the byte-order mark decides, not the XML declaration, so that
-no exotic encoding hides a DOCTYPE from the search.
+nothing and resolves nothing. Encodings other than UTF-8 and UTF-16 are not read: the byte-order
+mark decides, not the XML declaration, so that no exotic encoding hides a DOCTYPE from the search.
 """
 
 import re
@@ -29,26 +28,22 @@ class _Parsers(threading.local):
     """A parser for each thread: lxml locks one that threads share."""
 
     def __init__(self) -> None:
-        # A text is one piece then. lxml joins pieces in quadratic time: a long text and 59,000
-        # CDATA sections behind it took ten seconds.
-        self.plain = _parser()
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="UTF-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        # Large text nodes are legal; the caller limits the size of the whole.
-        huge_tree=True,
-        remove_comments=True,
-        remove_pis=True,
-        # A repeated xml:id is an error of the document; two harmless reports in one
-        # batch would make the batch unreadable.
-        collect_ids=False,
-        strip_cdata=True,
-    )
+        self.own = etree.XMLParser(
+            encoding="UTF-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            # Large text nodes are legal; the caller limits the size of the whole.
+            huge_tree=True,
+            remove_comments=True,
+            remove_pis=True,
+            # A repeated xml:id is an error of the document; two harmless reports in one
+            # batch would make the batch unreadable.
+            collect_ids=False,
+            # A text is one piece then. lxml joins pieces in quadratic time: a long text and
+            # 59,000 CDATA sections behind it took ten seconds.
+            strip_cdata=True,
+        )
 
 
 _parsers = _Parsers()
@@ -107,7 +102,7 @@ def parse_utf8(document: bytes) -> etree._Element:
         MemoryError: there is not enough; the document may be a good one.
     """
     try:
-        root = etree.fromstring(document, _parsers.plain)
+        root = etree.fromstring(document, _parsers.own)
     except (etree.XMLSyntaxError, ValueError) as error:
         if getattr(error, "code", None) == etree.ErrorTypes.ERR_NO_MEMORY:
             raise MemoryError("for an XML document") from None
