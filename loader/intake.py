@@ -46,7 +46,7 @@ class Intake:
         self._number = 0
         self._session: Session | None = None
         self._finished: deque[Held] = deque()
-        self._read: deque[Held] = deque()
+        self._trusted: deque[Held] = deque()
         # Unsettled deliveries of the current session: tag -> bytes of the body.
         self._held: dict[int, int] = {}
         self._held_bytes = 0
@@ -74,7 +74,7 @@ class Intake:
         Its letter waits while the broker takes none, which may be until the queues are shorter.
         Called by any thread.
         """
-        self._read.append(held)
+        self._trusted.append(held)
 
     def connect(self) -> None:
         """Begin a session; what another one held is void.
@@ -131,7 +131,7 @@ class Intake:
         self._held.clear()
         self._held_bytes = 0
         self._finished.clear()
-        self._read.clear()
+        self._trusted.clear()
         self._harmless.clear()
         session, self._session = self._session, None
         if session is not None:
@@ -187,8 +187,8 @@ class Intake:
         fresh there waits for one suspect of the others at most, and no queue waits for ever.
         """
         self._inbox.hurry(on=True)
-        while self._read:
-            held = self._read.popleft()
+        while self._trusted:
+            held = self._trusted.popleft()
             if held.session == self._number and held.delivery.tag in self._held:
                 self._harmless.add(held.delivery.tag)
         if self._fetching or len(self._held) > len(self._harmless):

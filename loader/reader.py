@@ -51,12 +51,12 @@ class Read(NamedTuple):
 class Reader:
     """One reading process. It ends with the process that started it, however that ends.
 
-    Args:
-        chunk_bytes: a batch that is larger becomes several chunks.
+    Attributes:
+        chunk_bytes: of SMX; a batch that is larger becomes several chunks.
     """
 
     def __init__(self, chunk_bytes: int) -> None:
-        self._chunk_bytes = chunk_bytes
+        self.chunk_bytes = chunk_bytes
         self._pipe: Connection | None = None
         self._process: ForkProcess | None = None
         # Held while a batch is read.
@@ -67,7 +67,7 @@ class Reader:
         # Made here and not before: a process that began earlier must not have our end of it.
         self._pipe, theirs = _FORK.Pipe()
         process = _FORK.Process(
-            target=_serve, args=(self._pipe, theirs, self._chunk_bytes), name="reader"
+            target=_serve, args=(self._pipe, theirs, self.chunk_bytes), name="reader"
         )
         process.start()
         self._process = process

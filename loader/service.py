@@ -43,9 +43,10 @@ class Loader:
         # Threads and duties end after the intake, not with it.
         self._halt = threading.Event()
         queues = list(INCOMING.values())
+        chunk_bytes = settings.loader_chunk_size * _KIB
         self._inbox = Inbox(
             queues,
-            chunk_bytes=settings.loader_chunk_size * _KIB,
+            chunk_bytes=chunk_bytes,
             wait=settings.inbox_polling_interval.total_seconds(),
         )
         self._intake = Intake(
@@ -53,9 +54,7 @@ class Loader:
         )
         self._pulse = Pulse(settings.home, "loader")
         self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
-        self._readers = [
-            Reader(settings.loader_chunk_size * _KIB) for _ in range(settings.loader_threads)
-        ]
+        self._readers = [Reader(chunk_bytes) for _ in range(settings.loader_threads)]
         self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
         self._duties = self._make_duties()
 
@@ -163,7 +162,6 @@ class Loader:
             letters=self._letters,
             trust=self._intake.trust,
             settle=self._intake.settle,
-            chunk_bytes=self._settings.loader_chunk_size * _KIB,
             stop=self._halt,
             pulse=self._pulse,
         )

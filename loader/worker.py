@@ -51,7 +51,6 @@ class Worker(threading.Thread):
         letters: Letters,
         trust: Callable[[Held], None],
         settle: Callable[[Sequence[Held]], None],
-        chunk_bytes: int,
         stop: threading.Event,
         pulse: Pulse,
     ) -> None:
@@ -63,7 +62,6 @@ class Worker(threading.Thread):
         self._letters = letters
         self._trust = trust
         self._settle = settle
-        self._chunk_bytes = chunk_bytes
         self._stop_event = stop
         self._pulse = pulse
         self._store: ChunkStore | None = None
@@ -103,7 +101,7 @@ class Worker(threading.Thread):
 
     def _bisect(self, taken: Sequence[Held], number: int) -> None:
         bodies = [held.delivery.body for held in taken]
-        chunk = divide(bodies, self._chunk_bytes).chunks[number]
+        chunk = divide(bodies, self._reader.chunk_bytes).chunks[number]
         self._load_halves(chunk, taken)
 
     def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Held]) -> None:
