@@ -14,15 +14,13 @@ import structlog
 
 from loader.inbox import Held, Inbox
 from runtime.broker import Delivery, Measured, Nothing, Session
-from runtime.broker.session import MAX_PREFETCH, MIN_PREFETCH
+from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH, MIN_PREFETCH
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
 _log = structlog.get_logger()
 
-#: Bytes of bodies held at which a loader stops reading, and at which it goes on.
-HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
 #: Seconds between two questions for a queue's depth, and of nothing to do before "empty" counts.
-_MEASURE_EVERY, EMPTY_FOR = 0.25, 1.0
+_MEASURE_EVERY, _EMPTY_FOR = 0.25, 1.0
 #: Seconds of one poll; also how late a stop is noticed.
 _POLL = 0.1
 
@@ -139,7 +137,7 @@ class Intake:
 
     def empty(self) -> bool:
         """Whether there has been nothing to do for a second, in the queues and in hand."""
-        return time.monotonic() - self._busy_at >= EMPTY_FOR
+        return time.monotonic() - self._busy_at >= _EMPTY_FOR
 
     @property
     def held(self) -> int:

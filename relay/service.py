@@ -18,7 +18,7 @@ from relay.intake import accept
 from relay.settling import Settling
 from runtime.backoff import until_available
 from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, persistent
-from runtime.broker.session import MAX_PREFETCH
+from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH
 from runtime.dead_letters import dead_letter
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
@@ -28,8 +28,6 @@ from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
 
 _log = structlog.get_logger()
 _KIB = 1024
-#: Bytes of bodies held at which the relay stops reading, and at which it goes on.
-HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
 #: Seconds of one poll when nothing is waiting; also how late a stop is noticed.
 _POLL = 0.1
 #: Seconds of nothing to do before "empty" counts, and between two looks at the queue.

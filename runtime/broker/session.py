@@ -27,6 +27,8 @@ from schemas.errors import BrokerUnavailable, PermissionMissing
 
 #: Bounds of the prefetch of one consumer (messages).
 MIN_PREFETCH, MAX_PREFETCH = 10, 2000
+#: Bytes of bodies held at which a worker stops reading, and at which it goes on.
+HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
 
 
 class Delivery(NamedTuple):
