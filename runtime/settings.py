@@ -156,10 +156,7 @@ class Settings(BaseSettings):
         """
         url = self._required("database_url", "PostgreSQL")
         if not url.startswith(("postgresql://", "postgres://")):
-            raise SettingsError(
-                "STATESYS_DATABASE_URL cannot be used; "
-                "write it as postgresql://user:password@host:5432/name"
-            )
+            raise unusable_database_url()
         return url
 
     def optional_management_url(self) -> str | None:
@@ -188,6 +185,14 @@ class Settings(BaseSettings):
 
         endpoints = running(self.home)
         return None if endpoints is None else str(getattr(endpoints, name))
+
+
+def unusable_database_url() -> SettingsError:
+    """What a person is told; the driver's words quote the URL, and perhaps the password in it."""
+    return SettingsError(
+        "STATESYS_DATABASE_URL cannot be used; write it as "
+        "postgresql://user:password@host:5432/name, with %XX for special characters"
+    )
 
 
 def load_settings(**flags: Any) -> Settings:

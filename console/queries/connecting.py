@@ -8,7 +8,8 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
+from runtime.settings import unusable_database_url
+from schemas.errors import DatabaseUnavailable, SchemaMissing
 
 Connection = psycopg.Connection[Any]
 
@@ -77,11 +78,7 @@ def _where(url: str) -> str:
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        # Not the error's words: they quote the URL, and perhaps the password in it.
-        raise SettingsError(
-            "STATESYS_DATABASE_URL cannot be used; write it as "
-            "postgresql://user:password@host:5432/name, with %XX for special characters"
-        ) from None
+        raise unusable_database_url() from None
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}"
 
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError, StatesysError
+from runtime.settings import unusable_database_url
+from schemas.errors import DatabaseUnavailable, SchemaMissing, StatesysError
 
 SCHEMA = "statesys"
 #: Session settings. A transaction of ours lasts milliseconds; these bounds end what hangs. With a
@@ -60,11 +61,7 @@ def connect(url: str, name: str, *, autocommit: bool = False) -> psycopg.Connect
             tcp_user_timeout=60_000,
         )
     except psycopg.ProgrammingError:
-        # Not the error's words: they quote the URL, and perhaps the password in it.
-        raise SettingsError(
-            "STATESYS_DATABASE_URL cannot be used; write it as "
-            "postgresql://user:password@host:5432/name, with %XX for special characters"
-        ) from None
+        raise unusable_database_url() from None
     except psycopg.Error as error:
         raise DatabaseUnavailable(
             f"PostgreSQL: {_words(error)}; start it (`statesys up`) "
