@@ -9,22 +9,21 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import structlog
 
 from relay.batcher import Batcher, Closed
 from relay.intake import accept
+from relay.outgoing import Outgoing, of_batch, of_refused
 from relay.settling import Settling
 from runtime.backoff import until_available
-from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, persistent
+from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled
 from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH
-from runtime.dead_letters import dead_letter
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, Refused
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+from schemas.topology import QUEUES, REPORTS
 
 _log = structlog.get_logger()
 _KIB = 1024
@@ -32,23 +31,12 @@ _KIB = 1024
 _POLL = 0.1
 #: Seconds of nothing to do before "empty" counts, and between two looks at the queue.
 _EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
-#: Seconds before a batch that the broker did not take is published again.
+#: Seconds before what the broker did not take is published again.
 _AGAIN_AFTER = 1.0
 #: Settled deliveries that may wait behind one that cannot be sent.
 _FEW = 100
 #: Seconds that confirms of the last batches get when stopping.
 _FINISH_TIMEOUT = 30.0
-
-
-class _Letter(NamedTuple):
-    """A refused report on its way to `statesys.dead`."""
-
-    delivery: Delivery
-    refusal: Refused
-
-    @property
-    def tags(self) -> tuple[int, ...]:
-        return (self.delivery.tag,)
 
 
 class Relay:
@@ -115,7 +103,7 @@ class _Shift:
         # Bytes of reports in this spell.
         self._read = 0
         self._paused = False
-        self._again: list[tuple[float, Closed | _Letter]] = []
+        self._again: list[tuple[float, Outgoing]] = []
         self._ready = 1
         self._busy_at = self._measured_at = time.monotonic()
         self._out = Session(url, name="statesys relay publish")
@@ -177,97 +165,57 @@ class _Shift:
         self._held[delivery.tag] = len(delivery.body)
         self._held_bytes += len(delivery.body)
         self._read += len(delivery.body)
+        now = datetime.now(UTC)
         try:
-            taken = accept(delivery, received_at=datetime.now(UTC), max_bytes=self._max_bytes)
+            taken = accept(delivery, received_at=now, max_bytes=self._max_bytes)
         except Refused as refusal:
-            self._send(_Letter(delivery, refusal))
+            self._send(of_refused(delivery, refusal, now=now))
             return
         full = self._batcher.add(
             taken.lane, delivery.tag, taken.smx, taken.messages, time.monotonic()
         )
         if full is not None:
-            self._send(full)
+            self._send(of_batch(full, now=now))
 
     def _send_all(self, batches: list[Closed]) -> None:
         for batch in batches:
-            self._send(batch)
+            self._send(of_batch(batch, now=datetime.now(UTC)))
 
-    def _send(self, item: Closed | _Letter) -> None:
-        if isinstance(item, Closed):
-            self._out.publish(
-                routing_key=INCOMING[item.lane],
-                body=item.body,
-                properties=persistent(
-                    content_type="application/xml",
-                    message_id=str(item.batch_id),
-                    timestamp=int(time.time()),
-                    headers={"reports": len(item.tags), "messages": item.messages},
-                ),
-                token=item,
-            )
-            return
+    def _send(self, one: Outgoing) -> None:
         self._out.publish(
-            routing_key=DEAD,
-            body=item.delivery.body,
-            properties=dead_letter(
-                item.delivery.properties,
-                stage="relay",
-                reason=item.refusal.reason,
-                detail=item.refusal.detail,
-                queue=REPORTS,
-                now=datetime.now(UTC),
-            ),
-            token=item,
+            routing_key=one.queue, body=one.body, properties=one.properties, token=one
         )
 
     def _collect(self, events: list[Event]) -> None:
         for event in events:
             if not isinstance(event, Settled):
                 continue
-            item: Closed | _Letter = event.token
+            one: Outgoing = event.token
             if event.problem is not None:
                 _log.warning("relay.not_sent", why=event.problem)
-                self._again.append((time.monotonic() + _AGAIN_AFTER, item))
+                self._again.append((time.monotonic() + _AGAIN_AFTER, one))
                 continue
-            self._log(item)
+            one.tell()
             self._pulse.progress("relay")
-            for tag in item.tags:
+            for tag in one.tags:
                 self._held_bytes -= self._held.pop(tag)
-            up_to = self._settling.settle(item.tags)
+            up_to = self._settling.settle(one.tags)
             if up_to is not None:
                 self._in.ack(up_to, up_to=True)
         if self._again:
             for tag in self._settling.stragglers(_FEW):
                 self._in.ack(tag)
 
-    def _log(self, item: Closed | _Letter) -> None:
-        if isinstance(item, Closed):
-            _log.info(
-                "relay.batch_sent",
-                batch=str(item.batch_id),
-                queue=INCOMING[item.lane],
-                reports=len(item.tags),
-                messages=item.messages,
-                bytes=len(item.body),
-            )
-        else:
-            _log.warning(
-                "relay.report_refused",
-                reason=item.refusal.reason.value,
-                detail=item.refusal.detail,
-                bytes=len(item.delivery.body),
-            )
-
     def _retry(self) -> None:
         now = time.monotonic()
-        due = [item for at, item in self._again if at <= now]
-        self._again = [(at, item) for at, item in self._again if at > now]
+        due = [one for at, one in self._again if at <= now]
+        self._again = [(at, one) for at, one in self._again if at > now]
         if due:
             # Somebody may have deleted the queue.
             with Administration(self._url, name="statesys relay") as desk:
                 desk.declare(QUEUES)
-        for item in due:
-            self._send(item)
+        for one in due:
+            self._send(one)
 
     def _govern(self) -> None:
         """Stop reading above 64 MiB: the broker keeps reports better than a process does."""

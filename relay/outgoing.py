@@ -1,0 +1,73 @@
+"""What the relay publishes: a batch, or the dead letter of a report that was refused."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+
+from relay.batcher import Closed
+from runtime.broker import Delivery, Properties, persistent
+from runtime.dead_letters import dead_letter
+from schemas.errors import Refused
+from schemas.topology import DEAD, INCOMING, REPORTS
+
+_log = structlog.get_logger()
+
+
+class Outgoing(NamedTuple):
+    """A message that is published until the broker has it.
+
+    Attributes:
+        tags: delivery tags of the reports that are settled then.
+        queue: where it goes.
+        tell: writes the log line of it.
+    """
+
+    tags: tuple[int, ...]
+    queue: str
+    body: bytes
+    properties: Properties
+    tell: Callable[[], None]
+
+
+def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
+    """A batch, for the queue of its lane; `now` is aware."""
+    queue, reports = INCOMING[batch.lane], len(batch.tags)
+    properties = persistent(
+        content_type="application/xml",
+        message_id=str(batch.batch_id),
+        timestamp=int(now.timestamp()),
+        headers={"reports": reports, "messages": batch.messages},
+    )
+    tell = partial(
+        _log.info,
+        "relay.batch_sent",
+        batch=str(batch.batch_id),
+        queue=queue,
+        reports=reports,
+        messages=batch.messages,
+        bytes=len(batch.body),
+    )
+    return Outgoing(batch.tags, queue, batch.body, properties, tell)
+
+
+def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
+    """The letter of a refused report; `now` is aware."""
+    properties = dead_letter(
+        delivery.properties,
+        stage="relay",
+        reason=refusal.reason,
+        detail=refusal.detail,
+        queue=REPORTS,
+        now=now,
+    )
+    tell = partial(
+        _log.warning,
+        "relay.report_refused",
+        reason=refusal.reason.value,
+        detail=refusal.detail,
+        bytes=len(delivery.body),
+    )
+    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, tell)
