@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pika
-import psycopg
 import pytest
 
 from runtime.dead_letters import QUEUE, REASON, STAGE
 from schemas.topology import DEAD, REPORTS
 from tests.loader.processes import PATIENCE, Program, fill, ready, take_all
+from tests.loader.world import open_tables
 from tests.waiting import wait_until
 
 CLIENT = UUID("f1b03089-9ea1-4a64-83dc-5f8e77bddeb4")
@@ -34,10 +34,8 @@ def pipeline(tmp_path: Path, amqp_url: str, database_url: str) -> Iterator[None]
 
 @pytest.fixture
 def query(database_url: str) -> Iterator[Any]:
-    with psycopg.connect(
-        database_url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
-    ) as connection:
-        yield lambda text: connection.execute(text).fetchall()
+    with open_tables(database_url) as tables:
+        yield tables.rows
 
 
 def publish(amqp_url: str, *bodies: bytes) -> None:

@@ -16,7 +16,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import click
-import psycopg
 
 from loader.migrations import migrate
 from runtime import services
@@ -25,7 +24,7 @@ from tests.fuzz.blocks import Failure, Tried, try_block
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.largest import SHAPES, Measured, measure
 from tests.fuzz.laws import KINDS, made
-from tests.loader.world import Tables
+from tests.loader.world import open_tables
 
 #: Bytes that a process may hold at the end beyond what it held when a fifth was done. A heap is
 #: never quite even; what leaks a hundred bytes an input would show.
@@ -100,8 +99,8 @@ def _many(reports: int, seed: int, jobs: int, url: str) -> bool:
     for (kind, outcome), count in sorted(outcomes.items()):
         click.echo(f"{kind:<8} {outcome:<17} {count:>9,}")
     growth = max((_growth(seen) for seen in memory.values()), default=0)
-    with psycopg.connect(url, options="-c search_path=statesys") as connection:
-        ledger = Tables(connection).ledger_errors()
+    with open_tables(url) as tables:
+        ledger = tables.ledger_errors()
     click.echo(
         f"seed {seed}: {sum(outcomes.values()):,} inputs in {time.monotonic() - started:.0f} s, "
         f"{len(failures)} broke a law; {stored:,} messages loaded, {len(ledger)} ledgers wrong; "

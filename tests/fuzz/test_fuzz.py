@@ -3,7 +3,6 @@
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-import psycopg
 import pytest
 
 from schemas.refusal import Reason
@@ -14,7 +13,7 @@ from tests.fuzz.blocks import try_block
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.largest import MAX_GROWTH, SHAPES, SIZES, Measured, measure
 from tests.fuzz.laws import KINDS, Outcome, made
-from tests.loader.world import Tables
+from tests.loader.world import open_tables
 
 SEED = 1
 #: What a relay can say of a mutated report; the largest ones are tried as shapes.
@@ -28,8 +27,7 @@ def test_a_mutated_report_is_refused_or_gets_into_the_database(
     tried = try_block(SEED, block, NEIGHBOURS, database_url)
     assert tried.failures == []
     assert tried.stored > 0
-    with psycopg.connect(database_url, options="-c search_path=statesys") as connection:
-        tables = Tables(connection)
+    with open_tables(database_url) as tables:
         assert tables.ledger_errors() == []
         assert tables.rows("SELECT 1 FROM state_message LIMIT 1") == [(1,)]
 

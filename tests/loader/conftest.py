@@ -8,17 +8,15 @@ import psycopg
 import pytest
 
 from loader.store import ChunkStore, ResyncStore
-from tests.loader.world import CLIENT, Tables
+from tests.loader.world import CLIENT, Tables, open_tables
 
 MIN_AGE, MERGE = timedelta(hours=48), timedelta(hours=72)
 
 
 @pytest.fixture
 def tables(database_url: str) -> Iterator[Tables]:
-    with psycopg.connect(
-        database_url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
-    ) as connection:
-        yield Tables(connection)
+    with open_tables(database_url) as tables:
+        yield tables
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from loader.migrations import migrate
@@ -32,7 +31,7 @@ from tests.loader.processes import (
     ready,
     take_all,
 )
-from tests.loader.world import Tables, message, report
+from tests.loader.world import Tables, message, open_tables, report
 from tests.management import Management
 from tests.waiting import wait_until
 
@@ -72,10 +71,8 @@ class Site:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database on a connection that no outage has broken."""
-        with psycopg.connect(
-            self.endpoints.database_url, options="-c search_path=statesys"
-        ) as connection:
-            return connection.execute(query).fetchall()
+        with open_tables(self.endpoints.database_url) as tables:
+            return tables.rows(query)
 
     def stored(self) -> int:
         ((count,),) = self.rows("SELECT count(*) FROM state_message")
@@ -97,10 +94,8 @@ class Site:
 def site(home: Path, tmp_path: Path) -> Iterator[Site]:
     endpoints = services.up(home)
     migrate(endpoints.database_url)
-    with psycopg.connect(
-        endpoints.database_url, autocommit=True, options="-c search_path=statesys"
-    ) as connection:
-        Tables(connection).truncate()
+    with open_tables(endpoints.database_url) as tables:
+        tables.truncate()
     bodies = [render_report(one) for one in REPORTS_SENT]
     fill(endpoints.amqp_url, bodies, queue=REPORTS)
     found = Site(home, endpoints, tmp_path / "log")
@@ -125,10 +120,7 @@ def assert_nothing_lost(site: Site) -> None:
         program.send(signal.SIGTERM)
     assert [site.relay.end(), site.loader.end()] == [0, 0]
     assert settled(), "everything was acked"
-    with psycopg.connect(
-        site.endpoints.database_url, options="-c search_path=statesys"
-    ) as connection:
-        tables = Tables(connection)
+    with open_tables(site.endpoints.database_url) as tables:
         law = tables.law()
         assert {(client, serial) for client, serial, _ in law["history"]} == MESSAGES
         assert law["stored twice"] == []

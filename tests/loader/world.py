@@ -1,6 +1,7 @@
 """Reports to load, and the tables as the law sees them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -77,6 +78,14 @@ class Client(NamedTuple):
     reused: int
 
 
+@contextmanager
+def open_tables(url: str) -> Iterator["Tables"]:
+    """Look at a database, with each query by itself."""
+    options = "-c search_path=statesys -c timezone=UTC"
+    with psycopg.connect(url, autocommit=True, options=options) as connection:
+        yield Tables(connection)
+
+
 class Tables:
     """What stands in the database."""
 
@@ -84,7 +93,8 @@ class Tables:
         self.connection = connection
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        return self.connection.execute(query, values).fetchall()
+        # Without values a % in the query is just that.
+        return self.connection.execute(query, values or None).fetchall()
 
     def truncate(self) -> None:
         # Not TRUNCATE: with few rows and many partitions, deleting is ten times as fast.

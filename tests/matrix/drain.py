@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import click
-import psycopg
 
 from loader.migrations import migrate
 from runtime.broker import Administration
@@ -26,7 +25,7 @@ from runtime.services.polling import until
 from schemas.report import Lane, Report
 from schemas.topology import DEAD, INCOMING
 from tests.loader.processes import Program, batches_of, fill, fleet_reports, messages_in
-from tests.loader.world import Tables
+from tests.loader.world import Tables, open_tables
 from tests.matrix.servers import Servers
 from tests.waiting import wait_until
 
@@ -322,10 +321,8 @@ def main(*, messages: int, kills: int, seed: int) -> None:
             f"{sum(len(one.messages) for one in reports):,} with copies, "
             f"in {len(bodies):,} batches; logs in {directory}"
         )
-        with psycopg.connect(
-            url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
-        ) as connection:
-            ground = Ground(servers.endpoints.amqp_url, url, Tables(connection), directory, bodies)
+        with open_tables(url) as tables:
+            ground = Ground(servers.endpoints.amqp_url, url, tables, directory, bodies)
             outcome = drain_with_kills(ground, reports, kills=kills, seed=seed, tell=click.echo)
         done = not outcome.problems
         _summarise(outcome)

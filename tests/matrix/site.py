@@ -25,6 +25,7 @@ from runtime.services.account import Account, for_postgres
 from runtime.services.polling import until
 from schemas.errors import StatesysError
 from tests.loader.processes import Program, environment
+from tests.loader.world import open_tables
 from tests.matrix.disk import Disk
 from tests.matrix.forwarder import Forwarder
 from tests.matrix.servers import Servers
@@ -338,9 +339,8 @@ class Site:
         )
 
     def _clients(self, query: str) -> set[UUID]:
-        url = self.servers.endpoints.database_url
-        with psycopg.connect(url, options="-c search_path=statesys") as connection:
-            return {client_id for (client_id,) in connection.execute(query)}
+        with open_tables(self.servers.endpoints.database_url) as tables:
+            return {client_id for (client_id,) in tables.rows(query)}
 
     def tell_database(self, *statements: str) -> None:
         """Tell PostgreSQL something as its superuser, past all forwarders."""

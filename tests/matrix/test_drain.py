@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.loader.processes import batches_of, drain, fill, messages_in
-from tests.loader.world import Tables, message, report
+from tests.loader.world import Tables, message, open_tables, report
 from tests.matrix.drain import Ground, compare, drain_with_kills, ending, reports_of
 
 MESSAGES, KILLS, SEED = 18_000, 5, 2
@@ -28,10 +27,8 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def tables(database_url: str) -> Iterator[Tables]:
-    with psycopg.connect(
-        database_url, autocommit=True, options="-c search_path=statesys -c timezone=UTC"
-    ) as connection:
-        yield Tables(connection)
+    with open_tables(database_url) as tables:
+        yield tables
 
 
 def test_kills_in_one_drain_change_nothing(
