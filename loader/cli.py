@@ -8,16 +8,9 @@ from uuid import UUID
 import click
 
 from runtime.clients import client_argument
-from runtime.logs import set_up_logs
+from runtime.logs import settings_and_logs
 from runtime.options import json_option, setting
-from runtime.settings import Settings, load_settings
 from schemas.errors import StatesysError
-
-
-def _settings(**flags: Any) -> Settings:
-    settings = load_settings(**flags)
-    set_up_logs(form=settings.log_format, level=settings.log_level)
-    return settings
 
 
 @click.group()
@@ -52,7 +45,7 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     from loader.service import Loader  # noqa: PLC0415
     from runtime.stop import Stop  # noqa: PLC0415
 
-    settings = _settings(**flags)
+    settings = settings_and_logs(**flags)
     Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
 
 
@@ -66,7 +59,7 @@ def migrate() -> None:
     """
     from loader.migrations import migrate as apply  # noqa: PLC0415
 
-    applied = apply(_settings().required_database_url())
+    applied = apply(settings_and_logs().required_database_url())
     click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
 
 
@@ -93,7 +86,7 @@ def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """
     from loader.service import open_resync_store  # noqa: PLC0415
 
-    settings = _settings(**flags)
+    settings = settings_and_logs(**flags)
     with closing(open_resync_store(settings, settings.required_database_url())) as store:
         now, limit = store.now(), settings.resyncs_per_check
         due = (
@@ -128,7 +121,7 @@ def request(client_id: UUID) -> None:
     """
     from loader.service import open_resync_store  # noqa: PLC0415
 
-    settings = _settings()
+    settings = settings_and_logs()
     with closing(open_resync_store(settings, settings.required_database_url())) as store:
         request_id = store.request(client_id, now=store.now())
     if request_id is None:
@@ -153,7 +146,7 @@ def forget(client_id: UUID) -> None:
     """
     from loader.service import open_resync_store  # noqa: PLC0415
 
-    settings = _settings()
+    settings = settings_and_logs()
     with closing(open_resync_store(settings, settings.required_database_url())) as store:
         known = store.forget(client_id)
     if not known:

@@ -21,9 +21,8 @@ from producers.plan import MAX_CLIENTS, Plan
 from producers.store import Store
 from producers.summary import Summary
 from runtime.durations import render_duration
-from runtime.logs import set_up_logs
+from runtime.logs import settings_and_logs
 from runtime.options import json_option, setting
-from runtime.settings import Settings, load_settings
 from runtime.stop import Stop
 from schemas import topology
 from schemas.errors import StatesysError
@@ -162,7 +161,7 @@ def publish(
     Example:
       statesys producers publish --clients 1000 --cycles 5 --loss 0.02 --duplicate 0.05
     """
-    settings = _settings(log_format=log_format, log_level=log_level)
+    settings = settings_and_logs(log_format=log_format, log_level=log_level)
     stop = Stop().install()
     with _store(directory, clients, seed) as store:
         plan = _plan(store, clients, messages, faults, hostile)
@@ -213,7 +212,7 @@ def run(
     Example:
       statesys producers run --fleet .statesys/north --clients 500 --seed 7 --forward-interval 1m
     """
-    settings = _settings(
+    settings = settings_and_logs(
         log_format=log_format,
         log_level=log_level,
         forward_interval=forward_interval,
@@ -249,12 +248,6 @@ def reply_queue(*, directory: Path, clients: int | None, seed: int | None) -> No
     """
     with _store(directory, clients, seed) as store:
         click.echo(topology.reply_queue(store.store_id).name)
-
-
-def _settings(**flags: Any) -> Settings:
-    settings = load_settings(**flags)
-    set_up_logs(form=settings.log_format, level=settings.log_level)
-    return settings
 
 
 def _store(directory: Path, clients: int | None, seed: int | None) -> Store:

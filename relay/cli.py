@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from runtime.logs import set_up_logs
+from runtime.logs import settings_and_logs
 from runtime.options import setting
-from runtime.settings import load_settings
 
 
 @click.group()
@@ -34,6 +33,5 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     from relay.service import Relay  # noqa: PLC0415
     from runtime.stop import Stop  # noqa: PLC0415
 
-    settings = load_settings(**flags)
-    set_up_logs(form=settings.log_format, level=settings.log_level)
+    settings = settings_and_logs(**flags)
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

@@ -7,6 +7,15 @@ from typing import Any
 
 import structlog
 
+from runtime.settings import Settings, load_settings
+
+
+def settings_and_logs(**flags: Any) -> Settings:
+    """Read the settings, as `load_settings` does, and set up the logs as they say."""
+    settings = load_settings(**flags)
+    set_up_logs(form=settings.log_format, level=settings.log_level)
+    return settings
+
 
 def set_up_logs(*, form: str, level: str) -> None:
     """Configure structlog once for the process.

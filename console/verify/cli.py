@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from runtime.logs import set_up_logs
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 
 
 class DurationType(click.ParamType[float]):
@@ -67,8 +66,7 @@ def verify(*, directory: Path, timeout: float, as_json: bool) -> None:
     from console.verify.verifying import verify as look  # noqa: PLC0415
     from console.verify.view import show, waiting  # noqa: PLC0415
 
-    settings = load_settings()
-    set_up_logs(form=settings.log_format, level=settings.log_level)
+    settings = settings_and_logs()
     outcome = look(directory, Servers.of(settings), timeout=timeout)
     if as_json:
         print_json(
