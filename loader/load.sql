@@ -92,7 +92,10 @@ WITH judged AS MATERIALIZED (
                     ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
                 END
         END AS verdict
-    FROM stage s JOIN client c USING (client_id)
+    -- One lookup for each row, behind a fence: joined, the whole table of clients would be read
+    -- for every chunk until it is a hundred times as large as the chunk.
+    FROM stage s CROSS JOIN LATERAL (
+        SELECT * FROM client k WHERE k.client_id = s.client_id OFFSET 0) c
 ),
 stored AS (
     INSERT INTO state_message (
@@ -204,6 +207,7 @@ counted AS (
     LEFT JOIN behind b ON b.client_id = a.client_id
     LEFT JOIN overtaken o ON o.client_id = a.client_id
     WHERE a.client_id = c.client_id
+      AND c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
 )
 SELECT
     count(*) FILTER (WHERE verdict = 'new') AS new,
@@ -256,7 +260,7 @@ PREPARE complete_claims AS
 WITH complete AS (
     SELECT r.client_id, r.request_id, r.first_serial, r.requested_at
     FROM resync_request r JOIN client c USING (client_id)
-    WHERE r.client_id IN (SELECT client_id FROM stage)
+    WHERE r.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
       AND r.first_serial IS NOT NULL
       AND (r.closed_at IS NULL OR r.closed_how NOT IN ('answered', 'overtaken')
            OR r.first_serial > c.resynced_below)
@@ -319,7 +323,7 @@ WITH crowded AS MATERIALIZED (
            upper(missing) - 1 AS last_serial
     FROM client c,
          LATERAL (SELECT int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted) m(missing)
-    WHERE c.client_id IN (SELECT client_id FROM stage)
+    WHERE c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
       AND c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
       AND (SELECT count(*) FROM unnest(missing)) > $1
 ),
@@ -354,7 +358,7 @@ WITH touched AS MATERIALIZED (
     SELECT c.client_id, c.resynced_below,
            int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted AS missing
     FROM client c
-    WHERE c.client_id IN (SELECT client_id FROM stage)
+    WHERE c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
       AND (c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
            OR EXISTS (SELECT FROM missing_message_range m
                       WHERE m.client_id = c.client_id AND m.closed_at IS NULL))

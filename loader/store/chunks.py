@@ -9,6 +9,10 @@ import psycopg
 from loader.store.connection import connect, translated
 
 _PREPARE = files("loader").joinpath("load.sql").read_bytes()
+#: Chunks after which the statements are planned anew, which costs about as much as a chunk. A plan
+#: that was made while tables were small reads them from end to end, and would be kept until an
+#: autovacuum looks at them.
+_PLANS_LAST = 64
 
 
 class Loaded(NamedTuple):
@@ -52,6 +56,7 @@ class ChunkStore:
         except BaseException:
             self._connection.close()
             raise
+        self._chunks = 0
         # One string without parameters travels as one message: the server takes the locks,
         # does the work and commits, whether this process still runs or not.
         self._rest = (
@@ -77,6 +82,9 @@ class ChunkStore:
         """
         try:
             with translated(), self._connection.cursor() as cursor:
+                if self._chunks % _PLANS_LAST == 0:
+                    cursor.execute("DISCARD PLANS")
+                self._chunks += 1
                 with cursor.copy("COPY stage FROM STDIN") as copy:
                     copy.write(lines)
                 cursor.execute(self._rest)

@@ -10,7 +10,7 @@ import pytest
 
 from loader.chunk import Item
 from loader.prepare import stage_lines
-from loader.store import ChunkStore, PartitionStore
+from loader.store import ChunkStore, PartitionStore, chunks
 from tests.loader.world import Tables, load, message, report, smx
 
 ROWS = 50_000
@@ -105,16 +105,28 @@ def empty_partitions(tables: Tables) -> set[str]:
     return {name for (name,) in tables.rows(query)}
 
 
+def test_a_store_plans_anew_while_its_tables_grow(
+    seasoned: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = "merge_ranges(1000)"
+    assert read_from_end_to_end(plan(seasoned, statement), of=("client",))
+    monkeypatch.setattr(chunks, "_PLANS_LAST", 1)
+    load(seasoned, report(message(8)))
+    assert not read_from_end_to_end(plan(seasoned, statement), of=("client",))
+
+
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_no_statement_reads_the_history_or_the_states_from_end_to_end(
+def test_no_statement_reads_a_table_from_end_to_end(
     statement: str, seasoned: ChunkStore, tables: Tables
 ) -> None:
     empty = empty_partitions(tables)
     large: tuple[str, ...] = ("state_message", "current_state")
     assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
-    # Statistics make PostgreSQL plan anew; then the clients are known to be many, too.
-    tables.connection.execute("ANALYZE client, state_message, current_state")
+    # As a store does now and then, long before there are statistics.
+    seasoned._connection.execute("DISCARD PLANS")
     large = (*large, "client")
+    assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
+    tables.connection.execute("ANALYZE client, state_message, current_state")
     assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
 
 
