@@ -269,6 +269,27 @@ def test_a_letter_that_cannot_be_sent_does_not_hold_up_the_start(
     assert ready(amqp_url) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_has_no_letter_yet_is_not_acked(
+    number: signal.Signals,
+    tmp_path: Path,
+    amqp_url: str,
+    database_url: str,
+    management: Management,
+) -> None:
+    fill(amqp_url, [])
+    log = tmp_path / "log"
+    with Program(log, "loader", "run", amqp_url=amqp_url, database_url=database_url) as loader:
+        loader.await_event("loader.consuming")
+        management.call("DELETE", "queues", urlsplit(amqp_url).path[1:], DEAD)
+        with Administration(amqp_url, name="test") as desk:
+            desk.publish(routing_key=NORMAL, body=b"junk", properties=persistent())
+        loader.await_event("worker.waiting", holding="letters")
+        loader.send(number)
+        loader.end()
+    wait_until(lambda: ready(amqp_url) == 1, what="the batch to be back")
+
+
 def test_queues_that_vanish_are_made_again(
     amqp_url: str, database_url: str, management: Management, tables: Tables
 ) -> None:

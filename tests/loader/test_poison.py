@@ -1,6 +1,7 @@
 """Poison is set apart alone; a database that is unwell never costs a message its place."""
 
 import random
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,3 +284,29 @@ def test_a_database_in_trouble_is_waited_for_and_buries_nothing(
         assert loader.process.poll() is None
         assert ready(amqp_url, DEAD) == 0
         assert tables.law()["stored twice"] == []
+
+
+def test_a_stop_while_half_of_a_poisoned_chunk_waits_gives_its_batch_back(
+    tmp_path: Path, amqp_url: str, database_url: str, tables: Tables
+) -> None:
+    refuse(tables, "22023")
+    # Rows are written in the order of their topics, so the poison is met first, and this one
+    # when its half is loaded alone.
+    tables.connection.execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$; "
+        "CREATE TRIGGER waits BEFORE INSERT ON current_state FOR EACH ROW "
+        "WHEN (NEW.topic_id = 'waits') EXECUTE FUNCTION full_disk()"
+    )
+    body = batch(report(message(1, topic="waits"), message(2, topic=POISON)))
+    fill(amqp_url, [body])
+    log = tmp_path / "log"
+    with Program(log, "loader", "run", amqp_url=amqp_url, database_url=database_url) as loader:
+        loader.await_event("worker.waiting", holding="53100")
+        loader.send(signal.SIGTERM)
+        assert loader.end() == 0
+    assert ready(amqp_url) == 1
+    tables.connection.execute("DROP TRIGGER waits ON current_state")
+    drain(amqp_url, database_url)
+    assert serials(tables) == {1}
+    assert [parse_batch(letter.body).smx[0].report.serials for letter in take_all(amqp_url, DEAD)]

@@ -130,6 +130,27 @@ def test_a_thread_that_hangs_in_the_database_does_not_keep_the_process(
     hanging[0].join(10)
 
 
+def test_a_batch_of_several_chunks_is_acked_after_the_last_one(
+    amqp_url: str,
+    database_url: str,
+    tables: Tables,
+    held_lock: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loader.service._FINISH_TIMEOUT", 0.2)
+    large = message(1)._replace(details="x" * 2000)
+    fill(amqp_url, [batch(report(large, client=UUID(int=1, version=4)), report(large))])
+    with loading(amqp_url, database_url, loader_threads=1, loader_chunk_size=1):
+        wait_until(tables.chunk_waits, what="the second chunk to be in hand")
+        assert stored(tables) == 1
+    # The end acks all that is settled.
+    wait_until(lambda: ready(amqp_url) == 1, what="the batch to be back")
+    held_lock.rollback()
+    for thread in threading.enumerate():
+        if thread.name.startswith("loader-"):
+            thread.join(10)
+
+
 def test_two_relays_and_two_loaders_share_the_work(amqp_url: str, run: Run, tables: Tables) -> None:
     reports = fleet_reports(clients=10, messages=300, seed=3)
     fill(amqp_url, [render_report(one) for one in reports], queue=REPORTS)
@@ -225,6 +246,8 @@ def test_a_stop_while_a_server_is_away_ends_it_in_order(
         assert "Traceback" not in loader.text
     if away == "broker":
         management.create_vhost(vhost)
+    else:
+        assert ready(amqp_url) == 1, "what was in hand went back to the broker"
 
 
 def close_database(url: str) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -13,10 +14,12 @@ from loader.resync import ResyncDuty
 from loader.store import ChunkStore, ResyncStore
 from runtime.broker import Administration, persistent
 from runtime.health import Pulse
+from schemas.errors import BrokerUnavailable, StatesysError
 from schemas.report import Lane
 from schemas.resync import ResyncReason, parse_request
 from schemas.topology import INCOMING, QUEUES, RESYNC, reply_queue
 from tests.loader.world import CLIENT, Tables, load, message, report
+from tests.management import Management
 from tests.waiting import wait_until
 
 QUEUE = reply_queue(UUID("0123abcd-0000-4000-8000-000000000000"))
@@ -87,6 +90,34 @@ def test_a_request_that_no_queue_takes_is_marked_so(
     run()
     assert [row[:2] for row in tables.requests()] == [("missing", "unroutable")]
     assert tables.rows("SELECT sent_at FROM resync_request") == [(None,)]
+
+
+def test_a_request_that_the_broker_refuses_stays_unsent(
+    run: Run, store: ChunkStore, tables: Tables, amqp_url: str, management: Management
+) -> None:
+    full = {"max-length": 1, "overflow": "reject-publish"}
+    limit = {"pattern": f"^{QUEUE.name}$", "definition": full, "apply-to": "queues"}
+    management.call("PUT", "policies", urlsplit(amqp_url).path[1:], "full", body=limit)
+    with Administration(amqp_url, name="test") as desk:
+
+        def refuses() -> bool:
+            try:
+                desk.publish(routing_key=QUEUE.name, body=b"", properties=persistent())
+            except StatesysError:
+                return True
+            return False
+
+        wait_until(refuses, what="the limit to take effect")
+        _lose_serial_one(store)
+        with pytest.raises(BrokerUnavailable, match="not taken"):
+            run()
+        assert tables.rows("SELECT sent_at, attempts, closed_at FROM resync_request") == [
+            (None, 0, None)
+        ]
+        desk.purge(QUEUE.name)
+        run()
+        assert desk.take(QUEUE.name) is not None
+    assert tables.rows("SELECT sent_at IS NOT NULL, attempts FROM resync_request") == [(True, 1)]
 
 
 def test_nobody_is_asked_under_backlog(

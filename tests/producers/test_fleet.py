@@ -14,6 +14,7 @@ from producers import fleet as fleet_module
 from producers import turns
 from producers.fleet import Fleet, Progress
 from producers.plan import Plan
+from producers.publisher import Publisher
 from producers.store import Store, open_store
 from runtime.broker import Administration, Delivery, persistent
 from schemas import topology
@@ -21,6 +22,7 @@ from schemas.errors import BrokerUnavailable, Refused
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.report_reader import parse_report
 from schemas.resync import ResyncReason, ResyncRequest, render_request
+from tests.loader.processes import ready
 from tests.management import Management
 from tests.producers.arrivals import headers, messages, reports, taken
 from tests.producers.conftest import OpenStore
@@ -320,6 +322,26 @@ def test_what_the_broker_refuses_is_published_again(
         arrived += taken(amqp_url)
 
     assert messages(arrived) == set(store.sent())
+
+
+def test_a_request_is_not_acked_before_its_answer_is_in_the_store(
+    open_owned: OpenStore, amqp_url: str
+) -> None:
+    store = open_owned(clients=1)
+
+    def full_disk(_bodies: list[bytes]) -> None:
+        raise OSError("no room")
+
+    publisher = Publisher(store, amqp_url, stop=threading.Event(), on_requests=full_disk)
+    publisher.connect()
+    request = ResyncRequest(uuid4(), next(store.clients()).client_id, ResyncReason.OPERATOR, 0, NOW)
+    ask(amqp_url, store.store_id, request)
+    publisher.listen()
+    with pytest.raises(OSError, match="no room"):
+        wait_until(lambda: publisher.step(0.1), what="the request")
+    publisher.close(0)
+    queue = topology.reply_queue(store.store_id).name
+    wait_until(lambda: ready(amqp_url, queue) == 1, what="the request to be back")
 
 
 def test_a_deleted_queue_is_declared_again(

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,29 @@ def test_a_batch_that_no_queue_takes_is_not_acked(
     assert set(world.relayed()) == set(ids(good(10)))
 
 
+def test_a_batch_that_the_broker_refuses_is_not_acked(
+    world: World, tmp_path: Path, management: Management
+) -> None:
+    full = {"max-length": 1, "overflow": "reject-publish"}
+    limit = {"pattern": f"^{NORMAL}$", "definition": full, "apply-to": "queues"}
+    policy = ("policies", vhost(world.amqp_url), "full")
+    management.call("PUT", *policy, body=limit)
+    serials = count(1)
+    with running(world, tmp_path) as relay:
+
+        def refused() -> bool:
+            world.publish(good(1, first=next(serials)))
+            return bool(relay.events("relay.not_sent"))
+
+        wait_until(refused, timeout=PATIENCE, what="the limit to take effect")
+        assert "nack" in relay.events("relay.not_sent")[0]["why"]
+        relay.send(signal.SIGKILL)
+        relay.end()
+    management.call("DELETE", *policy)
+    finish(world, tmp_path)
+    assert set(world.relayed()) == set(ids(good(next(serials) - 1)))
+
+
 def test_a_batch_is_sent_again_once_its_queue_is_there(
     world: World, tmp_path: Path, management: Management
 ) -> None:
@@ -142,6 +166,19 @@ def test_a_letter_that_nobody_takes_holds_up_no_report(
     assert world.relayed() == ids(good(3000))
     assert [letter.body for letter in world.dead()] == [b"<broken"]
     assert world.ready(REPORTS) == 0
+
+
+def test_a_report_whose_letter_nobody_takes_is_not_acked(
+    world: World, tmp_path: Path, management: Management
+) -> None:
+    with running(world, tmp_path) as relay:
+        management.call("DELETE", "queues", vhost(world.amqp_url), DEAD)
+        world.publish([(b"<broken", persistent())])
+        assert "returned" in relay.await_event("relay.not_sent")["why"]
+        relay.send(signal.SIGKILL)
+        relay.end()
+    finish(world, tmp_path)
+    assert [letter.body for letter in world.dead()] == [b"<broken"]
 
 
 def test_two_relays_share_a_queue(world: World, tmp_path: Path) -> None:
