@@ -3,12 +3,14 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from producers import fleet as fleet_module
 from producers import turns
@@ -18,7 +20,7 @@ from producers.publisher import Publisher
 from producers.store import Store, open_store
 from runtime.broker import Administration, Delivery, persistent
 from schemas import topology
-from schemas.errors import BrokerUnavailable, Refused
+from schemas.errors import BrokerUnavailable, Refused, StatesysError
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.report_reader import parse_report
 from schemas.resync import ResyncReason, ResyncRequest, render_request
@@ -322,6 +324,48 @@ def test_what_the_broker_refuses_is_published_again(
         arrived += taken(amqp_url)
 
     assert messages(arrived) == set(store.sent())
+
+
+def test_what_a_full_queue_refuses_stays_in_the_outbox(
+    open_owned: OpenStore, amqp_url: str, management: Management
+) -> None:
+    vhost = urlsplit(amqp_url).path[1:]
+    store = open_owned(clients=20)
+    turns.live(store, Plan(clients=20), 0, 20, NOW)
+    publisher = Publisher(store, amqp_url, stop=threading.Event(), on_requests=lambda _: None)
+    publisher.connect()
+    full = {"pattern": ".*", "definition": {"max-length": 5}, "apply-to": "queues"}
+    management.call("PUT", "policies", vhost, "full", body=full)
+
+    def refuses() -> bool:
+        with Administration(amqp_url, name="test") as broker:
+            try:
+                broker.publish(routing_key=topology.REPORTS, body=b"", properties=persistent())
+            except StatesysError:
+                return True
+        return False
+
+    def stepped(enough: Callable[[], object]) -> object:
+        publisher.step(0.1)
+        return enough()
+
+    wait_until(refuses, what="the limit to take effect")
+    with capture_logs() as logs:
+        wait_until(
+            lambda: stepped(lambda: [e for e in logs if e["event"] == "producers.publish_refused"]),
+            what="a refusal",
+        )
+    assert not store.outbox_is_empty()
+    arrived: list[Delivery] = []
+
+    def emptied() -> bool:
+        arrived.extend(taken(amqp_url))
+        return publisher.empty()
+
+    wait_until(lambda: stepped(emptied), timeout=30, what="the rest to be taken")
+    publisher.close(0)
+    arrived += taken(amqp_url)
+    assert messages([one for one in arrived if one.body]) == set(store.sent())
 
 
 def test_a_request_is_not_acked_before_its_answer_is_in_the_store(
