@@ -9,11 +9,16 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from runtime import services
 from runtime.services import Endpoints
 from tests.management import Management
+
+# No test looks at a clock, Hypothesis included: this machine may be busy with something else.
+settings.register_profile("statesys", deadline=None)
+settings.load_profile("statesys")
 
 # Apart from .statesys: tests never touch a developer's data.
 TEST_HOME = Path(__file__).parent.parent / ".statesys-test"

@@ -8,7 +8,6 @@ from tests.loader.world import Tables, deliveries, histories, load
 
 _REAL_DATABASE = settings(
     max_examples=120,
-    deadline=None,
     # Each example truncates the tables, so one database serves them all.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

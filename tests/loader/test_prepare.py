@@ -17,7 +17,6 @@ from tests.loader.world import CLIENT, START, Tables, message, report, smx
 
 _REAL_DATABASE = settings(
     max_examples=150,
-    deadline=None,
     # Each example truncates the tables, so one database serves them all.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
