@@ -126,7 +126,7 @@ def _message(element: etree._Element) -> StateMessage:
     if len(topic) or len(state):
         raise _bad_structure("unknown element in Topic or State")
     about = topic.get
-    topic_type = _number(about("Type") or _required(topic, "Type"))
+    topic_type = _number(_required(topic, "Type"))
     serial, serial_text = _serial(element.get("SerialNumber"), topic_type)
     id_type = about("IDType")
     # Positional: with keywords, making the tuple costs half as much again.
