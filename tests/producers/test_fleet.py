@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from producers.fleet import Fleet, Progress
 from producers.plan import Plan
 from producers.publisher import Publisher
 from producers.store import Store, open_store
+from producers.store.reading import StoreReader
 from runtime.broker import Administration, Delivery, persistent
 from schemas import topology
 from schemas.errors import BrokerUnavailable, Refused, StatesysError
@@ -170,68 +172,65 @@ def test_requests_are_answered_until_the_caller_has_enough(
     )
 
 
-def test_a_living_fleet_forwards_beats_and_answers(directory: Path, amqp_url: str) -> None:
-    plan, stop, ready = Plan(clients=8, messages=0.3), threading.Event(), threading.Event()
+@contextmanager
+def living(
+    directory: Path,
+    amqp_url: str,
+    plan: Plan,
+    *,
+    forward: timedelta,
+    beat: timedelta,
+    stop: threading.Event | None = None,
+) -> Iterator[StoreReader]:
+    """A living fleet in a thread of its own, stopped at the end; yields a look at its store."""
+    stop, ready = stop or threading.Event(), threading.Event()
 
     def live() -> None:
         # A store is of one thread.
         with (
-            Store(directory, seed=1, clients=8, now=NOW) as store,
+            Store(directory, seed=1, clients=plan.clients, now=NOW) as store,
             Fleet(store, amqp_url, plan, stop=stop) as fleet,
         ):
             ready.set()
-            fleet.run(SHORT, SHORT)
+            fleet.run(forward, beat)
 
     thread = threading.Thread(target=live)
     thread.start()
     try:
         assert ready.wait(20)
         with open_store(directory) as reader:
-            wait_until(lambda: reader.totals().heartbeats > 8, what="heartbeats")
-            client = next(reader.clients())
-            request = ResyncRequest(uuid4(), client.client_id, ResyncReason.OPERATOR, 0, NOW)
-            ask(amqp_url, reader.store_id, request)
-            wait_until(lambda: reader.totals().answered == 1, what="an answer")
+            yield reader
     finally:
         stop.set()
         thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+def test_a_living_fleet_forwards_beats_and_answers(directory: Path, amqp_url: str) -> None:
+    plan = Plan(clients=8, messages=0.3)
+    with living(directory, amqp_url, plan, forward=SHORT, beat=SHORT) as reader:
+        wait_until(lambda: reader.totals().heartbeats > 8, what="heartbeats")
+        client = next(reader.clients())
+        request = ResyncRequest(uuid4(), client.client_id, ResyncReason.OPERATOR, 0, NOW)
+        ask(amqp_url, reader.store_id, request)
+        wait_until(lambda: reader.totals().answered == 1, what="an answer")
 
 
 def test_a_living_fleet_goes_on_while_the_broker_is_away(
     directory: Path, amqp_url: str, management: Management
 ) -> None:
-    plan, stop, ready = Plan(clients=8), threading.Event(), threading.Event()
     vhost = urlsplit(amqp_url).path[1:]
-
-    def live() -> None:
-        # A store is of one thread.
-        with (
-            Store(directory, seed=1, clients=8, now=NOW) as store,
-            Fleet(store, amqp_url, plan, stop=stop) as fleet,
-        ):
-            ready.set()
-            fleet.run(SHORT, LONG)
-
-    thread = threading.Thread(target=live)
-    thread.start()
-    try:
-        assert ready.wait(20)
-        with open_store(directory) as reader:
-            wait_until(lambda: reader.totals().reports > 8, what="reports")
-            management.delete_vhost(vhost)
-            # Several cycles of everybody, made while nobody takes them.
-            wait_until(lambda: reader.totals().outbox > 40, what="a filling outbox")
-            waiting = {one.message_id for one in reader.outbox_ranges()}
-            management.create_vhost(vhost)
-            wait_until(
-                lambda: waiting.isdisjoint({one.message_id for one in reader.outbox_ranges()}),
-                what="its reports to be taken",
-            )
-    finally:
-        stop.set()
-        thread.join(timeout=20)
-    assert not thread.is_alive()
+    with living(directory, amqp_url, Plan(clients=8), forward=SHORT, beat=LONG) as reader:
+        wait_until(lambda: reader.totals().reports > 8, what="reports")
+        management.delete_vhost(vhost)
+        # Several cycles of everybody, made while nobody takes them.
+        wait_until(lambda: reader.totals().outbox > 40, what="a filling outbox")
+        waiting = {one.message_id for one in reader.outbox_ranges()}
+        management.create_vhost(vhost)
+        wait_until(
+            lambda: waiting.isdisjoint({one.message_id for one in reader.outbox_ranges()}),
+            what="its reports to be taken",
+        )
     assert waiting <= {UUID(one.properties.message_id) for one in taken(amqp_url)}
 
 
@@ -249,32 +248,17 @@ def test_heartbeats_do_not_fill_the_disk_while_the_broker_is_away(
     directory: Path, amqp_url: str, management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_module, "_AHEAD", 16)
-    stop, ready = Turns(), threading.Event()
-
-    def live() -> None:
-        with (
-            Store(directory, seed=1, clients=8, now=NOW) as store,
-            Fleet(store, amqp_url, Plan(clients=8), stop=stop) as fleet,
-        ):
-            ready.set()
-            fleet.run(LONG, SHORT)
-
-    thread = threading.Thread(target=live)
-    thread.start()
-    try:
-        assert ready.wait(20)
-        with open_store(directory) as reader:
-            wait_until(lambda: reader.totals().reports > 8, what="heartbeats")
-            management.delete_vhost(urlsplit(amqp_url).path[1:])
-            wait_until(lambda: reader.totals().outbox >= 16, what="a full outbox")
-            before = stop.count
-            wait_until(lambda: stop.count > before + 20, what="turns without room")
-            # One look may pass the limit by all clients; some reports were in the air before.
-            assert reader.totals().outbox <= 16 + 8 + 8
-        management.create_vhost(urlsplit(amqp_url).path[1:])
-    finally:
-        stop.set()
-        thread.join(timeout=20)
+    vhost, stop = urlsplit(amqp_url).path[1:], Turns()
+    plan = Plan(clients=8)
+    with living(directory, amqp_url, plan, forward=LONG, beat=SHORT, stop=stop) as reader:
+        wait_until(lambda: reader.totals().reports > 8, what="heartbeats")
+        management.delete_vhost(vhost)
+        wait_until(lambda: reader.totals().outbox >= 16, what="a full outbox")
+        before = stop.count
+        wait_until(lambda: stop.count > before + 20, what="turns without room")
+        # One look may pass the limit by all clients; some reports were in the air before.
+        assert reader.totals().outbox <= 16 + 8 + 8
+        management.create_vhost(vhost)
 
 
 def test_a_lost_connection_costs_nothing(
