@@ -24,26 +24,61 @@ _NOT_READ = (AMQPError, ArithmeticError, OSError, RecursionError, ValueError, st
 Properties = pika.BasicProperties
 
 
-class _Tolerant(Properties):
-    """Properties as they come from the broker."""
+class Received(Properties):
+    """Properties as they come from the broker, read when somebody asks for one of them.
 
-    def decode(self, encoded: bytes, offset: int = 0) -> "_Tolerant":
-        """Read the properties; unreadable headers become a note about them."""
-        start, end = _headers(encoded, offset)
-        try:
-            super().decode(encoded, offset)
-            if self.headers and _nesting(self.headers) > MAX_NESTING:
-                raise ValueError(f"nested more than {MAX_NESTING} deep")
-        except _NOT_READ as error:
-            flags: int = struct.unpack_from(">H", encoded, offset)[0] & ~self.FLAG_HEADERS
-            super().decode(struct.pack(">H", flags) + encoded[offset + 2 : start] + encoded[end:])
-            note = f"{end - start} bytes: {type(error).__name__} {error}"
-            self.headers = {UNREADABLE: note[:200]}
+    The header table is read for itself: it takes longer than all others together, and most
+    messages are handled without it.
+    """
+
+    def __init__(self) -> None:
+        # Not pika's: an attribute that it set would never be asked for in `__getattr__`.
+        self._encoded = b""
+
+    def decode(self, encoded: bytes, offset: int = 0) -> "Received":
+        """Keep the bytes."""
+        self._encoded = encoded[offset:]
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Read what was not read yet; headers that are unreadable become a note about them."""
+        if name not in _NAMES:
+            raise AttributeError(name)
+        start, end = _headers(self._encoded)
+        if name == "headers":
+            self.headers = _read_headers(self._encoded[start:end]) if start < end else None
+        else:
+            vars(self).update(_read_others(self._encoded, start, end))
+        return vars(self)[name]
+
+
+#: The names of all properties.
+_NAMES = frozenset(vars(Properties()))
+
+
+def _read_headers(table: bytes) -> Any:
+    try:
+        found: Any = data.decode_table(table, 0)[0]
+        if _nesting(found) > MAX_NESTING:
+            raise ValueError(f"nested more than {MAX_NESTING} deep")
+    except _NOT_READ as error:
+        note = f"{len(table)} bytes: {type(error).__name__} {error}"
+        return {UNREADABLE: note[:200]}
+    return found
+
+
+def _read_others(encoded: bytes, start: int, end: int) -> dict[str, Any]:
+    """All properties but the headers, by pika."""
+    flags: int = struct.unpack_from(">H", encoded)[0] & ~Properties.FLAG_HEADERS
+    found = Properties()
+    found.decode(struct.pack(">H", flags) + encoded[2:start] + encoded[end:])
+    others = vars(found)
+    del others["headers"]
+    return others
 
 
 # What pika makes of a content header of this class.
-spec.props[Properties.INDEX] = _Tolerant
+spec.props[Properties.INDEX] = Received
 
 
 def headers_size(headers: dict[str, Any]) -> int:
@@ -55,10 +90,10 @@ def headers_size(headers: dict[str, Any]) -> int:
     return data.encode_table([], headers)
 
 
-def _headers(encoded: bytes, offset: int) -> tuple[int, int]:
+def _headers(encoded: bytes) -> tuple[int, int]:
     """Where the header table begins and ends; two equal numbers when there is none."""
-    flags: int = struct.unpack_from(">H", encoded, offset)[0]
-    at = offset + 2
+    flags: int = struct.unpack_from(">H", encoded)[0]
+    at = 2
     for before in (Properties.FLAG_CONTENT_TYPE, Properties.FLAG_CONTENT_ENCODING):
         if flags & before:
             at += 1 + encoded[at]

@@ -22,7 +22,8 @@ from pika.exceptions import AMQPError
 from pika.spec import Basic
 
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
-from runtime.broker.properties import Properties
+from runtime.broker.deliveries import Cut, cut_out
+from runtime.broker.properties import Properties, Received
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
 #: Bounds of the prefetch of one consumer (messages).
@@ -95,7 +96,8 @@ class Session:
         self._failure: BrokerUnavailable | PermissionMissing | None = None
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
-        self._consumers: list[str] = []
+        # The queue of each consumer, by its tag.
+        self._consumers: dict[bytes, str] = {}
         self._fetching = ""
         self.blocked: str | None = None
         self._ready = False
@@ -114,6 +116,7 @@ class Session:
         except BrokerUnavailable:
             self.close()
             raise
+        cut_out(self._connection, self._on_cut)
 
     # -- what a stage does ------------------------------------------------------------------
 
@@ -129,9 +132,8 @@ class Session:
             prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
         # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
         self._call(self._channel.basic_qos, prefetch_count=prefetch)
-        self._consumers.append(
-            self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
-        )
+        tag = self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
+        self._consumers[tag.encode()] = queue
 
     def fetch(self, queue: str) -> None:
         """Ask for one message of a queue; a `Delivery` brings it, or `Nothing` says there is none.
@@ -144,7 +146,7 @@ class Session:
     def cancel(self) -> None:
         """Ask for no more deliveries; what is on its way is given back."""
         for consumer in self._consumers:
-            self._call(self._channel.basic_cancel, consumer)
+            self._call(self._channel.basic_cancel, consumer.decode())
         self._consumers.clear()
 
     def publish(
@@ -265,6 +267,17 @@ class Session:
         self._events.append(
             Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
         )
+
+    def _on_cut(self, cut: Cut) -> bool:
+        queue = self._consumers.get(cut.consumer_tag)
+        if queue is None:
+            # Of a consumer that we cancelled: pika gives it back.
+            return False
+        properties = Received().decode(cut.properties)
+        self._events.append(
+            Delivery(cut.delivery_tag, queue, cut.body, properties, cut.redelivered)
+        )
+        return True
 
     def _on_nothing(self, _frame: object) -> None:
         self._events.append(Nothing(self._fetching))
