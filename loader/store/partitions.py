@@ -8,16 +8,21 @@ CONCURRENTLY, which waits for old readers without holding anybody up.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from itertools import chain, count
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
 
 from loader.store.connection import SCHEMA, connect, translated
+from runtime.statements import statements
 
 #: Days ahead that have a partition: loaders may be cut off from upkeep for a week.
 DAYS_AHEAD = 7
 _PARENT = "state_message"
+_SQL = statements("loader", "partitions.sql")
+#: The comment on a table that is about to be detached and dropped.
+_MARK = "past the retention: statesys drops this table; to keep it, remove this comment"
 #: Key of the advisory lock of upkeep ("statesys" in letters of a phone, shortened).
 _UPKEEP_LOCK = 7828379701
 #: Key of the transaction-level advisory lock of forgetting rows.
@@ -107,72 +112,90 @@ class PartitionStore:
 
     def _make_from(self, today: date) -> list[str]:
         days = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
-        return [name for day in days if (name := self._make(day))]
+        return [
+            name for day in self._column("missing_days", days=days) if (name := self._make(day))
+        ]
 
     def _make(self, day: date) -> str | None:
-        """CREATE and then ATTACH: only the attaching needs a lock on the parent."""
-        name = f"{_PARENT}_{day:%Y%m%d}"
-        if self._attached(name):
-            return None
-        table, parent = sql.Identifier(SCHEMA, name), sql.Identifier(SCHEMA, _PARENT)
-        if self._one("SELECT to_regclass(%s) IS NULL", f"{SCHEMA}.{name}"):
-            self._connection.execute(
-                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
-            )
-        # A migration may run as another role than the loaders, who will have to drop it one day.
-        owner = self._one(
-            "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
-            f"{SCHEMA}.{_PARENT}",
-        )
-        self._connection.execute(
-            sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, sql.Identifier(str(owner)))
-        )
-        first = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        self._connection.execute(
-            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                parent,
-                table,
-                sql.Literal(first.isoformat()),
-                sql.Literal((first + timedelta(days=1)).isoformat()),
-            )
-        )
-        return name
+        """Create and attach in one transaction: what is not attached is never a half of ours.
 
-    def _drop_before(self, day: date) -> list[str]:
-        dropped = []
-        limit = f"{_PARENT}_{day:%Y%m%d}"
-        # Also tables that nothing inherits any more: whoever detached them died before the DROP.
-        rows = self._connection.execute(
-            "SELECT c.relname, i.inhdetachpending FROM pg_class c "
-            "LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "
-            "WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' "
-            "AND c.relname ~ '^state_message_[0-9]{8}$' "
-            "ORDER BY i.inhdetachpending DESC NULLS LAST, c.relname",
-            [SCHEMA],
-        ).fetchall()
-        for name, pending in rows:
-            if name >= limit and not pending:
-                continue
-            table = sql.Identifier(SCHEMA, name)
-            if pending is not None:
-                # A detach that timed out is half done, and blocks every other one until finished.
-                how = "FINALIZE" if pending else "CONCURRENTLY"
+        Returns:
+            Its name; None when a DEFAULT partition has rows of that day, and takes the others too.
+        """
+        name = self._free_name(day)
+        table, parent = sql.Identifier(SCHEMA, name), sql.Identifier(SCHEMA, _PARENT)
+        first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        try:
+            with self._connection.transaction():
                 self._connection.execute(
-                    sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
-                        sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
+                    sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
+                )
+                # A migration may run as another role than the loaders, who drop it one day.
+                self._connection.execute(
+                    sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, self._owner())
+                )
+                self._connection.execute(
+                    sql.SQL(
+                        "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
+                    ).format(
+                        parent,
+                        table,
+                        sql.Literal(first.isoformat()),
+                        sql.Literal((first + timedelta(days=1)).isoformat()),
                     )
                 )
-            self._connection.execute(sql.SQL("DROP TABLE {}").format(table))
-            dropped.append(name)
+        except psycopg.errors.CheckViolation:
+            return None
+        return name
+
+    def _free_name(self, day: date) -> str:
+        """The name of a day, with a number behind it when something else has that name."""
+        names = chain([""], (f"_{number}" for number in count(1)))
+        taken = "SELECT to_regclass(%s) IS NOT NULL"
+        return next(
+            name
+            for end in names
+            if not self._one(taken, f"{SCHEMA}.{(name := f'{_PARENT}_{day:%Y%m%d}{end}')}")
+        )
+
+    def _owner(self) -> sql.Identifier:
+        query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s::regclass"
+        return sql.Identifier(str(self._one(query, f"{SCHEMA}.{_PARENT}")))
+
+    def _drop_before(self, day: date) -> list[str]:
+        """Mark, detach, drop: a keeper that dies in between is recognised by the mark."""
+        for schema, name in self._rows("pending_partition"):
+            # Half detached, it blocks every other detach. What an operator began is only finished.
+            self._detach(sql.Identifier(schema, name), "FINALIZE")
+        dropped = [self._drop(name) for name in self._column("detached_tables", mark=_MARK)]
+        # DETACH CONCURRENTLY is refused beside a DEFAULT partition.
+        how = "" if self._column("has_default") == [True] else "CONCURRENTLY"
+        for name in self._column("past_partitions", day=day):
+            table = sql.Identifier(SCHEMA, name)
+            self._connection.execute(
+                sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(_MARK))
+            )
+            self._detach(table, how)
+            dropped.append(self._drop(name))
         return dropped
 
-    def _attached(self, name: str) -> bool:
-        return bool(
-            self._one(
-                "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s))",
-                f"{SCHEMA}.{name}",
+    def _detach(self, table: sql.Identifier, how: LiteralString) -> None:
+        self._connection.execute(
+            sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
             )
         )
+
+    def _drop(self, name: str) -> str:
+        self._connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, name)))
+        return name
+
+    def _column(self, statement: str, **values: object) -> list[Any]:
+        return [first for first, *_ in self._rows(statement, **values)]
+
+    def _rows(self, statement: str, **values: object) -> list[psycopg.rows.TupleRow]:
+        values |= {"schema": SCHEMA, "parent": f"{SCHEMA}.{_PARENT}"}
+        return self._connection.execute(_SQL[statement], values).fetchall()
 
     def _one(self, query: str, value: object) -> object:
         row: psycopg.rows.TupleRow | None = self._connection.execute(query, [value]).fetchone()

@@ -104,14 +104,43 @@ def test_a_day_goes_on_where_the_last_one_ends(partitions: PartitionStore) -> No
     assert made == [name_of(later + timedelta(days=8))]
 
 
-def test_a_table_that_was_created_and_not_attached_is_attached(
+def test_a_name_that_something_else_has_is_left_to_it(
     partitions: PartitionStore, tables: Tables
 ) -> None:
-    # Whoever created it died before the second step.
     later = TODAY + timedelta(days=30)
-    tables.connection.execute(f"CREATE TABLE {name_of(later)} (LIKE state_message INCLUDING ALL)")
+    tables.connection.execute(f"CREATE TABLE {name_of(later)} AS SELECT 'a copy' AS what")
     made, _ = partitions.keep(today=later, retention=RETENTION)
-    assert made == days(later, 8)
+    assert made == [f"{name_of(later)}_1", *days(later + timedelta(days=1), 7)]
+    assert tables.rows(f"SELECT what FROM {name_of(later)}") == [("a copy",)]
+    # It is a day like any other, and goes when it is old.
+    _, dropped = partitions.keep(today=later + timedelta(days=91), retention=RETENTION)
+    assert f"{name_of(later)}_1" in dropped
+    assert exists(tables, name_of(later))
+
+
+def test_a_day_that_an_operator_s_partition_holds_needs_no_other(
+    partitions: PartitionStore, tables: Tables
+) -> None:
+    later = TODAY + timedelta(days=30)
+    tables.connection.execute(
+        f"CREATE TABLE a_month PARTITION OF state_message "
+        f"FOR VALUES FROM ('{later} 00:00Z') TO ('{later + timedelta(days=5)} 00:00Z')"
+    )
+    made, _ = partitions.keep(today=later, retention=RETENTION)
+    assert made == days(later + timedelta(days=5), 3)
+
+
+def test_a_default_partition_hinders_neither_making_nor_dropping(
+    partitions: PartitionStore, tables: Tables, store: ChunkStore
+) -> None:
+    old = TODAY - RETENTION - timedelta(days=2)
+    make_old(partitions, old)
+    tables.connection.execute(f"DROP TABLE {name_of(TODAY)}")
+    tables.connection.execute("CREATE TABLE the_rest PARTITION OF state_message DEFAULT")
+    load(store, report(message(1)))
+    made, dropped = partitions.keep(today=TODAY, retention=RETENTION)
+    assert (made, dropped) == ([], days(old, 2))
+    assert tables.rows("SELECT count(*) FROM the_rest") == [(1,)]
 
 
 def test_partitions_past_the_retention_are_dropped(
@@ -139,16 +168,83 @@ def test_closed_ranges_and_requests_go_with_them(
     assert tables.rows("SELECT first_serial FROM missing_message_range ORDER BY 1") == [(2,), (3,)]
 
 
-def test_a_table_that_was_detached_and_not_dropped_is_dropped(
-    partitions: PartitionStore, tables: Tables
+def test_a_day_that_an_operator_detached_stays(partitions: PartitionStore, tables: Tables) -> None:
+    old = TODAY - RETENTION - timedelta(days=9)
+    make_old(partitions, old)
+    tables.connection.execute(f"ALTER TABLE state_message DETACH PARTITION {name_of(old)}")
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == days(old + timedelta(days=1), 7)
+    assert exists(tables, name_of(old))
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        (name_of(date(2025, 1, 1)), "FROM ('2026-06-01 00:00Z') TO ('2026-06-02 00:00Z')"),
+        (name_of(date(2025, 1, 1)), "FROM ('2025-01-01 00:00Z') TO ('2025-02-01 00:00Z')"),
+        (name_of(date(2025, 1, 1)), "FROM (MINVALUE) TO ('2025-01-02 00:00Z')"),
+        ("january", "FROM ('2025-01-01 00:00Z') TO ('2025-01-02 00:00Z')"),
+    ],
+)
+def test_a_partition_that_is_not_one_of_our_days_stays(
+    partitions: PartitionStore, tables: Tables, name: str, bounds: str
 ) -> None:
-    # Whoever detached it died before the last step; one that is still to be attached stays.
-    old, young = TODAY - RETENTION - timedelta(days=9), TODAY + timedelta(days=30)
-    for day in (old, young):
-        tables.connection.execute(f"CREATE TABLE {name_of(day)} (LIKE state_message)")
-    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == [name_of(old)]
+    tables.connection.execute(f"CREATE TABLE {name} PARTITION OF state_message FOR VALUES {bounds}")
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == []
+    assert name in attached(tables)
+
+
+def test_a_foreign_or_divided_partition_stays(partitions: PartitionStore, tables: Tables) -> None:
+    bounds = "FOR VALUES FROM ('{0} 00:00Z') TO ('{1} 00:00Z')"
+    first, second = date(2025, 1, 1), date(2025, 1, 2)
+    tables.connection.execute("CREATE EXTENSION postgres_fdw SCHEMA public")
+    tables.connection.execute("CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw")
+    tables.connection.execute(
+        f"CREATE TABLE {name_of(first)} PARTITION OF state_message "
+        + bounds.format(first, second)
+        + " PARTITION BY HASH (client_id)"
+    )
+    # A foreign table cannot be a partition of a table with a unique index; ours has none.
+    tables.connection.execute(
+        f"CREATE FOREIGN TABLE {name_of(second)} PARTITION OF state_message "
+        + bounds.format(second, date(2025, 1, 3))
+        + " SERVER elsewhere"
+    )
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == []
+    assert exists(tables, name_of(first))
+    assert exists(tables, name_of(second))
+
+
+def test_a_day_whose_keeper_died_between_detaching_and_dropping_is_dropped(
+    partitions: PartitionStore, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = TODAY - RETENTION - timedelta(days=8)
+    make_old(partitions, old)
+    with monkeypatch.context() as death:
+        death.setattr(PartitionStore, "_drop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            partitions.keep(today=TODAY, retention=RETENTION)
+    assert name_of(old) not in attached(tables)
+    assert exists(tables, name_of(old))
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == days(old, 8)
     assert not exists(tables, name_of(old))
-    assert exists(tables, name_of(young))
+
+
+def test_a_detach_that_an_operator_began_is_finished_and_the_table_kept(
+    database_url: str, partitions: PartitionStore, tables: Tables
+) -> None:
+    old = TODAY - RETENTION - timedelta(days=2)
+    make_old(partitions, old)
+    tables.connection.execute("SET lock_timeout = '100ms'")
+    with long_reader(database_url), pytest.raises(psycopg.errors.LockNotAvailable):
+        tables.connection.execute(
+            f"ALTER TABLE state_message DETACH PARTITION {name_of(old)} CONCURRENTLY"
+        )
+    assert pending(tables) == [name_of(old)]
+    assert partitions.keep(today=TODAY, retention=RETENTION)[1] == [
+        name_of(old + timedelta(days=1))
+    ]
+    assert pending(tables) == []
+    assert exists(tables, name_of(old))
 
 
 def test_what_day_it_is_the_database_says(partitions: PartitionStore, tables: Tables) -> None:
