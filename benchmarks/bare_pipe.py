@@ -36,7 +36,7 @@ _TABLE = """
 DROP TABLE IF EXISTS bare_pipe;
 CREATE TABLE bare_pipe (
     client_id text, serial bigint, topic_type integer, topic_id text, id_type integer,
-    user_name text, user_sid text, state_id integer, criticality integer,
+    user_name text, user_sid text, state_id bigint, criticality integer,
     message_time timestamptz, params text[], details text, details_type text,
     report_date timestamptz
 )

@@ -26,7 +26,7 @@ CREATE TEMPORARY TABLE stage (
     id_type        integer,
     user_name      text NOT NULL,
     user_sid       text NOT NULL,
-    state_id       integer NOT NULL,
+    state_id       bigint NOT NULL,
     criticality    integer NOT NULL,
     message_time   timestamptz NOT NULL,
     params         text[] NOT NULL,

@@ -24,7 +24,10 @@ class Reason(StrEnum):
     NO_STATE_MESSAGE = "no_state_message", "a report without a state message"
     BAD_SERIAL = "bad_serial", "a SerialNumber that is not in 1..2^63-2"
     BAD_DATE = "bad_date", "a date that is no CIM datetime of the years 1970 to 2200"
-    BAD_NUMBER = "bad_number", "a type, id or criticality that is no 32-bit integer"
+    BAD_NUMBER = (
+        "bad_number",
+        "a type or criticality that is no 32-bit integer, or a state id not in -2^31..2^32-1",
+    )
     BAD_STRUCTURE = "bad_structure", "an element or attribute that is missing or misplaced"
     SERIAL_CONFLICT = "serial_conflict", "two different messages under one serial in one report"
     DATABASE = "database", "PostgreSQL refused the message; the detail has its words"

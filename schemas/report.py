@@ -16,7 +16,7 @@ MAX_NAME_LENGTH = 512
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 #: `UserParameters` carries insertion strings for a status text of at most five.
 MAX_PARAMS = 5
-#: Levels of elements; a real report has five, unknown header elements may bring more.
+#: Levels of elements; a real report has five, unknown elements may bring more.
 MAX_DEPTH = 100
 
 #: Topic types that the protocol itself uses; the rest of the catalogue is only names.

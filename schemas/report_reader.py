@@ -28,11 +28,17 @@ from schemas.report import (
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 _INT4 = range(-(2**31), 2**31)
-#: Sign and ten digits; longer texts are no int4, and Python reads huge integers slowly.
-_INT4_LETTERS = 11
+#: Some states are HRESULTs, which some senders write with a sign and some without.
+_STATE_IDS = range(-(2**31), 2**32)
+#: Sign and ten digits; longer texts are neither, and Python reads huge integers slowly.
+_NUMBER_LETTERS = 11
 _SERIAL_LETTERS = 19
 
 _Children: TypeAlias = "dict[str, etree._Element]"  # noqa: SLF001 (lxml's name of the type)
+#: Refused in a StateMessage where they are not read: taken for unknown, they would be lost.
+_ONCE_OR_ELSEWHERE = frozenset(
+    {"Topic", "State", "UserParameters", "StateDetails", "StateMessage", "Param"}
+)
 _READ_ONCE = frozenset(
     {
         *("ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"),
@@ -119,8 +125,10 @@ def _message(element: etree._Element) -> StateMessage:
             params = _params(child)
         elif tag == "StateDetails" and details is None:
             details = child
-        else:
-            raise _bad_structure(f"unknown or repeated element {_name(child)} in StateMessage")
+        elif tag in _ONCE_OR_ELSEWHERE:
+            raise _bad_structure(f"repeated or misplaced element {tag} in StateMessage")
+        elif len(child):
+            _check_depth(child)
     if topic is None or state is None:
         raise _bad_structure("a StateMessage without Topic or State")
     if len(topic) or len(state):
@@ -138,7 +146,7 @@ def _message(element: etree._Element) -> StateMessage:
         None if id_type is None else _number(id_type),
         _short(about("User", ""), "Topic/@User"),
         _short(about("UserSID", ""), "Topic/@UserSID"),
-        _number(_required(state, "ID")),
+        _state_id(_required(state, "ID")),
         _number(state.get("Criticality", "0")),
         cim_datetime.parse(_required(element, "MessageTime")),
         params or (),
@@ -226,7 +234,7 @@ def _priority(*places: _Children) -> int | None:
     for place in places:
         if (found := place.get("Priority")) is not None:
             text = (found.text or "").strip()
-            if text.isascii() and text.isdigit() and len(text) <= _INT4_LETTERS:
+            if text.isascii() and text.isdigit() and len(text) <= _NUMBER_LETTERS:
                 return int(text)
     return None
 
@@ -234,14 +242,29 @@ def _priority(*places: _Children) -> int | None:
 @lru_cache(maxsize=4096)
 def _number(text: str) -> int:
     """Types and ids are few and come again and again."""
+    number = _in(_INT4, text)
+    if number is None:
+        raise Refused(
+            Reason.BAD_NUMBER, f"a type or criticality {text[:40]!r} is no 32-bit integer"
+        )
+    return number
+
+
+@lru_cache(maxsize=4096)
+def _state_id(text: str) -> int:
+    number = _in(_STATE_IDS, text)
+    if number is None:
+        raise Refused(Reason.BAD_NUMBER, f"a state id {text[:40]!r} is not in -2^31..2^32-1")
+    return number
+
+
+def _in(numbers: range, text: str) -> int | None:
     digits = text[1:] if text[:1] == "-" else text
-    if digits.isascii() and digits.isdigit() and len(text) <= _INT4_LETTERS:
+    if digits.isascii() and digits.isdigit() and len(text) <= _NUMBER_LETTERS:
         number = int(text)
-        if number in _INT4:
+        if number in numbers:
             return number
-    raise Refused(
-        Reason.BAD_NUMBER, f"a type, id or criticality {text[:40]!r} is no 32-bit integer"
-    )
+    return None
 
 
 def _short(text: str, what: str) -> str:

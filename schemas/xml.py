@@ -20,6 +20,8 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _UNMARKED = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _DOCTYPE = b"<!DOCTYPE"
 _SPACE = b" \t\r\n"
+#: What a C program writes behind a string.
+_NUL = b"\0"
 #: What may stand before the root element, a DOCTYPE left out.
 _BEFORE_ROOT = re.compile(rb"(?:\xef\xbb\xbf)*(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 
@@ -50,7 +52,7 @@ _parsers = _Parsers()
 
 
 def utf8(body: bytes, *, max_bytes: int) -> bytes:
-    """A document as UTF-8, certain to have no DOCTYPE.
+    """A document as UTF-8, certain to have no DOCTYPE, and without the NUL that may end it.
 
     Args:
         body: UTF-8, or UTF-16 with a byte-order mark (a missing one is forgiven).
@@ -69,6 +71,7 @@ def utf8(body: bytes, *, max_bytes: int) -> bytes:
             body = body.decode(encoding).removeprefix("\ufeff").encode()
         except UnicodeDecodeError as error:
             raise Refused(Reason.NOT_WELL_FORMED, str(error)) from None
+    body = _unterminated(body)
     # A DOCTYPE stands before the root element, where only white space, comments and processing
     # instructions may be. No second XML parser is asked: two parsers differ in what they accept
     # (expat knows the names of XML 1.0's fourth edition, libxml2 those of the fifth), and
@@ -121,6 +124,12 @@ def root_element(document: bytes) -> bytes:
     they hold would have to be told apart from it, and `parse` leaves them out anywhere.
     """
     return document[_root_at(document) :].rstrip(_SPACE)
+
+
+def _unterminated(document: bytes) -> bytes:
+    """Cut one U+0000 behind the root, white space around it or not; more of them stay an error."""
+    root = document.rstrip(_SPACE + _NUL)
+    return root if document.count(_NUL, len(root)) == 1 else document
 
 
 def _root_at(document: bytes) -> int:

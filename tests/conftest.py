@@ -65,6 +65,16 @@ def database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_database_url(endpoints: Endpoints) -> Iterator[str]:
+    """A database that nothing was migrated in."""
+    name = f"empty_{uuid.uuid4().hex}"
+    with _administration(endpoints) as connection:
+        _create(connection, name, template="template1")
+        yield _database(endpoints, name)
+        _drop(connection, name)
+
+
+@pytest.fixture
 def management(endpoints: Endpoints) -> Management:
     """The broker's management API."""
     return Management(endpoints.management_url)

@@ -105,7 +105,7 @@ def details(cycle: Cycle, number: int) -> Cycle:
 def unknown(cycle: Cycle, number: int) -> Cycle:
     """Topic types and states that nobody knows."""
     told = tuple(
-        _state(cycle, kind, f"unknown <&> \N{SNOWMAN} {number % 3}", (number + at) % 2**31)
+        _state(cycle, kind, f"unknown <&> \N{SNOWMAN} {number % 3}", (number + at) % 2**32)
         for at, kind in enumerate(_UNKNOWN)
     )
     return _with(cycle, told)

@@ -101,7 +101,7 @@ _FORMS: Mapping[Reason, tuple[_Form, ...]] = {
         _replaced(_TIME, ' MessageTime="20260231000000.000000+000"'),
     ),
     Reason.BAD_NUMBER: tuple(
-        _replaced(_STATE, f'<State ID="{text}"') for text in ("", "one", "2147483648", "1.5")
+        _replaced(_STATE, f'<State ID="{text}"') for text in ("", "one", "4294967296", "1.5")
     ),
     Reason.BAD_STRUCTURE: (
         lambda text: text.replace("<Report>", "<Raport>").replace("</Report>", "</Raport>"),

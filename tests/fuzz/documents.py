@@ -23,6 +23,7 @@ _TEXTS = (
     *("\ud7ff", "\ue000", "\U0010ffff", "e\u0301", "\u202e", "<![CDATA[", "'", "%s", "x" * 512),
 )
 _NUMBERS = (0, 1, 2, 3, 300, 500, 700, 701, 902, -1, 2**31 - 1, -(2**31))
+_STATE_IDS = (*_NUMBERS, 2**31, 0x80070005, 2**32 - 1)
 _SERIALS = (1, 2, 3, 1431, 2**31, 2**53, LAST_SERIAL - 1, LAST_SERIAL)
 
 
@@ -68,7 +69,7 @@ def message(chance: Random, number: int | None) -> StateMessage:
         id_type=chance.choice((None, *_NUMBERS)),
         user_name=text(chance),
         user_sid=text(chance),
-        state_id=chance.choice(_NUMBERS),
+        state_id=chance.choice(_STATE_IDS),
         criticality=chance.choice(_NUMBERS),
         message_time=moment(chance),
         params=tuple(text(chance) for _ in range(chance.randrange(MAX_PARAMS + 1))),

@@ -15,7 +15,7 @@ from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.report_reader import parse_report
 from schemas.smx import Envelope, parse_batch, render_batch
-from tests.schemas.documents import MALFORMED, SAMPLE, message, report
+from tests.schemas.documents import MALFORMED, SAMPLE, STATE, TOPIC, message, report
 
 NOW = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
 REPLY_TO = "statesys.resync.0a1b2c3d"
@@ -37,6 +37,16 @@ def test_properties_become_the_envelope() -> None:
     forwarded_at = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
     assert found[1:] == (NOW, forwarded_at, "m", REPLY_TO)
     assert found.smx_id.version == 4
+
+
+@pytest.mark.parametrize("end", ["\0", "\r\n\0", "\0\n"])
+def test_a_nul_behind_the_root_and_the_space_around_it_stay_out_of_the_smx(end: str) -> None:
+    assert taken((report() + end).encode("utf-16")).smx.endswith(b"</Report></SMX>")
+
+
+def test_what_is_unknown_in_a_message_travels_on() -> None:
+    inside = f"{TOPIC}{STATE}<x:a xmlns:x='u' b='1'><![CDATA[<c>]]></x:a>"
+    assert inside.encode() in taken(report(message(inside)).encode()).smx
 
 
 def test_every_smx_has_an_id_of_its_own() -> None:

@@ -76,10 +76,11 @@ def test_a_refused_report_lies_in_dead_byte_for_byte(world: World, tmp_path: Pat
         reply_to="anything",
         headers={"client_id": "x", "messages": 1, "list": [1, "a", {"b": None}]},
     )
-    world.publish([(MALFORMED, properties)])
+    body = MALFORMED + "\0".encode("utf-16-le")
+    world.publish([(body, properties)])
     relay_all(world, tmp_path)
     (letter,) = world.dead()
-    assert letter.body == MALFORMED
+    assert letter.body == body
     kept = letter.properties
     assert (kept.message_id, kept.correlation_id, kept.content_type) == (
         "m1",

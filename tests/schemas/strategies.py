@@ -18,6 +18,7 @@ TEXTS = st.text(CHARACTERS, max_size=40) | st.sampled_from(
 #: Space around a header text is layout, not value.
 HEADER_TEXTS = TEXTS.map(str.strip)
 INT4 = st.integers(-(2**31), 2**31 - 1)
+STATE_IDS = st.integers(-(2**31), 2**32 - 1)
 SERIALS = st.integers(FIRST_SERIAL, LAST_SERIAL)
 MOMENTS = st.datetimes(
     datetime(1970, 1, 1),  # noqa: DTZ001 (Hypothesis adds the zone)
@@ -41,7 +42,7 @@ def messages(draw: st.DrawFn, serials: st.SearchStrategy[int] = SERIALS) -> Stat
         id_type=draw(st.none() | INT4),
         user_name=draw(TEXTS),
         user_sid=draw(TEXTS),
-        state_id=draw(INT4),
+        state_id=draw(STATE_IDS),
         criticality=draw(INT4),
         message_time=draw(MOMENTS),
         params=tuple(draw(st.lists(TEXTS, max_size=MAX_PARAMS))),

@@ -19,6 +19,9 @@ from tests.schemas.documents import (
 )
 
 LONG = "x" * 513
+NO_NUMBERS = (
+    *("", " 1", "+1", "1.0", "-", "--1", "0x1", "1_0", "\u0661", "0" * 11 + "1", "9" * 5000),
+)
 #: Given by others: the loader and the broker.
 ELSEWHERE = {Reason.DATABASE, Reason.DELIVERY_LIMIT}
 
@@ -56,6 +59,12 @@ REFUSED: dict[Reason, dict[str, str]] = {
         "half a surrogate pair": beside("<StateDetails>&#xD83D;</StateDetails>"),
         "undeclared prefix": report(header="<a:b/>"),
         "attribute twice": report(header="<a b='1' b='2'/>"),
+        "two NULs behind the root": report() + "\0\0",
+        "two NULs and white space behind the root": report() + "\0\r\n\0",
+        "a NUL before the root": "\0" + report(),
+        "a NUL between elements": report(message() + "\0"),
+        "a NUL between the root and a comment": report() + "\0<!-- a -->",
+        "a NUL and no more": "\0",
     },
     Reason.DOCTYPE: {
         "empty": "<!DOCTYPE Report>" + report(),
@@ -119,11 +128,12 @@ REFUSED: dict[Reason, dict[str, str]] = {
         "empty date of the report": report(date="<Date/>"),
     },
     Reason.BAD_NUMBER: {
-        f"number {text[:20]!r}": state(f'ID="{text}"')
-        for text in (
-            "", " 1", "+1", "1.0", "-", "--1", "0x1", "1_0", "\u0661", str(2**31),
-            str(-(2**31) - 1), "0" * 11 + "1", "9" * 5000,
-        )
+        f"number {text[:20]!r}": state(f'ID="1" Criticality="{text}"')
+        for text in (*NO_NUMBERS, str(2**31), str(-(2**31) - 1))
+    }
+    | {
+        f"state id {text[:20]!r}": state(f'ID="{text}"')
+        for text in (*NO_NUMBERS, str(2**32), str(-(2**31) - 1))
     }
     | {
         "topic type": topic(Type="x"),
@@ -144,7 +154,8 @@ REFUSED: dict[Reason, dict[str, str]] = {
         "two clients": report(machine=CLIENT_ID * 2),
         "two claims": report(details=claim() * 2),
         "unknown element in the body": report(message() + "<StatusMessage/>"),
-        "unknown element in a message": beside("<Foo/>"),
+        "a message in a message": beside(message(serial="1432")),
+        "a param in a message": beside("<Param>a</Param>"),
         "unknown element in the topic": report(
             message(f"<Topic ID='a' Type='5'><b/></Topic>{STATE}")
         ),
@@ -163,6 +174,7 @@ REFUSED: dict[Reason, dict[str, str]] = {
         "no topic id": report(message(f"<Topic Type='5'/>{STATE}")),
         "no topic type": report(message(f"<Topic ID='5'/>{STATE}")),
         "no state id": state(""),
+        "nested too deep in a message": beside("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH),
         "nested too deep": report(header="<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH),
         "a claim without request": report(details=claim().replace("RequestID", "ID")),
         "a claim without end": report(details=claim().replace("LastSerial", "Last")),

@@ -10,6 +10,7 @@ from schemas.report import Lane, StateMessage
 from schemas.report_reader import parse_report
 from tests.schemas.documents import (
     CLIENT_ID,
+    DATA,
     GUID,
     SAMPLE,
     STATE,
@@ -158,6 +159,50 @@ def test_an_absent_criticality_is_0() -> None:
 def test_topic_types_and_states_nobody_has_heard_of_are_kept(number: int) -> None:
     read = only(message(f'<Topic ID="" Type="{number}"/><State ID="{number}"/>'))
     assert (read.topic_type, read.state_id, read.topic_id) == (number, number, "")
+
+
+@pytest.mark.parametrize("number", [-(2**31), 2**31, 0x80070005, 2**32 - 1])
+def test_a_state_id_is_a_32_bit_number_with_or_without_a_sign_bit(number: int) -> None:
+    assert only(message(f'{TOPIC}<State ID="{number}"/>')).state_id == number
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        "<Site SiteCode='P01'/>",
+        "<Site>P01</Site>",
+        "<a><b><c d='1'>text</c></b></a>",
+        "<x:Topic xmlns:x='u'/>",
+        "<State xmlns='u' ID='9'/>",
+        "<Report/><ClientID/><Date/>",
+        "<a>" * 96 + "</a>" * 96,
+    ],
+)
+def test_unknown_elements_in_a_message_take_no_part_in_it(unknown: str) -> None:
+    details = "<StateDetails>d</StateDetails>"
+    for inside in (unknown + TOPIC + STATE + details, TOPIC + unknown + STATE + details + unknown):
+        assert only(message(inside)) == only(message(TOPIC + STATE + details))
+
+
+@pytest.mark.parametrize("end", ["\0", "\0\r\n", "\r\n\0", " \n\0\t", "<!-- a -->\0"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_one_nul_behind_the_root_is_no_part_of_the_document(end: str, encoding: str) -> None:
+    body = (report() + end).encode(encoding)
+    assert parse_report(body) == parse_report(report().encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "state_id"),
+    [
+        ("utf16_nul_terminated", 2),
+        ("utf16_bom_nul_terminated", 2),
+        ("unsigned_state_id", 2147942405),
+        ("fsp_site_element", 301),
+    ],
+)
+def test_forms_that_public_reports_show_are_read(name: str, state_id: int) -> None:
+    (read,) = parse_report((DATA / f"{name}.xml").read_bytes()).messages
+    assert read.state_id == state_id
 
 
 @pytest.mark.parametrize(

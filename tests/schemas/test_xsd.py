@@ -45,8 +45,8 @@ ONLY_THE_READER: dict[str, set[tuple[Reason, str]]] = {
         (Reason.BAD_DATE, "time '22010101000000.000000+000'"),
     },
     "no space around a number, and 11 characters": {
-        (Reason.BAD_NUMBER, "number ' 1'"),
-        (Reason.BAD_NUMBER, "number '000000000001'"),
+        *((Reason.BAD_NUMBER, f"{what} ' 1'") for what in ("number", "state id")),
+        *((Reason.BAD_NUMBER, f"{what} '000000000001'") for what in ("number", "state id")),
     },
     "one serial stands for one message": {
         (Reason.SERIAL_CONFLICT, name) for name in REFUSED[Reason.SERIAL_CONFLICT]
@@ -56,9 +56,14 @@ ONLY_THE_READER: dict[str, set[tuple[Reason, str]]] = {
         (Reason.BAD_STRUCTURE, "a claim above its serials"),
         (Reason.BAD_STRUCTURE, "a claim below its serials"),
     },
-    "elements are not nested too deep": {(Reason.BAD_STRUCTURE, "nested too deep")},
-    "a known header element comes once, also where it may be absent": {
-        (Reason.BAD_STRUCTURE, "two claims")
+    "elements are not nested too deep": {
+        (Reason.BAD_STRUCTURE, "nested too deep"),
+        (Reason.BAD_STRUCTURE, "nested too deep in a message"),
+    },
+    "a known element comes once, also where it may be absent": {
+        (Reason.BAD_STRUCTURE, "two claims"),
+        (Reason.BAD_STRUCTURE, "two details"),
+        (Reason.BAD_STRUCTURE, "two lists of params"),
     },
 }
 BY_READER = set().union(*ONLY_THE_READER.values())
@@ -87,13 +92,19 @@ ACCEPTED = {
     "a bare client id": report(machine=f'<ClientID IDType="0" IDFlag="1"> {GUID}</ClientID>'),
     "a space after the colon": report(machine=f"<ClientID>guid: {GUID}</ClientID>"),
     "type 902": report(message(TOPIC.replace("500", "902") + STATE, serial="PKG")),
+    "unknown elements in a message": report(
+        message(f"<Site SiteCode='P01'/>{STATE}<a><b c='1'/></a>{TOPIC}<x:Topic xmlns:x='u'/><a/>")
+    ),
+    "the largest state id": report(message(f"{TOPIC}<State ID='{2**32 - 1}'/>")),
     "the last serial": report(message(serial=str(2**63 - 2))),
 }  # fmt: skip
 #: Documents that the reader forgives and the XSD does not, by the rule.
 FORGIVEN = {
     "only header and body in a report": report().replace("<ReportHeader>", "<More/><ReportHeader>"),
     "no letters between elements": report(f"letters{message()}"),
-    "a header name means the same everywhere": report(machine=f"{CLIENT_ID}<Date>2011</Date>"),
+    "a name means the same in the whole header": report(machine=f"{CLIENT_ID}<Date>2011</Date>"),
+    "a name means the same in a message": report(message(f"{TOPIC}{STATE}<Date>2011</Date>")),
+    "a name means the same at any depth": report(message(f"{TOPIC}{STATE}<a><State/></a>")),
 }
 
 
