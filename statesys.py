@@ -76,8 +76,8 @@ def cli() -> None:
       STATESYS_MANAGEMENT_URL  http://user:password@host:15672, or https://...
     Without them: the private servers of `statesys up`.
 
-    Exit codes: 0 done, 1 failed or not verified, 2 usage, 3 broker unreachable or a permission
-    missing, 4 database unreachable, unwell or a right missing.
+    Exit codes: 0 done, 1 failed or not verified, 2 usage, 3 broker unreachable, a permission
+    missing or a queue wrong, 4 database unreachable, unwell or a right missing.
     """
 
 

@@ -15,7 +15,7 @@ from loader.resync import ResyncDuty
 from loader.store import ChunkStore, ResyncStore
 from loader.worker import Worker
 from runtime.backoff import until_available
-from runtime.broker import Administration
+from runtime.broker import Administration, declare
 from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
@@ -73,6 +73,8 @@ class Loader:
                 told at once. One that goes away later is waited for.
             BrokerUnavailable: the same of the broker.
             PermissionMissing: the broker's user lacks a permission, at the start or later.
+            TopologyWrong: a queue or exchange is not what it must be; it is looked at before
+                anything is taken, at the start and after a lost connection.
         """
         self._pulse.beat(held=0, now=True)
         try:
@@ -98,8 +100,7 @@ class Loader:
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         # Each time: a broker may come back empty.
-        with Administration(self._amqp_url, name="statesys loader") as desk:
-            desk.declare(QUEUES)
+        self._pulse.note(declare(self._amqp_url, QUEUES, name="statesys loader"))
         self._intake.connect()
         self._pulse.progress("loader")
         _log.info("loader.consuming", threads=len(self._workers))

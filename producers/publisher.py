@@ -13,7 +13,7 @@ import structlog
 
 from producers.store import Outgoing, Store
 from runtime.backoff import FIRST_PAUSE, LONGEST_PAUSE, until_available
-from runtime.broker import Administration, Delivery, Session, Settled, persistent
+from runtime.broker import Delivery, Session, Settled, declare, persistent
 from schemas import topology
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
@@ -43,7 +43,7 @@ class Publisher:
 
     Raises:
         BrokerUnavailable: from `step`, when `stop` was set before the first connection.
-        PermissionMissing: from `step` and `connect`; waiting would not help.
+        PermissionMissing, TopologyWrong: from `step` and `connect`; waiting would not help.
     """
 
     def __init__(
@@ -187,8 +187,7 @@ class Publisher:
 
     def _declare(self) -> None:
         reports = (queue for queue in topology.QUEUES if queue.name == topology.REPORTS)
-        with Administration(self._url, name=_NAME) as administration:
-            administration.declare([*reports, self._reply_queue])
+        declare(self._url, [*reports, self._reply_queue], name=_NAME)
 
     def _fill(self, session: Session) -> None:
         """Publish in the order of the outbox, up to the window."""

@@ -17,7 +17,7 @@ from relay.intake import accept
 from relay.outgoing import Outgoing, of_batch, of_refused
 from relay.settling import Settling
 from runtime.backoff import until_available
-from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled
+from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, declare
 from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
@@ -61,6 +61,8 @@ class Relay:
             BrokerUnavailable: the broker cannot be reached at the start; a wrong address is told
                 at once. One that goes away later is waited for.
             PermissionMissing: the user lacks a permission, at the start or later.
+            TopologyWrong: a queue or exchange is not what it must be; it is looked at before
+                anything is taken, at the start and after a lost connection.
         """
         Administration(self._url, name="statesys relay").close()
         self._pulse.beat(held=0, now=True)
@@ -75,8 +77,7 @@ class Relay:
         _log.info("relay.stopped")
 
     def _session(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
-        with Administration(self._url, name="statesys relay") as desk:
-            desk.declare(QUEUES)
+        self._pulse.note(declare(self._url, QUEUES, name="statesys relay"))
         shift = _Shift(self._url, self._name, self._settings, self._pulse)
         try:
             shift.run(self._stop, exit_when_empty=exit_when_empty)

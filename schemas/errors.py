@@ -6,6 +6,7 @@ error                  what happens next                                        
 `Refused`              the input breaks the contract: dead-letter it, go on        1
 `BrokerUnavailable`    wait, reconnect, go on                                      3
 `PermissionMissing`    an operator has to grant it: end, and be redelivered        3
+`TopologyWrong`        an operator has to delete a queue: end, and be redelivered  3
 `DatabaseUnavailable`  wait, reconnect, go on                                      4
 `SchemaMissing`        an operator has to migrate the database                     1
 `SettingsError`        the operator has to change a flag or a variable             2
@@ -51,6 +52,12 @@ class BrokerUnavailable(StatesysError):
 
 class PermissionMissing(StatesysError):
     """RabbitMQ's user may not do this. It stays so until somebody grants it: no waiting."""
+
+    exit_code = 3
+
+
+class TopologyWrong(StatesysError):
+    """A queue or exchange is there and is not what `schemas/topology.py` says: no waiting."""
 
     exit_code = 3
 

@@ -16,7 +16,7 @@ from itertools import count
 from console.dead.letter import Letter, read_letter, replayed
 from runtime.broker import Administration, Delivery
 from schemas.errors import StatesysError
-from schemas.topology import DEAD
+from schemas.topology import DEAD, QUEUES
 
 #: Letters that are looked at; more are only counted. Each costs a round trip to the broker.
 MOST = 10_000
@@ -80,7 +80,11 @@ class Box:
 
         A letter is gone only when the broker has confirmed the message that was put back. Dying
         in between leaves both, and loading a message twice changes nothing.
+
+        Raises:
+            TopologyWrong: a queue that exists is not what it must be; no letter was moved.
         """
+        self._desk.declare([queue for queue in QUEUES if self._desk.depth(queue.name)])
 
         def put_back(delivery: Delivery, letter: Letter) -> bool:
             if not letter.replayable:

@@ -4,6 +4,7 @@ from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
 from runtime.broker.session import Delivery, Event, Measured, Nothing, Session, Settled
+from runtime.broker.topology import declare
 
 __all__ = [
     "UNREADABLE",
@@ -16,6 +17,7 @@ __all__ = [
     "QueueDepth",
     "Session",
     "Settled",
+    "declare",
     "headers_size",
     "persistent",
 ]

@@ -41,6 +41,7 @@ class Administration:
     Raises:
         BrokerUnavailable: from every method, when the connection cannot be had or is lost.
         PermissionMissing: from every method, when the user may not do it.
+        TopologyWrong: from every method, when a queue or exchange is not what it must be.
     """
 
     def __init__(self, url: str, *, name: str) -> None:
@@ -72,25 +73,28 @@ class Administration:
             pass
 
     def declare(self, queues: Iterable[Queue]) -> list[str]:
-        """Create the queues (and their exchanges) that are missing.
+        """Create the queues (and their exchanges) that are missing, and verify those that exist.
 
-        Looking first keeps rights small: a queue that exists needs none to configure it.
+        RabbitMQ compares what exists with what is declared, for a user who may configure it. For
+        any other it only has to be there: workers need no right to configure.
 
         Returns:
-            The names of the queues that were created.
+            What could not be verified, such as `queue 'statesys.dead'`; empty for an installer.
+
+        Raises:
+            TopologyWrong: one exists and is something else.
+            PermissionMissing: one is missing, and the user may not create it.
         """
-        created = []
+        unverified = []
         for queue in queues:
-            if queue.exchange is not None and not self._has_exchange(queue.exchange):
-                with self._translated("configure"):
-                    self._channel.exchange_declare(queue.exchange, "direct", durable=True)
-            if self.depth(queue.name) is None:
-                with self._translated("configure"):
-                    self._channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
-                created.append(queue.name)
+            verified = {f"queue '{queue.name}'": self._declare_queue(queue)}
             if queue.exchange is not None:
-                self._bind(queue.name, queue.exchange)
-        return created
+                verified[f"exchange '{queue.exchange}'"] = self._declare_exchange(queue.exchange)
+                verified[f"binding of queue '{queue.name}'"] = self._bind(
+                    queue.name, queue.exchange
+                )
+            unverified += [what for what, done in verified.items() if not done]
+        return unverified
 
     def depth(self, queue: str) -> QueueDepth | None:
         """Depth of a queue, None when it does not exist."""
@@ -147,28 +151,53 @@ class Administration:
         channel.confirm_delivery()
         return channel
 
-    def _has_exchange(self, name: str) -> bool:
-        found = self._tolerating(
-            _NOT_FOUND, lambda: self._channel.exchange_declare(name, passive=True)
+    def _declare_queue(self, queue: Queue) -> bool:
+        return self._declare(
+            lambda: self._channel.queue_declare(
+                queue.name, durable=True, arguments=queue.arguments
+            ),
+            lambda: self._channel.queue_declare(queue.name, passive=True),
         )
-        return found is not None
 
-    def _bind(self, queue: str, exchange: str) -> None:
+    def _declare_exchange(self, name: str) -> bool:
+        return self._declare(
+            lambda: self._channel.exchange_declare(name, "direct", durable=True),
+            lambda: self._channel.exchange_declare(name, passive=True),
+        )
+
+    def _declare(self, active: Callable[[], object], passive: Callable[[], object]) -> bool:
+        """Declare actively; False when the user may not, and what passive looks for is there."""
+        if self._tolerating(ACCESS_REFUSED, active) is not None:
+            return True
+        if self._tolerating(_NOT_FOUND, passive) is None:
+            # Missing: the refusal of the active declaration is what has to be told.
+            with self._translated("configure"):
+                active()
+        return False
+
+    def _bind(self, queue: str, exchange: str) -> bool:
         """Bind, always: whoever created the two may have died before binding them.
 
-        A user without the right to configure finds them bound by somebody who has it.
+        A user without the right to do so finds them bound by somebody who has it; False then.
         """
-        self._tolerating(ACCESS_REFUSED, lambda: self._channel.queue_bind(queue, exchange, queue))
+        bound = self._tolerating(
+            ACCESS_REFUSED,
+            lambda: self._channel.queue_bind(queue, exchange, queue),
+        )
+        return bound is not None
 
     def _tolerating(self, code: int, call: Callable[[], T]) -> T | None:
-        """Run a call; None, on a new channel, when the broker answers with this one code."""
+        """Run a call; None when the broker answers with this one code.
+
+        A refused call closes the channel, so the next one finds a new one.
+        """
         with self._translated():
             try:
                 return call()
             except ChannelClosedByBroker as error:
+                self._channel = self._open()
                 if error.reply_code != code:
                     raise
-                self._channel = self._open()
                 return None
 
     @contextmanager

@@ -16,9 +16,9 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from runtime.broker import tls
+from runtime.broker import tls, unlike
 from runtime.broker.properties import Properties
-from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError
+from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, TopologyWrong
 
 Permission = Literal["configure", "write", "read"]
 
@@ -76,7 +76,7 @@ def failure(
     error: BaseException | str | None,
     found: pika.connection.Parameters,
     permission: Permission | None = None,
-) -> BrokerUnavailable | PermissionMissing:
+) -> BrokerUnavailable | PermissionMissing | TopologyWrong:
     """Put a lost or refused connection, or channel, into one sentence that says what to do.
 
     Args:
@@ -87,11 +87,10 @@ def failure(
     """
     where = f"{found.host}:{found.port}"
     error = _cause(error)
-    if isinstance(error, ChannelClosedByBroker) and error.reply_code == ACCESS_REFUSED:
-        return PermissionMissing(
-            f"RabbitMQ at {where}: {_missing(error.reply_text, permission)}; grant it with "
-            "`rabbitmqctl set_permissions`, or check the user of STATESYS_AMQP_URL"
-        )
+    if isinstance(error, ChannelClosedByBroker):
+        lasting = _lasting(error, where, permission)
+        if lasting is not None:
+            return lasting
     if isinstance(error, ProbableAuthenticationError):
         return BrokerUnavailable(
             f"RabbitMQ at {where} refused user or password; check STATESYS_AMQP_URL"
@@ -115,6 +114,19 @@ def failure(
         f"RabbitMQ at {where}: {_words(error)}; "
         "start it (`statesys up`) or point STATESYS_AMQP_URL at one that runs"
     )
+
+
+def _lasting(
+    error: ChannelClosedByBroker, where: str, permission: Permission | None
+) -> PermissionMissing | TopologyWrong | None:
+    """What stays so until an operator mends it."""
+    if error.reply_code == ACCESS_REFUSED:
+        return PermissionMissing(
+            f"RabbitMQ at {where}: {_missing(error.reply_text, permission)}; grant it with "
+            "`rabbitmqctl set_permissions`, or check the user of STATESYS_AMQP_URL"
+        )
+    difference = unlike.words(error.reply_text)
+    return None if difference is None else TopologyWrong(f"RabbitMQ at {where}: {difference}")
 
 
 def _cause(error: Any) -> Any:

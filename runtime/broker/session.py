@@ -24,7 +24,7 @@ from pika.spec import Basic
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
 from runtime.broker.properties import Properties, Received
-from schemas.errors import BrokerUnavailable, PermissionMissing
+from schemas.errors import BrokerUnavailable, StatesysError
 
 #: Bounds of the prefetch of one consumer (messages).
 MIN_PREFETCH, MAX_PREFETCH = 10, 2000
@@ -93,7 +93,7 @@ class Session:
     def __init__(self, url: str, *, name: str) -> None:
         self._parameters = parameters(url, name)
         self._events: list[Event] = []
-        self._failure: BrokerUnavailable | PermissionMissing | None = None
+        self._failure: StatesysError | None = None
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
         # The queue of each consumer, by its tag.
@@ -201,6 +201,7 @@ class Session:
         Raises:
             BrokerUnavailable: the connection or channel is gone, and with it all that was held.
             PermissionMissing: the same, because the user may not do what was asked.
+            TopologyWrong: the same, because a queue is not what it must be.
         """
         if not self._events:
             self._turn(timeout)

@@ -37,7 +37,8 @@ def health(*, role: str, interval: float, as_json: bool) -> None:
         click.echo(json.dumps([v._asdict() for v in verdicts]))
     else:
         for verdict in verdicts:
-            click.echo(f"{role} {verdict.pid}: {verdict.problem or 'healthy'}")
+            words = [verdict.problem or "healthy", *filter(None, [verdict.note])]
+            click.echo(f"{role} {verdict.pid}: {'; '.join(words)}")
     if not verdicts:
         raise StatesysError(f"no {role} runs here; start one with `statesys {role} run`")
     if any(verdict.problem for verdict in verdicts):

@@ -7,10 +7,11 @@ STALE_AFTER = 15.0
 
 
 class Verdict(NamedTuple):
-    """One worker's health: `problem` None is healthy."""
+    """One worker's health: `problem` None is healthy. A `note` is worth knowing, and no problem."""
 
     pid: int
     problem: str | None
+    note: str | None = None
 
 
 def judge(pulse: dict[str, Any], *, now: float, interval: float) -> Verdict:
@@ -23,16 +24,19 @@ def judge(pulse: dict[str, Any], *, now: float, interval: float) -> Verdict:
         now: seconds since 1970.
         interval: seconds that work in hand may go without progress.
     """
-    pid = int(pulse["pid"])
+    return Verdict(int(pulse["pid"]), _problem(pulse, now, interval), pulse.get("note"))
+
+
+def _problem(pulse: dict[str, Any], now: float, interval: float) -> str | None:
     silent = now - float(pulse["at"])
     stuck = now - float(pulse["progress_at"])
     if silent > STALE_AFTER:
-        return Verdict(pid, f"hangs: no sign of life for {silent:.0f} s")
+        return f"hangs: no sign of life for {silent:.0f} s"
     if pulse["troubles"]:
         who, why = next(iter(pulse["troubles"].items()))
-        return Verdict(pid, f"{who} waits: {why}")
+        return f"{who} waits: {why}"
     if pulse["blocked"]:
-        return Verdict(pid, f"the broker blocks publishing: {pulse['blocked']}")
+        return f"the broker blocks publishing: {pulse['blocked']}"
     if pulse["held"] and stuck > interval:
-        return Verdict(pid, f"holds {pulse['held']} deliveries, no progress for {stuck:.0f} s")
-    return Verdict(pid, None)
+        return f"holds {pulse['held']} deliveries, no progress for {stuck:.0f} s"
+    return None

@@ -31,6 +31,7 @@ class Pulse:
         self._progress_at = time.time()
         self._written_at = 0.0
         self._held = 0
+        self._note: str | None = None
 
     def progress(self, who: str) -> None:
         """Somebody got something done: his trouble is over."""
@@ -50,6 +51,11 @@ class Pulse:
             held = self._held
         # Whoever waits may be the very thread that beats.
         self.beat(held=held)
+
+    def note(self, note: str | None) -> None:
+        """Say what an operator should know of a healthy worker too, in one sentence; or nothing."""
+        with self._lock:
+            self._note = note
 
     def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
         """Write the file if a second has passed. Called from the worker's main loop.
@@ -75,6 +81,7 @@ class Pulse:
                 "held": held,
                 "blocked": blocked,
                 "troubles": dict(self._troubles),
+                "note": self._note,
             }
         # A full disk must not stop a worker; the old pulse then says that something is wrong.
         with suppress(OSError):

@@ -9,9 +9,12 @@ from console.dead.box import Box
 from console.dead.choice import Choice
 from console.dead.letter import Letter
 from runtime.broker import Administration, persistent
+from schemas.errors import TopologyWrong
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
 from tests.console.conftest import Run
+from tests.management import Management
+from tests.runtime.brokers import vhost
 from tests.waiting import wait_until
 
 
@@ -189,3 +192,14 @@ class TestCommands:
         assert names(box) == ["b"]
         assert run("dead", "purge", "--yes", env=env).returncode == 0
         assert names(box) == []
+
+
+def test_nothing_is_put_back_while_a_queue_is_something_else(
+    desk: Administration, box: Box, amqp_url: str, management: Management
+) -> None:
+    bury(desk, "a")
+    management.call("DELETE", "queues", vhost(amqp_url), REPORTS)
+    management.call("PUT", "queues", vhost(amqp_url), REPORTS, body={"durable": False})
+    with pytest.raises(TopologyWrong):
+        box.replay(lambda _: True)
+    assert names(box) == ["a"]

@@ -302,3 +302,29 @@ def test_queues_that_vanish_are_made_again(
             wait_until(lambda: desk.depth(NORMAL), what="the queue to be there again")
         fill(amqp_url, [batch(report(message(2)))])
         wait_until(lambda: count_of(tables) == 2, timeout=20, what="the second")
+
+
+# -- queues that other programs made ----------------------------------------------------------
+
+
+def test_a_queue_that_a_restart_deletes_gets_nothing(home: Path, tmp_path: Path) -> None:
+    """A report is where it was, after the relay refused to go on and the broker was restarted."""
+    amqp_url = services.up(home).amqp_url
+    management = Management(services.up(home).management_url)
+    fill(amqp_url, [])
+    take_all(amqp_url, REPORTS)
+    management.call("DELETE", "queues", "/", NORMAL)
+    management.call("PUT", "queues", "/", NORMAL, body={"durable": False})
+    with Administration(amqp_url, name="test client") as desk:
+        desk.publish(exchange=REPORTS, routing_key=REPORTS, body=b"report", properties=persistent())
+    with Program(tmp_path / "log", "relay", "run", amqp_url=amqp_url) as relay:
+        assert relay.end() == 3
+        assert f"queue '{NORMAL}' exists, and its durable is 'false'" in relay.text
+        assert relay.events("relay.consuming") == []
+    services.down(home)
+    # The restart deletes the queue, so the relay now makes the right one.
+    assert services.up(home).amqp_url == amqp_url
+    assert ready(amqp_url, REPORTS) == 1
+    with Program(tmp_path / "log", "relay", "run", "--exit-when-empty", amqp_url=amqp_url) as relay:
+        assert relay.end() == 0
+    assert [letter.body for letter in take_all(amqp_url, DEAD)] == [b"report"]

@@ -198,3 +198,18 @@ def test_two_relays_share_a_queue(world: World, tmp_path: Path) -> None:
             relay.send(signal.SIGTERM)
             assert relay.end() == 0
     assert sorted(map(str, world.relayed())) == sorted(ids(good(1000)))
+
+
+def test_a_queue_that_was_replaced_meanwhile_is_refused_after_a_lost_connection(
+    world: World, tmp_path: Path, management: Management
+) -> None:
+    with running(world, tmp_path, "--linger", "1h") as relay:
+        world.publish(good(10))
+        wait_until(lambda: world.ready(REPORTS) == 0, what="the relay to take all")
+        management.call("DELETE", "queues", vhost(world.amqp_url), NORMAL)
+        management.call("PUT", "queues", vhost(world.amqp_url), NORMAL, body={"durable": False})
+        cut(management, world.amqp_url, "statesys relay consume")
+        assert relay.end() == 3
+        assert f"queue '{NORMAL}' exists" in relay.text
+        assert relay.text.count("relay.consuming") == 1
+    wait_until(lambda: world.ready(REPORTS) == 10, what="the reports to be back")

@@ -1,0 +1,45 @@
+"""RabbitMQ's words for a queue or exchange that is not as it is declared, as one clear sentence."""
+
+import re
+
+#: What to do about it; deleting is for a person to decide, since it may hold messages.
+REMEDY = (
+    "Stop what uses it, take out the messages that it holds, delete it (in the RabbitMQ UI, for "
+    "example), and start again: it is then declared as it must be"
+)
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '(?P<property>[^']+)' for (?P<kind>queue|exchange) '(?P<name>.*)' "
+    r"in vhost '.*': received (?P<needed>.*) but current is (?P<found>.*)",
+    re.DOTALL,
+)
+_LOCKED = re.compile(r"exclusive access to locked queue '(?P<name>.*)' in vhost ", re.DOTALL)
+_INVALID = re.compile(r"invalid arg '[^']+' for queue '(?P<name>.*)' in vhost ", re.DOTALL)
+_VALUE = re.compile(r"(?:the value )?'(?P<value>[^']*)'(?: of type '\w+')?", re.DOTALL)
+
+
+def words(text: str) -> str | None:
+    """What is there, what is needed, and what to do; None when the text is about something else.
+
+    Args:
+        text: of the broker, such as "PRECONDITION_FAILED - inequivalent arg 'durable' for queue
+            'q' in vhost '/': received 'true' but current is 'false'".
+    """
+    if (found := _INEQUIVALENT.search(text)) is not None:
+        return (
+            f"{found['kind']} '{found['name']}' exists, and its {found['property']} is "
+            f"{_value(found['found'])}; needed is {_value(found['needed'])}. {REMEDY}"
+        )
+    if (found := _LOCKED.search(text)) is not None:
+        return (
+            f"queue '{found['name']}' exists, and is exclusive to a connection of another "
+            f"program; needed is one that all may use. {REMEDY}"
+        )
+    if (found := _INVALID.search(text)) is not None:
+        return f"it cannot make queue '{found['name']}' ({text}); RabbitMQ 3.10 or newer can"
+    return None
+
+
+def _value(text: str) -> str:
+    """`'true'` of "'true'", `'5'` of "the value '5' of type 'long'", "not set" of "none"."""
+    found = _VALUE.fullmatch(text)
+    return "not set" if found is None else f"'{found['value']}'"
