@@ -3,8 +3,8 @@
 from contextlib import closing
 from importlib.resources import files
 
-from loader.store.connection import SCHEMA, connect, translated
-from loader.store.partitions import PartitionStore
+from loader.store.partitions import SCHEMA, PartitionStore
+from runtime.database import own_session, require_own_sessions
 from schemas.topics import catalogue
 
 #: Key of the advisory lock: two migrations at a time would both find the same files unapplied.
@@ -23,7 +23,8 @@ def migrate(url: str) -> list[str]:
     Raises:
         DatabaseUnavailable: it cannot be reached, or refuses (a missing right to create, say).
     """
-    with translated(), connect(url, "statesys-migrate") as connection:
+    require_own_sessions(url)
+    with own_session(url, "statesys-migrate") as session, session.transaction() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         connection.execute(

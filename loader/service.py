@@ -16,6 +16,7 @@ from loader.store import ChunkStore, ResyncStore
 from loader.worker import Worker
 from runtime.backoff import until_available
 from runtime.broker import Administration, declare
+from runtime.database import require_own_sessions
 from runtime.health import Pulse
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
@@ -94,6 +95,7 @@ class Loader:
 
     def _prepare(self) -> None:
         """What must be there before the first chunk: tables, partitions, and a broker."""
+        require_own_sessions(self._database_url)
         self._chunk_store("loader").close()
         make_partitions(self._database_url)
         Administration(self._amqp_url, name="statesys loader").close()

@@ -155,8 +155,10 @@ class Settings(BaseSettings):
             SettingsError: when there is neither, or it is no PostgreSQL URL.
         """
         url = self._required("database_url", "PostgreSQL")
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise unusable_database_url()
+        # Imported late: psycopg, of which it asks libpq's keywords, takes its time.
+        from runtime.database.url import parsed  # noqa: PLC0415
+
+        parsed(url)
         return url
 
     def optional_management_url(self) -> str | None:
@@ -185,14 +187,6 @@ class Settings(BaseSettings):
 
         endpoints = running(self.home)
         return None if endpoints is None else str(getattr(endpoints, name))
-
-
-def unusable_database_url() -> SettingsError:
-    """What a person is told; the driver's words quote the URL, and perhaps the password in it."""
-    return SettingsError(
-        "STATESYS_DATABASE_URL cannot be used; write it as "
-        "postgresql://user:password@host:5432/name, with %XX for special characters"
-    )
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -6,9 +6,9 @@ from typing import LiteralString, cast
 
 from console.bench.job import GAP_EVERY, Existing
 from console.bench.steps import Show
-from console.queries.connecting import connected
 from loader.store import PartitionStore
 from loader.store.partitions import DAYS_AHEAD
+from runtime.database import own_session
 from runtime.statements import statements
 
 _NAME = "statesys bench"
@@ -31,27 +31,27 @@ def fill(url: str, existing: Existing, show: Show) -> None:
     """
     if not existing.messages:
         return
-    with connected(url, name=_NAME, read_only=False) as connection:
-        row = connection.execute("SELECT now(), current_date").fetchone()
+    with own_session(url, _NAME, autocommit=True) as session:
+        row = session.execute("SELECT now(), current_date").fetchone()
         assert row is not None
         until, today = row
         _make_partitions(url, today, existing.days)
-        connection.execute(_text("report_at"))
+        session.execute(_text("report_at"))
         values = existing._asdict() | {"until": until, "gap_every": GAP_EVERY}
         show(f"filling the tables: {existing.clients:,} clients")
-        connection.execute(_text("fill_clients"), values)
-        connection.execute(_text("fill_ranges"), values)
+        session.execute(_text("fill_clients"), values)
+        session.execute(_text("fill_ranges"), values)
         step = max(1, _SLICE // existing.size)
         for first in range(0, existing.reports, step):
             last = min(first + step, existing.reports)
-            connection.execute(_text("fill_messages"), values | {"first": first, "last": last})
+            session.execute(_text("fill_messages"), values | {"first": first, "last": last})
             show(
                 f"filling the tables: {last * existing.size:,} of "
                 f"{existing.messages:,} state messages"
             )
         show("vacuuming the tables")
-        connection.execute(_text("vacuum"))
-        connection.execute(_text("flush"))
+        session.execute(_text("vacuum"))
+        session.execute(_text("flush"))
 
 
 def _make_partitions(url: str, today: date, days: int) -> None:

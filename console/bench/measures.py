@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import LiteralString, NamedTuple, cast
 
-from console.queries.connecting import connected
+from runtime.database import own_session
 from runtime.statements import statements
 
 _NAME = "statesys bench"
+#: A long reader is held up on purpose.
+_WAITS = {"idle_in_transaction_session_timeout": "0"}
 
 
 class Percentiles(NamedTuple):
@@ -27,23 +29,23 @@ class Times(NamedTuple):
 
 def wipe(url: str) -> None:
     """Remove all of statesys from the bench's database."""
-    with connected(url, name=_NAME, read_only=False) as connection:
-        connection.execute(_text("begin_anew"))
-        connection.execute(_text("flush"))
+    with own_session(url, _NAME, autocommit=True) as session:
+        session.execute(_text("begin_anew"))
+        session.execute(_text("flush"))
 
 
 def loaded(url: str, since: float) -> int:
     """State messages that came into the history since a moment (seconds since 1970)."""
-    with connected(url, name=_NAME) as connection:
-        found = connection.execute(_text("loaded"), [since]).fetchone()
+    with own_session(url, _NAME, autocommit=True) as session:
+        found = session.execute(_text("loaded"), [since]).fetchone()
         assert found is not None
         return int(found[0])
 
 
 def times(url: str, since: float) -> Times:
     """How long the messages took that were loaded since a moment (seconds since 1970)."""
-    with connected(url, name=_NAME) as connection:
-        found = connection.execute(_text("times"), [since]).fetchone()
+    with own_session(url, _NAME, autocommit=True) as session:
+        found = session.execute(_text("times"), [since]).fetchone()
         assert found is not None
         queue, total = found
         return Times(Percentiles(*queue), Percentiles(*total))
@@ -51,16 +53,16 @@ def times(url: str, since: float) -> Times:
 
 def partitions(url: str) -> set[str]:
     """Names of the partitions of the history, half dropped ones included."""
-    with connected(url, name=_NAME) as connection:
-        return {name for (name,) in connection.execute(_text("partitions"))}
+    with own_session(url, _NAME, autocommit=True) as session:
+        return {name for (name,) in session.execute(_text("partitions"))}
 
 
 @contextmanager
 def reading(url: str) -> Iterator[None]:
     """A long reader, such as a dump: one snapshot of the whole history, until the end."""
-    with connected(url, name=f"{_NAME} reader") as connection:
-        connection.execute(_text("begin_reading"))
-        connection.execute(_text("read"))
+    with own_session(url, f"{_NAME} reader", autocommit=True, different=_WAITS) as session:
+        session.execute(_text("begin_reading"))
+        session.execute(_text("read"))
         yield
 
 

@@ -1,4 +1,4 @@
-"""Everything the console asks PostgreSQL; the only place in it that imports psycopg."""
+"""Everything the console asks PostgreSQL."""
 
 from console.queries.queries import Queries
 

@@ -5,12 +5,6 @@ from contextlib import contextmanager
 from typing import Any, LiteralString, NamedTuple, TypeVar, cast
 from uuid import UUID
 
-from psycopg import IsolationLevel, sql
-from psycopg.rows import args_row, scalar_row, tuple_row
-from psycopg.types.multirange import Multirange
-from psycopg.types.range import Range
-
-from console.queries.connecting import Connection, connected
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -25,6 +19,17 @@ from console.queries.rows import (
     RequestRow,
     StateRow,
     Totals,
+)
+from runtime.database import (
+    IsolationLevel,
+    Multirange,
+    Range,
+    Session,
+    args_row,
+    scalar_row,
+    shared_session,
+    sql,
+    tuple_row,
 )
 from runtime.statements import statements
 from schemas.errors import StatesysError
@@ -48,15 +53,15 @@ class Loaded(NamedTuple):
 
 
 class Queries:
-    """The questions, over one connection.
+    """The questions, over one session.
 
     Raises:
         DatabaseUnavailable: from every method, when PostgreSQL is away or unwell.
         SchemaMissing: from every method, when the database is not migrated.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     @classmethod
     @contextmanager
@@ -66,23 +71,20 @@ class Queries:
         Raises:
             SettingsError: the URL cannot be used.
         """
-        with connected(url, name=name) as connection:
-            yield cls(connection)
+        # A reader may wait, for a lock and between two rows of a stream, as long as it likes.
+        waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+        with shared_session(url, name, different=waits) as session, session.translated():
+            yield cls(session)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All queries inside see one moment of the database; the streams need it."""
-        self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        try:
-            with self._connection.transaction():
-                # A stream is read to its end: plan for all rows, not for the first.
-                self._connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-                # The first query is what makes the snapshot; from here on it stands.
-                self._connection.execute("SELECT pg_current_snapshot()")
-                yield
-        finally:
-            if not self._connection.closed:
-                self._connection.isolation_level = None
+        with self._session.transaction(isolation=IsolationLevel.REPEATABLE_READ) as connection:
+            # A stream is read to its end: plan for all rows, not for the first.
+            connection.execute("SET LOCAL cursor_tuple_fraction = 1")
+            # The first query is what makes the snapshot; from here on it stands.
+            connection.execute("SELECT pg_current_snapshot()")
+            yield
 
     def totals(self) -> Totals:
         """Counts over the whole site."""
@@ -101,7 +103,10 @@ class Queries:
 
     def queue_time(self) -> QueueTime:
         """Received to loaded, over the latest messages."""
-        with self._connection.cursor(row_factory=tuple_row) as cursor:
+        with (
+            self._session.transaction() as connection,
+            connection.cursor(row_factory=tuple_row) as cursor,
+        ):
             newest = cursor.execute(_text("newest_partition")).fetchone()
             if newest is None:
                 return QueueTime(0, None, None, None)
@@ -203,18 +208,24 @@ class Queries:
         return self._all("foreign_data", ForeignData, reply_queue=reply_queue)[0]
 
     def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
-        with self._connection.cursor(row_factory=args_row(row)) as cursor:
+        with (
+            self._session.transaction() as connection,
+            connection.cursor(row_factory=args_row(row)) as cursor,
+        ):
             return cursor.execute(_text(name), parameters).fetchall()
 
     def _scalars(self, name: str, **parameters: Any) -> list[Any]:
-        with self._connection.cursor(row_factory=scalar_row) as cursor:
+        with (
+            self._session.transaction() as connection,
+            connection.cursor(row_factory=scalar_row) as cursor,
+        ):
             return cursor.execute(_text(name), parameters).fetchall()
 
     def _scalar(self, name: str) -> Any:
         return self._scalars(name)[0]
 
     def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
-        with self._connection.cursor(name, row_factory=args_row(row)) as cursor:
+        with self._session.connection.cursor(name, row_factory=args_row(row)) as cursor:
             cursor.itersize = STREAM_ROWS
             yield from cursor.execute(_text(name), binary=True)
 

@@ -7,17 +7,15 @@ fleet whose demo filled it.
 
 from typing import NamedTuple
 
-from psycopg import sql
-
-from console.queries.connecting import connected
 from console.queries.queries import Queries
 from console.queries.rows import ForeignData
+from runtime.database import own_session, sql
 from schemas.topology import is_reply_queue
 
 _NAME = "statesys demo"
 _MARK = "filled by `statesys demo`, fleet "
-#: Seconds to wait for whoever uses the tables at the moment.
-_LOCK_TIMEOUT = 10
+#: Milliseconds to wait for whoever uses the tables at the moment.
+_LOCK_TIMEOUT = "10000"
 
 
 class Holder(NamedTuple):
@@ -53,10 +51,10 @@ def empty(url: str, *, reply_queue: str) -> None:
     Raises:
         DatabaseUnavailable: somebody holds the tables.
     """
-    with connected(url, name=_NAME, read_only=False) as connection, connection.transaction():
-        connection.execute(
-            sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{_LOCK_TIMEOUT}s"))
-        )
+    with (
+        own_session(url, _NAME, different={"lock_timeout": _LOCK_TIMEOUT}) as session,
+        session.transaction() as connection,
+    ):
         connection.execute(
             "TRUNCATE statesys.client, statesys.state_message, statesys.current_state, "
             "statesys.missing_message_range, statesys.resync_request, statesys.duty"

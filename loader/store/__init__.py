@@ -1,9 +1,9 @@
 """The loader's side of PostgreSQL: what the workers and duties ask of the database."""
 
 from loader.store.chunks import ChunkStore, Loaded
-from loader.store.connection import PoisonError
 from loader.store.partitions import PartitionStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
+from runtime.database import PoisonError
 
 __all__ = [
     "ChunkStore",

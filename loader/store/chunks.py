@@ -4,9 +4,7 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
 
-import psycopg
-
-from loader.store.connection import connect, translated
+from runtime.database import own_session
 
 _PREPARE = files("loader").joinpath("load.sql").read_bytes()
 #: Chunks after which the statements are planned anew, which costs about as much as a chunk. A plan
@@ -48,13 +46,12 @@ class ChunkStore:
         max_ranges: int,
         min_missing_age: timedelta,
     ) -> None:
-        self._connection = connect(url, name)
+        self._session = own_session(url, name)
         try:
-            with translated():
-                self._connection.execute(_PREPARE)
-                self._connection.commit()
+            self._session.execute(_PREPARE)
+            self._session.commit()
         except BaseException:
-            self._connection.close()
+            self._session.close()
             raise
         self._chunks = 0
         # One string without parameters travels as one message: the server takes the locks,
@@ -81,7 +78,7 @@ class ChunkStore:
             SchemaMissing: a table is gone.
         """
         try:
-            with translated(), self._connection.cursor() as cursor:
+            with self._session.translated(), self._session.connection.cursor() as cursor:
                 if self._chunks % _PLANS_LAST == 0:
                     cursor.execute("DISCARD PLANS")
                 self._chunks += 1
@@ -93,20 +90,14 @@ class ChunkStore:
                 assert row is not None
                 return Loaded(*row)
         except BaseException:
-            self._roll_back()
+            self._session.roll_back()
             raise
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
+        """Close the connection."""
+        self._session.close()
 
     @property
     def broken(self) -> bool:
         """Whether the connection is lost, so that a new store is needed."""
-        return self._connection.closed
-
-    def _roll_back(self) -> None:
-        try:
-            self._connection.rollback()
-        except psycopg.Error:
-            self._connection.close()
+        return self._session.broken

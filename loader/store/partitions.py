@@ -11,18 +11,18 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain, count
 from typing import Any, LiteralString, cast
 
-import psycopg
-from psycopg import sql
-
-from loader.store.connection import SCHEMA, connect, translated
+from runtime.database import CheckViolation, own_session, sql
 from runtime.statements import statements
 
+SCHEMA = "statesys"
 #: Days ahead that have a partition: loaders may be cut off from upkeep for a week.
 DAYS_AHEAD = 7
 _PARENT = "state_message"
 _SQL = statements("loader", "partitions.sql")
 #: The comment on a table that is about to be detached and dropped.
 _MARK = "past the retention: statesys drops this table; to keep it, remove this comment"
+#: Milliseconds, see above.
+_LOCK_TIMEOUT = "1000"
 #: Key of the advisory lock of upkeep ("statesys" in letters of a phone, shortened).
 _UPKEEP_LOCK = 7828379701
 #: Key of the transaction-level advisory lock of forgetting rows.
@@ -33,13 +33,12 @@ class PartitionStore:
     """A connection of its own, in autocommit: DETACH CONCURRENTLY runs in no transaction."""
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._connection = connect(url, name, autocommit=True)
-        with translated():
-            self._connection.execute("SET lock_timeout = '1s'")
+        waits = {"lock_timeout": _LOCK_TIMEOUT}
+        self._session = own_session(url, name, autocommit=True, different=waits)
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
+        """Close the connection."""
+        self._session.close()
 
     def keep(
         self, *, retention: timedelta, today: date | None = None
@@ -59,7 +58,7 @@ class PartitionStore:
         Raises:
             DatabaseUnavailable: also for a lock that was not had within a second; try again.
         """
-        with translated(), self._turn() as ours:
+        with self._session.translated(), self._turn() as ours:
             if not ours:
                 return [], []
             today = today or self._today()
@@ -74,7 +73,7 @@ class PartitionStore:
         Raises:
             DatabaseUnavailable: try again.
         """
-        with translated(), self._turn() as ours:
+        with self._session.translated(), self._turn() as ours:
             return self._make_from(self._today()) if ours else []
 
     def forget(self, *, retention: timedelta) -> int:
@@ -82,13 +81,13 @@ class PartitionStore:
 
         A completed request stays while it is what outdates a sign of reused serials.
         """
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             if not self._one("SELECT pg_try_advisory_xact_lock(%s)", _FORGET_LOCK):
                 return 0
-            ranges = self._connection.execute(
+            ranges = self._session.connection.execute(
                 "DELETE FROM missing_message_range WHERE closed_at < now() - %s", [retention]
             )
-            requests = self._connection.execute(
+            requests = self._session.connection.execute(
                 "DELETE FROM resync_request r WHERE closed_at < now() - %s AND NOT EXISTS ("
                 "SELECT FROM client c WHERE c.client_id = r.client_id "
                 "AND c.reuse_seen_at <= r.requested_at)",
@@ -107,8 +106,8 @@ class PartitionStore:
             yield locked
         finally:
             # A lost connection has given its locks back.
-            if locked and not self._connection.closed:
-                self._connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
+            if locked and not self._session.broken:
+                self._session.connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
 
     def _make_from(self, today: date) -> list[str]:
         days = [today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
@@ -126,15 +125,15 @@ class PartitionStore:
         table, parent = sql.Identifier(SCHEMA, name), sql.Identifier(SCHEMA, _PARENT)
         first = datetime(day.year, day.month, day.day, tzinfo=UTC)
         try:
-            with self._connection.transaction():
-                self._connection.execute(
+            with self._session.connection.transaction():
+                self._session.connection.execute(
                     sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
                 )
                 # A migration may run as another role than the loaders, who drop it one day.
-                self._connection.execute(
+                self._session.connection.execute(
                     sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, self._owner())
                 )
-                self._connection.execute(
+                self._session.connection.execute(
                     sql.SQL(
                         "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
                     ).format(
@@ -144,7 +143,7 @@ class PartitionStore:
                         sql.Literal((first + timedelta(days=1)).isoformat()),
                     )
                 )
-        except psycopg.errors.CheckViolation:
+        except CheckViolation:
             return None
         return name
 
@@ -172,7 +171,7 @@ class PartitionStore:
         how = "" if self._column("has_default") == [True] else "CONCURRENTLY"
         for name in self._column("past_partitions", day=day):
             table = sql.Identifier(SCHEMA, name)
-            self._connection.execute(
+            self._session.connection.execute(
                 sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(_MARK))
             )
             self._detach(table, how)
@@ -180,23 +179,25 @@ class PartitionStore:
         return dropped
 
     def _detach(self, table: sql.Identifier, how: LiteralString) -> None:
-        self._connection.execute(
+        self._session.connection.execute(
             sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
                 sql.Identifier(SCHEMA, _PARENT), table, sql.SQL(how)
             )
         )
 
     def _drop(self, name: str) -> str:
-        self._connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, name)))
+        self._session.connection.execute(
+            sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, name))
+        )
         return name
 
     def _column(self, statement: str, **values: object) -> list[Any]:
         return [first for first, *_ in self._rows(statement, **values)]
 
-    def _rows(self, statement: str, **values: object) -> list[psycopg.rows.TupleRow]:
+    def _rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         values |= {"schema": SCHEMA, "parent": f"{SCHEMA}.{_PARENT}"}
-        return self._connection.execute(_SQL[statement], values).fetchall()
+        return self._session.connection.execute(_SQL[statement], values).fetchall()
 
     def _one(self, query: str, value: object) -> object:
-        row: psycopg.rows.TupleRow | None = self._connection.execute(query, [value]).fetchone()
+        row = self._session.connection.execute(query, [value]).fetchone()
         return None if row is None else row[0]

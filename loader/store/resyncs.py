@@ -4,9 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-import psycopg
-
-from loader.store.connection import connect, translated
+from runtime.database import shared_session
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
 from schemas.serials import SerialRange
@@ -46,17 +44,17 @@ class ResyncStore:
     def __init__(
         self, url: str, *, name: str, min_missing_age: timedelta, merge_interval: timedelta
     ) -> None:
-        self._connection = connect(url, name)
+        self._session = shared_session(url, name, read_only=False)
         self._ages: dict[str, Any] = {"min_age": min_missing_age, "merge_interval": merge_interval}
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
+        """Close the connection."""
+        self._session.close()
 
     def now(self) -> datetime:
         """The database's clock: the one that detected_at was read from."""
-        with translated(), self._connection.transaction():
-            row = self._connection.execute("SELECT now()").fetchone()
+        with self._session.transaction():
+            row = self._session.execute("SELECT now()").fetchone()
             assert row is not None
             return cast(datetime, row[0])
 
@@ -76,7 +74,7 @@ class ResyncStore:
         Returns:
             Who is asked.
         """
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             if not self._lock_checks():
                 return []
             missing = self._take_turn("resync.missing", now=now, interval=check_interval)
@@ -100,7 +98,7 @@ class ResyncStore:
         Returns:
             Who is asked; nothing when another process holds the lock.
         """
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             if not self._lock_checks():
                 return []
             values = {**self._ages, "now": now}
@@ -113,7 +111,7 @@ class ResyncStore:
 
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
         """Who would be asked at a check; changes nothing."""
-        with translated(), self._connection.transaction(force_rollback=True):
+        with self._session.transaction(force_rollback=True):
             values = {**self._ages, "now": now}
             self._run("close_requests", values)
             self._run("mark_duplicate_identities", values)
@@ -125,13 +123,13 @@ class ResyncStore:
         Returns:
             Its id, or None for a client that is not known.
         """
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             self._run("forgive", {"client_id": client_id})
             return self._request(client_id, ResyncReason.OPERATOR, now)
 
     def forget(self, client_id: UUID) -> bool:
         """Remove a client with its states, ranges and requests; False when it is not known."""
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             self._run("lock_client", {"client_id": client_id})
             return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
 
@@ -142,37 +140,34 @@ class ResyncStore:
             now: aware; requests whose moment has not come are left out.
             held: under backlog, only an operator's.
         """
-        with translated():
-            rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
-            return [_unsent(row) for row in rows.fetchall()]
+        rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
+        return [_unsent(row) for row in rows.fetchall()]
 
     def next_unsent(self) -> datetime | None:
         """When the next request goes, which may be over; None when there is none."""
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             row = self._run("next_unsent", {}).fetchone()
             return None if row is None else cast(datetime | None, row[0])
 
     def put_off(self, *, now: datetime, spread: timedelta) -> None:
         """Give all that would go now, but an operator's requests, a later moment: see `check`."""
-        with translated(), self._connection.transaction():
+        with self._session.transaction():
             self._run("put_off", {"now": now, "spread": spread})
 
     def mark(self, request: ResyncRequest, *, sent: bool, now: datetime) -> None:
         """Note that a request was published, or that its queue does not exist."""
-        with translated():
-            self._run(
-                "sent" if sent else "unroutable",
-                {"client_id": request.client_id, "request_id": request.request_id, "now": now},
-            )
+        self._run(
+            "sent" if sent else "unroutable",
+            {"client_id": request.client_id, "request_id": request.request_id, "now": now},
+        )
 
     def commit(self) -> None:
         """End the transaction of `unsent`."""
-        with translated():
-            self._connection.commit()
+        self._session.commit()
 
     def _lock_checks(self) -> bool:
         """Held to the end of the transaction; taking it twice in one is no hindrance."""
-        row = self._connection.execute(
+        row = self._session.execute(
             "SELECT pg_try_advisory_xact_lock(%s)", [_CHECK_LOCK]
         ).fetchone()
         return row is not None and bool(row[0])
@@ -204,8 +199,8 @@ class ResyncStore:
         row = self._run("request", {**who, **when}).fetchone()
         return None if row is None else cast(UUID, row[0])
 
-    def _run(self, name: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
-        return self._connection.execute(_SQL[name], values)
+    def _run(self, name: str, values: dict[str, Any]) -> Any:
+        return self._session.execute(_SQL[name], values)
 
 
 def _unsent(row: tuple[Any, ...]) -> UnsentRequest:

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from console.queries import Queries
-from loader.store.connection import connect as loader_connection
 from runtime.broker import Administration, Session
 from runtime.broker.management import queue_statistics
+from runtime.database import own_session
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 from schemas.topology import QUEUES
 from tests.acceptance.secure_site import FLEET, SecureSite
@@ -92,7 +92,7 @@ def test_a_database_that_cannot_be_trusted_is_refused_in_words(
 ) -> None:
     url, words = DATABASE[mistake]
     for attempt in (
-        lambda: loader_connection(url(site), "test"),
+        lambda: own_session(url(site), "test"),
         lambda: Queries.open(url(site), name="test").__enter__(),
     ):
         with pytest.raises(DatabaseUnavailable) as error:

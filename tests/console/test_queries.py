@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from console.queries import Queries
-from console.queries.connecting import connected
 from console.queries.slate import empty, holder
+from runtime.database import shared_session
 from runtime.statements import statements
 from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
 
@@ -54,9 +54,9 @@ def test_every_named_query_is_asked_and_says_what_for() -> None:
 def test_the_console_cannot_write(database_url: str) -> None:
     with (
         pytest.raises(DatabaseUnavailable, match="read-only"),
-        connected(database_url, name="test") as connection,
+        shared_session(database_url, "test") as session,
     ):
-        connection.execute("DELETE FROM statesys.client")
+        session.execute("DELETE FROM statesys.client")
 
 
 def test_a_snapshot_does_not_see_what_comes_later(database_url: str) -> None:

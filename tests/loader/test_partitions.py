@@ -299,7 +299,7 @@ def test_loads_go_on_while_a_detach_waits_for_a_long_reader(
 ) -> None:
     make_old(partitions, TODAY - RETENTION - timedelta(days=1))
     # A patient keeper, so that it still waits when the loads are done.
-    partitions._connection.execute("SET lock_timeout = '30s'")
+    partitions._session.connection.execute("SET lock_timeout = '30s'")
     waiting = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE query LIKE '%%DETACH PARTITION%%CONCURRENTLY' AND wait_event_type = 'Lock'"

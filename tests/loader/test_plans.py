@@ -53,12 +53,12 @@ def seasoned(open_store: Callable[..., ChunkStore], tables: Tables) -> ChunkStor
 
 def plan(store: ChunkStore, statement: str, *, analyze: str = "") -> dict[str, Any]:
     """How one statement of a chunk is done, in the connection that prepared it."""
-    with store._connection.cursor() as cursor:
+    with store._session.connection.cursor() as cursor:
         with cursor.copy("COPY stage FROM STDIN") as copy:
             copy.write(chunk())
         cursor.execute(f"EXPLAIN (FORMAT JSON {analyze}) EXECUTE {statement}".encode())
         row = cursor.fetchone()
-    store._connection.rollback()
+    store._session.connection.rollback()
     assert row is not None
     found: dict[str, Any] = (json.loads(row[0]) if isinstance(row[0], str) else row[0])[0]
     return found
@@ -123,7 +123,7 @@ def test_no_statement_reads_a_table_from_end_to_end(
     large: tuple[str, ...] = ("state_message", "current_state")
     assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
     # As a store does now and then, long before there are statistics.
-    seasoned._connection.execute("DISCARD PLANS")
+    seasoned._session.connection.execute("DISCARD PLANS")
     large = (*large, "client")
     assert read_from_end_to_end(plan(seasoned, statement), of=large) <= empty
     tables.connection.execute("ANALYZE client, state_message, current_state")

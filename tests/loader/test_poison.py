@@ -237,21 +237,18 @@ def _no_grant(_connection: psycopg.Connection[Any], user: str) -> tuple[str, str
     )
 
 
-def _read_only(_connection: psycopg.Connection[Any], user: str) -> tuple[str, str]:
-    kill = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'"
-    return (
-        f"ALTER ROLE {user} SET default_transaction_read_only = on; {kill}",
-        f"ALTER ROLE {user} RESET default_transaction_read_only; {kill}",
-    )
+def _refusing(sqlstate: str) -> Trouble:
+    """The server refuses every chunk; what it says is no matter of the rows."""
 
+    def trouble(_connection: psycopg.Connection[Any], _user: str) -> tuple[str, str]:
+        breaks = f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON state_message
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
+        return breaks, "DROP TRIGGER refuse ON state_message"
 
-def _disk_full(_connection: psycopg.Connection[Any], _user: str) -> tuple[str, str]:
-    breaks = """
-        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
-        CREATE TRIGGER full_disk BEFORE INSERT ON state_message
-        FOR EACH STATEMENT EXECUTE FUNCTION full_disk()"""
-    return breaks, "DROP TRIGGER full_disk ON state_message"
+    return trouble
 
 
 @pytest.mark.parametrize(
@@ -259,8 +256,8 @@ def _disk_full(_connection: psycopg.Connection[Any], _user: str) -> tuple[str, s
     [
         (_no_partition, "23514"),
         (_no_grant, "42501"),
-        (_read_only, "25006"),
-        (_disk_full, "53100"),
+        (_refusing("25006"), "25006"),
+        (_refusing("53100"), "53100"),
     ],
     ids=lambda case: case[1],
 )

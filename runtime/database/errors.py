@@ -1,0 +1,103 @@
+"""psycopg's errors, sorted by what must happen next, in words that say what to do.
+
+Only SQLSTATEs decide: PostgreSQL translates its texts. And no text is repeated that could hold a
+secret of the URL.
+
+=========================  ==============================================================
+`PoisonError`              some row is refused for what it holds: find it, dead-letter it
+`SchemaMissing`            an operator has to migrate the database
+`StatementFailed`          this statement failed; others may pass meanwhile
+`DatabaseUnavailable`      no statement passes: wait, connect anew, try again
+=========================  ==============================================================
+"""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from schemas.errors import DatabaseUnavailable, SchemaMissing, StatesysError
+
+#: SQLSTATE 22xxx data exception, 23502 not null, 54000 program limit (an index row too large).
+#: The list of poison is short on purpose. Everything that is not about one message (a missing
+#: partition is 23514 too, but without a constraint's name; a full disk; a missing grant) must
+#: never cost a message its place.
+_POISON_CLASSES, _POISON_STATES = ("22",), ("23502", "54000")
+_CONSTRAINT_CLASS = "23"
+_NOT_ALLOWED = "42501"
+_MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
+#: The temporary table or the prepared statements of a session are not there, or twice.
+_LOST_SESSION = ("26000", "42P05")
+#: No statement would pass: connection exceptions, a server that shuts down or starts, too many
+#: connections, a read-only server, a standby that is asked to write.
+_CONNECTION_CLASS = "08"
+_NO_STATEMENT = (_NOT_ALLOWED, "0A000", "25006", "53300", "57P01", "57P02", "57P03", "57P04")
+
+
+class PoisonError(StatesysError):
+    """PostgreSQL refuses this data, today and tomorrow: some message of the chunk is poison."""
+
+    def __init__(self, sqlstate: str, words: str) -> None:
+        super().__init__(f"SQLSTATE {sqlstate}: {words}")
+
+
+class StatementFailed(DatabaseUnavailable):
+    """A statement failed on a connection that worked; one on other rows may pass meanwhile."""
+
+
+def translated(error: psycopg.Error, where: str) -> StatesysError:
+    """The error of a statement as one of ours.
+
+    Args:
+        error: of psycopg.
+        where: host and port.
+    """
+    state, words = error.sqlstate or "", _words(error)
+    if _is_poison(error, state):
+        return PoisonError(state, words)
+    if state in _MISSING_OBJECT:
+        return SchemaMissing(
+            f"the database at {where} is not migrated ({words}); run `statesys loader migrate`"
+        )
+    told = f"PostgreSQL at {where}: {words} {state}".rstrip()
+    if state in _LOST_SESSION:
+        return DatabaseUnavailable(
+            f"{told}; a pooler in transaction mode may stand before it, with which a loader "
+            "cannot work: use one in session mode, or none"
+        )
+    if state == _NOT_ALLOWED:
+        return DatabaseUnavailable(f"{told}; give that right to the user of STATESYS_DATABASE_URL")
+    if not state:
+        told += "; start it (`statesys up`) or point STATESYS_DATABASE_URL at one that runs"
+    if not state or state in _NO_STATEMENT or state.startswith(_CONNECTION_CLASS):
+        return DatabaseUnavailable(told)
+    return StatementFailed(told)
+
+
+def unreachable(error: psycopg.Error, where: str, secrets: Iterable[str]) -> DatabaseUnavailable:
+    """No connection: nobody answers, or the server does not want us."""
+    words = _words(error)
+    for secret in secrets:
+        words = words.replace(secret, "***")
+    return DatabaseUnavailable(
+        f"PostgreSQL at {where}: {words}; start it (`statesys up`), or check STATESYS_DATABASE_URL"
+    )
+
+
+def _is_poison(error: psycopg.Error, state: str) -> bool:
+    return (
+        state.startswith(_POISON_CLASSES)
+        or state in _POISON_STATES
+        or (state.startswith(_CONSTRAINT_CLASS) and error.diag.constraint_name is not None)
+    )
+
+
+def _words(error: psycopg.Error) -> str:
+    """PostgreSQL's words, or libpq's, which begin with the address of each server it tried."""
+    primary = error.diag.message_primary
+    if primary:
+        return " ".join(primary.split())
+    # One line for each server that was tried; the lines between ask whether it runs.
+    lines = str(error).splitlines()
+    tried = [line for line in lines if " failed: " in line] or lines[:1]
+    reasons = [line.rpartition(" failed: ")[2].strip() for line in tried]
+    return "; ".join(dict.fromkeys(filter(None, reasons))) or type(error).__name__

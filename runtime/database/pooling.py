@@ -1,0 +1,31 @@
+"""Whether a pooler gives each transaction another server connection."""
+
+from contextlib import closing
+
+from runtime.database.session import open_connection
+from runtime.database.url import parsed
+from schemas.errors import DatabaseUnavailable
+
+_PID = "SELECT pg_catalog.pg_backend_pid()"
+
+
+def require_own_sessions(url: str) -> None:
+    """Refuse a pooler in transaction mode: a loader's temporary table would vanish between.
+
+    Two connections that are open at a time and have one server process between them share it.
+    Nothing has been set on it by then.
+
+    Raises:
+        DatabaseUnavailable: they share one, or there is no connection.
+        SettingsError: the URL cannot be used.
+    """
+    target, name = parsed(url), "statesys pooler check"
+    with (
+        closing(open_connection(target, name)) as one,
+        closing(open_connection(target, name)) as other,
+    ):
+        if one.execute(_PID).fetchone() == other.execute(_PID).fetchone():
+            raise DatabaseUnavailable(
+                f"PostgreSQL at {target.where}: a pooler there gives each transaction another "
+                "session, with which a loader cannot work; use one in session mode, or none"
+            )

@@ -1,0 +1,314 @@
+"""Sessions: connections whose settings are ours.
+
+An **own** session belongs to a worker alone. It sets what it needs once, and makes sure that it
+took effect. A **shared** session may go through a pooler that gives each transaction another
+server connection: whatever it sets, it sets for one transaction, and leaves nothing behind.
+Neither needs a startup parameter that a pooler refuses.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
+
+from runtime.database import errors
+from runtime.database.settings import READ_ONLY, Setting, for_transaction, wanted
+from runtime.database.url import Target, parsed
+from schemas.errors import DatabaseUnavailable
+
+Connection = psycopg.Connection[Any]
+
+#: How a connection is made, where the URL does not say it.
+_CONNECTING: dict[str, Any] = {
+    # Seconds to wait for PostgreSQL to answer.
+    "connect_timeout": 10,
+    # The protocol's own way to say it, which poolers understand.
+    "client_encoding": "UTF8",
+    # A host that vanished is noticed within a minute, not in hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+_NOTHING: Mapping[str, str] = {}
+#: Where a default comes from that is not the server's word on itself.
+_OF_SESSIONS = ("database", "user", "database user", "client")
+_READ = "SELECT name, setting, source FROM pg_catalog.pg_settings WHERE name = ANY(%s)"
+#: pg_settings spells these with capitals.
+_CAPITALS = {"datestyle": "DateStyle", "intervalstyle": "IntervalStyle", "timezone": "TimeZone"}
+
+
+class Session:
+    """A connection, its address for messages, and how a transaction on it begins.
+
+    Args:
+        target: where to connect.
+        name: `application_name`, shown in `pg_stat_activity`.
+        different: settings that this kind of session has otherwise.
+        shared: settings last for a transaction only.
+        read_only: shared: PostgreSQL refuses everything that writes.
+        autocommit: own: for statements that cannot run in a transaction.
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached, refuses us, or does not take our settings.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        name: str,
+        different: Mapping[str, str],
+        shared: bool,
+        read_only: bool = False,
+        autocommit: bool = False,
+    ) -> None:
+        self._target = target
+        self._name = name
+        self._different = different
+        self._shared = shared
+        self._read_only = read_only
+        self._autocommit = autocommit
+        self.connection = self._connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is lost or given up, so that a new session is needed."""
+        return self.connection.closed
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Let no psycopg error out.
+
+        Where no statement passes, nothing is tried again on the same connection: it may lead to
+        the wrong server by now. Poison and a single statement that failed say nothing against it.
+
+        Raises:
+            PoisonError: some row is refused for what it holds.
+            StatementFailed: try again.
+            DatabaseUnavailable: try again on a new session.
+            SchemaMissing: the database is not migrated.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            ours = errors.translated(error, self._where)
+            if not isinstance(ours, errors.PoisonError | errors.StatementFailed):
+                self.close()
+            raise ours from None
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+        force_rollback: bool = False,
+    ) -> Iterator[Connection]:
+        """A transaction with our settings; inside another one it is a part of that.
+
+        Args:
+            isolation: of the outermost.
+            force_rollback: undo everything at the end.
+
+        Raises:
+            As `translated`.
+        """
+        with self.translated():
+            if self._in_transaction:
+                yield self.connection
+                return
+            self._renew_if_lost()
+            self.connection.isolation_level = isolation
+            with self.connection.transaction(force_rollback=force_rollback):
+                self._set_for_transaction()
+                yield self.connection
+
+    def execute(self, query: Any, values: Any = None) -> psycopg.Cursor[Any]:
+        """Execute one statement; it begins a transaction where there is none.
+
+        Raises:
+            As `translated`.
+        """
+        with self.translated():
+            if not self._in_transaction:
+                self._set_for_transaction()
+            return self.connection.execute(query, values)
+
+    def commit(self) -> None:
+        """End the transaction that `execute` began.
+
+        Raises:
+            As `translated`.
+        """
+        with self.translated():
+            self.connection.commit()
+
+    def roll_back(self) -> None:
+        """Undo it; a connection that cannot even do that is closed."""
+        try:
+            self.connection.rollback()
+        except psycopg.Error:
+            self.close()
+
+    @property
+    def _in_transaction(self) -> bool:
+        return self.connection.info.transaction_status in {
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        }
+
+    @property
+    def _where(self) -> str:
+        with suppress(psycopg.Error):
+            return f"{self.connection.info.host}:{self.connection.info.port}"
+        return self._target.where
+
+    def _renew_if_lost(self) -> None:
+        """An idle session may have been ended by the server (idle_session_timeout, a restart)."""
+        if self._shared:
+            with suppress(psycopg.Error):
+                # Reads what has arrived: the server's last words, and that it has hung up.
+                self.connection.pgconn.consume_input()
+                self.connection.pgconn.consume_input()
+            if self.connection.closed:
+                self.connection = self._connect()
+
+    def _set_for_transaction(self) -> None:
+        if self._shared:
+            settings = wanted(self._version, self._different)
+            self.connection.execute(for_transaction(settings))
+
+    @property
+    def _version(self) -> int:
+        return self.connection.info.server_version // 10_000
+
+    def _connect(self) -> Connection:
+        connection = open_connection(self._target, self._name)
+        try:
+            with self._connecting():
+                self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise errors.translated(error, self._target.where) from None
+
+    def _prepare(self, connection: Connection) -> None:
+        # In the text of each BEGIN, so that no default of a transaction matters.
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
+        connection.deferrable = False
+        if self._shared and self._read_only:
+            connection.read_only = True
+        elif _overridable(connection):
+            connection.read_only = False
+        if not self._shared:
+            self._set(connection)
+        connection.autocommit = self._autocommit
+
+    def _set(self, connection: Connection) -> None:
+        settings = wanted(connection.info.server_version // 10_000, self._different)
+        if connection.read_only is False:
+            settings.append(Setting(READ_ONLY, "off"))
+        wrong = _wrong(connection, settings)
+        if wrong:
+            connection.execute(
+                "SELECT set_config(name, value, false) "
+                "FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)",
+                [[one.name for one in wrong], [one.value for one in wrong]],
+            )
+            wrong = _wrong(connection, settings)
+        if wrong:
+            names = ", ".join(setting.name for setting in wrong)
+            raise DatabaseUnavailable(
+                f"PostgreSQL at {self._target.where}: {names} cannot be set for a session; if a "
+                "pooler stands before it, use one in session mode"
+            )
+
+
+def own_session(
+    url: str, name: str, *, autocommit: bool = False, different: Mapping[str, str] = _NOTHING
+) -> Session:
+    """Open a session of a worker's own.
+
+    Args:
+        url: `postgresql://…`.
+        name: `application_name`, shown in `pg_stat_activity`.
+        autocommit: for statements that cannot run in a transaction.
+        different: settings by name that it has otherwise, timeouts in milliseconds.
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached, refuses us, or does not take our settings.
+        SettingsError: the URL cannot be used.
+    """
+    return Session(parsed(url), name=name, different=different, shared=False, autocommit=autocommit)
+
+
+def shared_session(
+    url: str, name: str, *, read_only: bool = True, different: Mapping[str, str] = _NOTHING
+) -> Session:
+    """Open a session that leaves nothing behind on its connection; a pooler may share it.
+
+    Args:
+        url: `postgresql://…`.
+        name: `application_name`.
+        read_only: PostgreSQL refuses everything that writes.
+        different: settings by name that it has otherwise, timeouts in milliseconds.
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached, or refuses us.
+        SettingsError: the URL cannot be used.
+    """
+    return Session(parsed(url), name=name, different=different, shared=True, read_only=read_only)
+
+
+def open_connection(target: Target, name: str) -> Connection:
+    """Connect, in autocommit, with nothing set.
+
+    Raises:
+        DatabaseUnavailable: nobody answers, or the server does not want us.
+    """
+    try:
+        # A prepared statement belongs to a server connection.
+        return psycopg.connect(
+            make_conninfo(**{**_CONNECTING, "application_name": name, **target.parameters}),
+            autocommit=True,
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        raise errors.unreachable(error, target.where, target.secrets) from None
+
+
+def _overridable(connection: Connection) -> bool:
+    """Whether transactions are read-only by a default of role, database or environment.
+
+    The default in the server's own file is respected: a switch-over, or an operator, says with it
+    that this is not the server to write to.
+    """
+    ((_, setting, source),) = connection.execute(_READ, [[READ_ONLY]]).fetchall()
+    return setting == "on" and source in _OF_SESSIONS
+
+
+def _wrong(connection: Connection, settings: list[Setting]) -> list[Setting]:
+    names = [_CAPITALS.get(setting.name, setting.name) for setting in settings]
+    found = {name.lower(): value for name, value, _ in connection.execute(_READ, [names])}
+    return [setting for setting in settings if not setting.takes(found.get(setting.name, ""))]
