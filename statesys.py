@@ -4,13 +4,20 @@ Commands are loaded when they are called, not when the program starts: `statesys
 quick, and a command pays only for the libraries of its own stage.
 """
 
+import os
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import version
 
 import click
 
+from runtime.log_stream import guard_standard_streams
 from schemas.errors import StatesysError
+
+#: Seconds to end in once a command is done. Only Python's own end is left then: threads and child
+#: processes that it waits for.
+_END_WITHIN = 30
 
 #: Where each command lives: name -> (module:attribute, one line for the help).
 COMMANDS = {
@@ -82,7 +89,26 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a failure a user can cause is one sentence and an exit code."""
+    """Run the command line, and end."""
+    guard_standard_streams()
+    try:
+        run_command()
+    finally:
+        _drop_unwritable_output()
+        # Then the kernel ends the process, whatever it waits for.
+        signal.alarm(_END_WITHIN)
+
+
+def _drop_unwritable_output() -> None:
+    """Drop what stdout did not take: Python would try again, and end with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def run_command() -> None:
+    """Run one command; a failure a user can cause is one sentence and an exit code."""
     try:
         cli.main(prog_name="statesys", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

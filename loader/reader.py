@@ -113,7 +113,7 @@ class Reader:
         self._process.join(_END_TIMEOUT)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+            self._process.join(_END_TIMEOUT)
 
 
 def _serve(parents: Connection, pipe: Connection, chunk_bytes: int) -> None:

@@ -16,6 +16,7 @@ from loader.store import ChunkStore, ResyncStore
 from loader.worker import Worker
 from runtime.backoff import until_available
 from runtime.broker import Administration, declare
+from runtime.closing import close_in_order
 from runtime.database import require_own_sessions
 from runtime.health import Pulse
 from runtime.settings import Settings
@@ -118,26 +119,25 @@ class Loader:
 
     def _shut_down(self) -> None:
         _log.info("loader.stopping")
-        self._intake.stop_taking()
-        self._inbox.close()
-        self._halt.set()
-        unfinished = self._join_workers()
-        for reader in self._readers:
-            reader.close()
-        self._intake.finish()
-        self._intake.close()
-        for duty in self._duties:
-            if duty.is_alive():
-                duty.join(1)
-        if not unfinished:
-            self._letters.close()
-        self._pulse.end()
+        close_in_order(
+            self._intake.stop_taking,
+            self._inbox.close,
+            self._halt.set,
+            self._join_workers,
+            *(reader.close for reader in self._readers),
+            self._intake.finish,
+            self._intake.close,
+            self._join_duties,
+            self._close_letters,
+            self._pulse.end,
+        )
         _log.info("loader.stopped")
 
-    def _join_workers(self) -> bool:
-        """Wait for the chunks in hand; whether some thread hangs (in a frozen database, say).
+    def _join_workers(self) -> None:
+        """Wait for the chunks in hand.
 
-        Such a thread ends with the process: its chunk is not acked and comes again.
+        A thread that hangs (in a frozen database, say) ends with the process: its chunk is not
+        acked and comes again.
         """
         deadline = time.monotonic() + _FINISH_TIMEOUT
         for worker in self._workers:
@@ -146,7 +146,16 @@ class Loader:
         hanging = [worker.name for worker in self._workers if worker.is_alive()]
         if hanging:
             _log.warning("loader.chunks_unfinished", threads=hanging)
-        return bool(hanging)
+
+    def _join_duties(self) -> None:
+        for duty in self._duties:
+            if duty.is_alive():
+                duty.join(1)
+
+    def _close_letters(self) -> None:
+        """Not while a thread that hangs may be at it."""
+        if not any(worker.is_alive() for worker in self._workers):
+            self._letters.close()
 
     def _raise_failures(self) -> None:
         for thread in self._threads():

@@ -71,13 +71,17 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Load until the inbox is closed."""
         try:
-            while taken := self._inbox.take():
-                self._load(taken)
+            self._load_all()
         except (DatabaseUnavailable, BrokerUnavailable):
             # Only when stopping: what was in hand is not settled, and comes again.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
             self.failure = error
+
+    def _load_all(self) -> None:
+        try:
+            while taken := self._inbox.take():
+                self._load(taken)
         finally:
             if self._store is not None:
                 self._store.close()

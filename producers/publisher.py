@@ -266,7 +266,9 @@ class Publisher:
 
     def _drop(self) -> None:
         """Whatever was in the air is void; what was confirmed counts."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-        self._flush()
+        session, self._session = self._session, None
+        try:
+            if session is not None:
+                session.close()
+        finally:
+            self._flush()

@@ -19,6 +19,7 @@ from relay.settling import Settling
 from runtime.backoff import until_available
 from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, declare
 from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH
+from runtime.closing import close_in_order
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
 from runtime.settings import Settings
@@ -131,8 +132,7 @@ class _Shift:
         self._in.poll(0)
 
     def close(self) -> None:
-        self._in.close()
-        self._out.close()
+        close_in_order(self._in.close, self._out.close)
 
     def _spell(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
         """Work until the thread has read enough, or for good: whether it was that."""

@@ -3,10 +3,12 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from runtime.log_stream import Unwritten, log_stream
 from runtime.settings import Settings, load_settings
 
 
@@ -39,6 +41,21 @@ def set_up_logs(*, form: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write for each line: none is lost in part.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    stream = log_stream()
+    if stream is not None:
+        stream.describe = lambda unwritten: str(renderer(None, "", _lines_lost(unwritten)))
+
+
+def _lines_lost(unwritten: Unwritten) -> dict[str, Any]:
+    """The event that tells of lines that could not be written; at any level."""
+    return {
+        "event": "log.lines_lost",
+        "level": "warning",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "lines": unwritten.lines,
+        "since": unwritten.since.isoformat(timespec="seconds"),
+    }

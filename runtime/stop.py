@@ -5,9 +5,16 @@ import signal
 import threading
 from types import FrameType
 
+#: Seconds from a first signal until the kernel ends a process that has not ended by itself,
+#: whatever it waits for. In good order it takes 30 at most; supervisors give 60.
+_END_WITHIN = 50
+
 
 class Stop(threading.Event):
-    """Set by SIGTERM or SIGINT. Whoever waits, waits on it."""
+    """Set by SIGTERM or SIGINT. Whoever waits, waits on it.
+
+    A process that does not end within 50 s of the signal is ended by SIGALRM.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,3 +33,4 @@ class Stop(threading.Event):
             # The operator means it. Nothing is lost: what is unsettled will be redelivered.
             os._exit(128 + number)
         self.set()
+        signal.alarm(_END_WITHIN)

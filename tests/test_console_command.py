@@ -16,7 +16,7 @@ from psycopg import sql
 
 from runtime.services import Endpoints
 from schemas.errors import SchemaMissing, SettingsError, StatesysError
-from statesys import COMMANDS, cli, main
+from statesys import COMMANDS, cli, run_command
 
 #: A port that nothing listens on: the one reserved for port multiplexing.
 AMQP = "amqp://user:very-secret@127.0.0.1:1/"
@@ -65,7 +65,7 @@ def here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """Run the command in this process, which takes a tenth of the time; its exit code."""
     monkeypatch.setattr(sys, "argv", ["statesys", *arguments])
     try:
-        main()
+        run_command()
     except SystemExit as end:
         return end.code
     return 0

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from console.bench.events import Event, EventLog
 from console.bench.job import Crew
 from console.bench.meter import Meter
 from console.servers import Servers
+from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 
 #: Seconds that a worker has for what it holds after SIGTERM.
@@ -63,8 +65,7 @@ class Workers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for role in list(self._running):
-            self.stop(role)
+        close_in_order(*(partial(self.stop, role) for role in self._running))
 
     def start(self, role: str, processes: int = 1) -> float:
         """Start the workers of a role and wait until they consume.
@@ -100,9 +101,8 @@ class Workers:
 
     def stop(self, role: str) -> None:
         """End the workers of a role."""
-        self._meter.sample()
-        for worker in self._running.pop(role, []):
-            worker.stop()
+        workers = self._running.pop(role, [])
+        close_in_order(self._meter.sample, *(worker.stop for worker in workers))
 
     def _wait(self, role: str, event: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
         seen, moved_at = -1, time.monotonic()

@@ -88,6 +88,15 @@ class Workers:
         Raises:
             StatesysError: one did not end in time, or not with 0.
         """
+        try:
+            failures = self._stop_all()
+        finally:
+            self._kill()
+            self._running.clear()
+        if failures:
+            raise failures[0]
+
+    def _stop_all(self) -> list[StatesysError]:
         failures: list[StatesysError] = []
         for process in self._running.values():
             if process.poll() is None:
@@ -102,10 +111,7 @@ class Workers:
             else:
                 if code != 0:
                     failures.append(self._died(name, code))
-        self._kill()
-        self._running.clear()
-        if failures:
-            raise failures[0]
+        return failures
 
     def _start(self, name: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         environment = {

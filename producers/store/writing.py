@@ -83,8 +83,10 @@ class Store(StoreReader):
 
     def close(self) -> None:
         """Close the file and give the store free."""
-        super().close()
-        self._lock.release()
+        try:
+            super().close()
+        finally:
+            self._lock.release()
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -113,7 +113,7 @@ class Session:
         self._channel: Channel
         try:
             self._await(lambda: self._ready)
-        except BrokerUnavailable:
+        except BaseException:
             self.close()
             raise
         cut_out(self._connection, self._on_cut)

@@ -24,7 +24,15 @@ def judge(pulse: dict[str, Any], *, now: float, interval: float) -> Verdict:
         now: seconds since 1970.
         interval: seconds that work in hand may go without progress.
     """
-    return Verdict(int(pulse["pid"]), _problem(pulse, now, interval), pulse.get("note"))
+    return Verdict(int(pulse["pid"]), _problem(pulse, now, interval), _note(pulse))
+
+
+def _note(pulse: dict[str, Any]) -> str | None:
+    """What the worker itself notes, and lines that its log does not take."""
+    notes = [pulse.get("note")]
+    if lost := pulse.get("unwritten"):
+        notes.append(f"cannot write its log: {lost['lines']} lines are lost since {lost['since']}")
+    return "; ".join(filter(None, notes)) or None
 
 
 def _problem(pulse: dict[str, Any], now: float, interval: float) -> str | None:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from runtime.log_stream import unwritten_lines
+
 #: Seconds between two writes.
 _EVERY = 1.0
 
@@ -82,6 +84,7 @@ class Pulse:
                 "blocked": blocked,
                 "troubles": dict(self._troubles),
                 "note": self._note,
+                "unwritten": _unwritten(),
             }
         # A full disk must not stop a worker; the old pulse then says that something is wrong.
         with suppress(OSError):
@@ -112,6 +115,12 @@ def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
             with suppress(OSError):
                 path.unlink()
     return pulses
+
+
+def _unwritten() -> dict[str, Any] | None:
+    """The log lines that this process could not write; asking tries to tell of them in the log."""
+    lost = unwritten_lines()
+    return lost and {"lines": lost.lines, "since": lost.since.isoformat(timespec="seconds")}
 
 
 def _alive(pid: int) -> bool:

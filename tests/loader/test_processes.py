@@ -284,6 +284,7 @@ def test_a_signal_that_interrupts_a_wait_does_not_lock_up() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.alarm(0)
 
 
 def test_clients_do_not_disturb_each_other(

@@ -1,0 +1,162 @@
+"""The stream of the log: what it does not take is counted, and stops no work.
+
+Everything that Python writes to stderr passes through here: log lines of any thread, progress,
+messages of commands, warnings, tracebacks. A full disk, a reader that has ended and a closed
+descriptor would raise an error in the middle of other work, and a reader that does not read would
+hold a thread for as long as it likes. None of that has to do with the work, so a write here always
+succeeds. Lines that could not be written are counted, and one line tells their number as soon as
+the stream takes a line again.
+"""
+
+import io
+import os
+import select
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+_STDERR = 2
+#: Seconds that lines wait for a reader with a full pipe before they are lost, altogether; and the
+#: share of the time in which these seconds come back. So a slow reader costs work one part in 60.
+_PATIENCE, _REGAINED = 1.0, 1 / 60
+
+
+class Unwritten(NamedTuple):
+    """Lines that could not be written, and the time of the first (UTC)."""
+
+    lines: int
+    since: datetime
+
+
+class LogStream(io.RawIOBase):
+    """A binary stream on a descriptor; `write` never raises, and waits a second at most.
+
+    Attributes:
+        describe: renders the line that tells of lines that were lost.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = _not_blocking(descriptor)
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+        self._lock = threading.Lock()
+        self._unwritten: Unwritten | None = None
+        # Whether the last line is there in part.
+        self._torn = False
+        self._patience, self._measured_at = _PATIENCE, time.monotonic()
+        self.describe: Callable[[Unwritten], str] = _in_words
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+        """Write, or count what cannot be written."""
+        text = bytes(data)
+        with self._lock:
+            if not (self._told() and self._put(text)):
+                lines, since = self._unwritten or Unwritten(0, datetime.now(UTC))
+                self._unwritten = Unwritten(lines + max(1, text.count(b"\n")), since)
+        return len(text)
+
+    def unwritten(self) -> Unwritten | None:
+        """The lines that are lost and not told yet; first tries to tell them."""
+        with self._lock:
+            self._told()
+            return self._unwritten
+
+    def writable(self) -> bool:
+        """A stream to write to."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def _told(self) -> bool:
+        """Whether nothing is left to tell."""
+        if self._unwritten is not None:
+            line = self.describe(self._unwritten) + "\n"
+            if self._put(line.encode("utf-8", "backslashreplace")):
+                self._unwritten = None
+        return self._unwritten is None
+
+    def _put(self, text: bytes) -> bool:
+        """Write all of it: whether that was possible."""
+        left = b"\n" + text if self._torn else text
+        while left:
+            if not self._ready():
+                return False
+            try:
+                # What a pipe with room takes at once.
+                written = os.write(self._descriptor, left[: select.PIPE_BUF])
+            except OSError:
+                return False
+            left = left[written:]
+            self._torn = bool(left)
+        return True
+
+    def _ready(self) -> bool:
+        """Whether a write would not block, now or after some patience."""
+        now = time.monotonic()
+        self._patience = min(_PATIENCE, self._patience + (now - self._measured_at) * _REGAINED)
+        ready = bool(self._poll.poll(self._patience * 1000))
+        self._measured_at = time.monotonic()
+        self._patience = max(0.0, self._patience - (self._measured_at - now))
+        return ready
+
+
+def guard_standard_streams() -> None:
+    """Put a `LogStream` behind stderr, and see that no descriptor of 0 to 2 is closed.
+
+    The next file or socket would get the number of a closed one, and whatever a library writes to
+    stderr. To stdout that was closed nothing can be written, as to a full disk.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+    sys.stderr = io.TextIOWrapper(
+        LogStream(_STDERR),
+        encoding="utf-8" if sys.stderr is None else sys.stderr.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def log_stream() -> LogStream | None:
+    """The stream behind stderr; None in a program that did not guard it."""
+    stream = getattr(sys.stderr, "buffer", None)
+    return stream if isinstance(stream, LogStream) else None
+
+
+def unwritten_lines() -> Unwritten | None:
+    """The lines of this process's log that could not be written and are not told yet."""
+    stream = log_stream()
+    return None if stream is None else stream.unwritten()
+
+
+def _not_blocking(descriptor: int) -> int:
+    """A descriptor of our own for a pipe, on which no write blocks.
+
+    Several processes may write to one pipe, so one may fill it between another's look and write.
+    To make the descriptor that all of them share non-blocking would change it for all.
+    """
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        # No reader, or a pipe of another user: what a write does, a write will say.
+        pass
+    return descriptor
+
+
+def _in_words(unwritten: Unwritten) -> str:
+    since = unwritten.since.isoformat(timespec="seconds")
+    return f"{unwritten.lines} lines since {since} could not be written here and are lost"
