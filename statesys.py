@@ -34,6 +34,7 @@ COMMANDS = {
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
+    "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("console.bench.cli:bench", "Measure how much the pipeline carries here."),
     "health": ("runtime.health.cli:health", "Whether the workers here do their work."),
     "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),

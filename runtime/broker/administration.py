@@ -171,8 +171,7 @@ class Administration:
             return True
         if self._tolerating(_NOT_FOUND, passive) is None:
             # Missing: the refusal of the active declaration is what has to be told.
-            with self._translated("configure"):
-                active()
+            self._tolerating(_NOT_FOUND, active, "configure")
         return False
 
     def _bind(self, queue: str, exchange: str) -> bool:
@@ -186,12 +185,14 @@ class Administration:
         )
         return bound is not None
 
-    def _tolerating(self, code: int, call: Callable[[], T]) -> T | None:
+    def _tolerating(
+        self, code: int, call: Callable[[], T], permission: Permission | None = None
+    ) -> T | None:
         """Run a call; None when the broker answers with this one code.
 
         A refused call closes the channel, so the next one finds a new one.
         """
-        with self._translated():
+        with self._translated(permission):
             try:
                 return call()
             except ChannelClosedByBroker as error:

@@ -22,7 +22,7 @@ TIMEOUT = 3.0
 STALENESS = 10.0
 #: Queues of ours at most; one for each fleet, so there are few.
 _PAGE = 500
-_OURS = r"^(mp_relayendpoint|statesys\..*)$"
+OURS = r"^(mp_relayendpoint|statesys\..*)$"
 
 
 class QueueStatistics(NamedTuple):
@@ -68,7 +68,7 @@ def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
     """
     path = f"queues/{quote(virtual_host(amqp_url), safe='')}/{quote(name, safe='')}"
     try:
-        _call(management_url, path, method="DELETE")
+        call(management_url, path, method="DELETE")
     except (OSError, HTTPException, ValueError, BrokerUnavailable):
         return False
     return True
@@ -80,11 +80,23 @@ def virtual_host(amqp_url: str) -> str:
 
 
 def _get(url: str, vhost: str) -> Any:
-    query = urlencode({"page": 1, "page_size": _PAGE, "name": _OURS, "use_regex": "true"})
-    return json.loads(_call(url, f"queues/{quote(vhost, safe='')}?{query}", method="GET"))
+    query = urlencode({"page": 1, "page_size": _PAGE, "name": OURS, "use_regex": "true"})
+    return json.loads(call(url, f"queues/{quote(vhost, safe='')}?{query}", method="GET"))
 
 
-def _call(url: str, path: str, *, method: str) -> bytes:
+def call(url: str, path: str, *, method: str) -> bytes:
+    """One call of the API.
+
+    Args:
+        path: what follows `/api/`, already quoted.
+
+    Returns:
+        The body of the answer.
+
+    Raises:
+        OSError, HTTPException, ValueError: no answer, a refusal, or a URL that cannot be used.
+        BrokerUnavailable: a certificate or key cannot be read.
+    """
     url, files = tls.divided(url)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -27,6 +27,9 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
         unverified = desk.declare(queues)
     if not unverified:
         return None
-    note = f"topology not verified ({', '.join(unverified)}): this user may not configure it"
+    note = (
+        f"topology not verified ({', '.join(unverified)}): this user may not configure it; "
+        "`statesys topology check` verifies it for an installer"
+    )
     _log.warning("worker.topology_not_verified", worker=name, why=note)
     return note

@@ -1,0 +1,55 @@
+"""`statesys topology check`."""
+
+import click
+
+from runtime.options import json_option
+from runtime.settings import load_settings
+from schemas.errors import TopologyWrong
+
+
+@click.group()
+def topology() -> None:
+    """The broker's queues and exchanges: whether they are as they must be."""
+
+
+@topology.command()
+@json_option
+def check(*, as_json: bool) -> None:
+    """Create what is missing of queues and exchanges, and verify all that exists.
+
+    A property, argument or policy that drops messages, lets them expire or deletes a queue is
+    wrong; a length limit with overflow reject-publish and more bindings are right. Policies, and
+    the reply queues of fleets, are read from the management API (STATESYS_MANAGEMENT_URL);
+    without it they are named as not looked at.
+
+    Exit codes: 0 right, 3 something is wrong, a permission is missing, or RabbitMQ or its
+    management API cannot be reached.
+
+    \b
+    Example:
+      statesys topology check
+      statesys topology check --json
+    """
+    from console.output import counted, print_json, stdout, table  # noqa: PLC0415
+    from console.topology.checking import check as look  # noqa: PLC0415
+
+    found = look(load_settings())
+    if as_json:
+        print_json(
+            {
+                "right": not found.wrong,
+                "checked": [one._asdict() for one in found.checked],
+                "not_looked_at": found.unseen,
+            }
+        )
+    else:
+        rows = [(one.what, told) for one in found.checked for told in one.problems or ["right"]]
+        rows += [(what, "not looked at") for what in found.unseen]
+        stdout().print(table(("what", "verdict"), rows))
+    if found.wrong:
+        raise TopologyWrong(
+            f"{counted(found.wrong, 'problem')} with queues and exchanges: remove the policies "
+            "that are named; what has wrong properties, stop using, empty, delete, and check again"
+        )
+    if found.trouble is not None:
+        raise found.trouble
