@@ -1,6 +1,7 @@
 """Both servers together: up, down, and whether they run."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,13 @@ from runtime.services.errors import ServicesError
 from runtime.services.registry import Services
 
 _LOCK = "services.lock"
+
+# Bytes of the home's path. PostgreSQL allows 1,023 for any of its files', and Erlang fewer
+# than Linux; the longest name below the home has about 200.
+_LONGEST_HOME = 700
+
+# RabbitMQ's start script and Erlang stumble over them, and over letters beyond ASCII.
+_REFUSED = frozenset("'\"\\")
 
 
 def up(home: Path) -> Endpoints:
@@ -25,11 +33,13 @@ def up(home: Path) -> Endpoints:
         home: the directory of all data; made when it is not there.
 
     Raises:
-        ServicesError: a server is not installed or does not come up.
+        ServicesError: a server is not installed or does not come up, or cannot use this path.
     """
     home = home.resolve()
+    _require_usable(home)
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        # Nobody else may put files of his own there, whatever the umask.
+        home.mkdir(mode=0o755, parents=True, exist_ok=True)
         with _alone(home):
             return _up(_known(home) or registry.create(home)).endpoints
     except OSError as error:
@@ -137,6 +147,23 @@ def _known(home: Path) -> Services | None:
     return replace(services, home=home)
 
 
+def _require_usable(home: Path) -> None:
+    """Refuse a path that PostgreSQL or RabbitMQ could not use, before either is asked.
+
+    Raises:
+        ServicesError: says which rule it breaks.
+    """
+    path = str(home)
+    if not (path.isascii() and path.isprintable()) or set(path) & _REFUSED:
+        wrong = "has a character that is not plain ASCII, or a quote or backslash"
+    elif len(path.encode()) > _LONGEST_HOME:
+        wrong = f"has more than {_LONGEST_HOME} bytes"
+    else:
+        return
+    msg = f"the path {path!a} {wrong}, which the servers cannot use: choose another STATESYS_HOME"
+    raise ServicesError(msg)
+
+
 def _not_ours(home: Path, error: OSError) -> ServicesError:
     return ServicesError(
         f"{home} cannot be used: {error}. If it was made by another user, run this as that user; "
@@ -147,6 +174,10 @@ def _not_ours(home: Path, error: OSError) -> ServicesError:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the home's lock file; the kernel lets go of it when a process dies."""
-    with (home / _LOCK).open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    # Whoever can open it can hold it, and keep us waiting.
+    descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Files with secrets in them."""
+"""Files and directories whose rights are what we say, whatever the umask of this shell."""
 
 import os
 from pathlib import Path
@@ -9,4 +9,11 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, mode)
         file.write(text)
+
+
+def directory(path: Path, *, mode: int = 0o700) -> None:
+    """Make a directory, unless it is there, and give it these rights in any case."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(mode)

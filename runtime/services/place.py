@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from runtime.services.account import Account
+from runtime.services.errors import ServicesError
+from runtime.services.files import directory
 
 _ELSEWHERE = Path("/var/lib/statesys")
 
@@ -21,17 +23,28 @@ def link(home: Path) -> Path:
 
 
 def prepare(home: Path, account: Account) -> Path:
-    """Make the directory, if it is not there, and say where it really is."""
+    """Make the directory, if it is not there, and say where it really is.
+
+    Raises:
+        ServicesError: the user may not enter it.
+    """
     place = link(home)
     if not place.exists():
         place.unlink(missing_ok=True)  # a link whose target is gone
         if account.reaches(home):
-            place.mkdir(mode=0o700)
+            directory(place)
         else:
-            _ELSEWHERE.mkdir(mode=0o755, exist_ok=True)
-            elsewhere(home).mkdir(mode=0o700)
+            directory(_ELSEWHERE, mode=0o755)
+            directory(elsewhere(home))
             place.symlink_to(elsewhere(home))
-        account.own(place)
+    # Also what an `up` made that was ended before this line.
+    account.own(place)
+    if not account.reaches(place.resolve()):
+        msg = (
+            f"PostgreSQL's user may not enter {place.resolve()}: give every directory above it "
+            f"the right to pass (chmod o+x), or use a home elsewhere"
+        )
+        raise ServicesError(msg)
     return place.resolve()
 
 

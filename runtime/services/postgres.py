@@ -77,7 +77,9 @@ class Server:
         if not self._runs(data):
             ports.require_free(self._service.port, purpose="PostgreSQL")
             self._configure(data)
-            self._run("pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", START, logs=[log])
+            # pg_ctl puts both names into a line for a shell, which would read a `$` or a quote.
+            names = ("-D", data.name, "-l", log.name)
+            self._run("pg_ctl", "start", *names, "-w", "-t", START, logs=[log], cwd=base)
         self._run("pg_isready", "-q", "-h", ports.HOST, "-p", self._service.port, logs=[log])
         return _postmaster(data)
 
@@ -158,14 +160,19 @@ class Server:
         return asked.returncode == 0
 
     def _run(
-        self, program: str, *arguments: object, text: str = "", logs: Sequence[Path] = ()
+        self,
+        program: str,
+        *arguments: object,
+        text: str = "",
+        logs: Sequence[Path] = (),
+        # The service user may not stand where we stand.
+        cwd: Path = Path("/"),
     ) -> None:
         """Run one of PostgreSQL's programs as the server's user."""
         argv = [str(self._bin / program), *map(str, arguments)]
         done = subprocess.run(
             argv,
-            # The service user may not stand where we stand.
-            cwd="/",
+            cwd=cwd,
             input=text,
             # Its own words in English, and no address of another server from our environment.
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},

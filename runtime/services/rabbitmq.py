@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runtime.services import epmd, ports, processes, programs
 from runtime.services.errors import ServicesError
-from runtime.services.files import write_private
+from runtime.services.files import directory, write_private
 from runtime.services.logs import tail
 from runtime.services.polling import until
 from runtime.services.processes import Process
@@ -127,8 +127,8 @@ class Server:
         return self._output, self._base / "log" / f"{_NODE}.log"
 
     def _configure(self) -> None:
-        self._base.mkdir(mode=0o700, exist_ok=True)
-        (self._base / "log").mkdir(exist_ok=True)
+        directory(self._base)
+        directory(self._base / "log")
         configuration = _CONFIGURATION.format(
             host=ports.HOST,
             user=NAME,

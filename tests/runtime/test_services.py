@@ -8,8 +8,10 @@ import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pika
 import psycopg
@@ -17,7 +19,18 @@ import pytest
 from click.testing import CliRunner
 
 from runtime import services
-from runtime.services import Endpoints, ServicesError, cli, ports, processes, programs, registry
+from runtime.services import (
+    Endpoints,
+    ServicesError,
+    cli,
+    place,
+    ports,
+    processes,
+    programs,
+    registry,
+)
+from runtime.services.account import for_postgres
+from runtime.services.files import directory, write_private
 from schemas.errors import StatesysError
 from tests.waiting import wait_until
 
@@ -34,7 +47,7 @@ SOMEWHERE = Endpoints(
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home of this module's own. Every test calls `up` itself: it costs nothing twice."""
-    home = tmp_path_factory.mktemp("services")
+    home = tmp_path_factory.mktemp("services") / "a `id` $HOME 100 %s [e]*;&"
     yield home
     services.down(home, purge=True)
 
@@ -191,6 +204,56 @@ def test_the_newest_postgresql_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / version / "bin" / "initdb").touch()
     monkeypatch.setattr(programs, "_DEBIAN_POSTGRESQL", tmp_path)
     assert programs.postgresql_bin() == tmp_path / "17" / "bin"
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
+def test_rights_do_not_depend_on_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    # As root PostgreSQL's user cannot reach a home below a private directory.
+    monkeypatch.setattr(place, "_ELSEWHERE", Path(f"/var/tmp/statesys-test-{os.getpid()}"))
+    tmp_path.chmod(0o700)
+    account = for_postgres()
+    try:
+        with umask(mask):
+            made = place.prepare(tmp_path, account)
+            write_private(tmp_path / "secret", "s")
+            directory(tmp_path / "base")
+        assert account.reaches(made)
+        rights = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("secret", "base")]
+        assert rights == [0o600, 0o700]
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    finally:
+        place.remove(tmp_path)
+
+
+def test_a_place_that_was_made_and_not_given_away_is_mended() -> None:
+    # Not below pytest's own directory, which only its user may enter.
+    with TemporaryDirectory(prefix="statesys-test-") as found:
+        home = Path(found)
+        home.chmod(0o755)
+        directory(place.link(home))
+        assert for_postgres().reaches(place.prepare(home, for_postgres()))
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "a\tb", "\udce9", "日本", "'", '"', "\\", "/".join(["n" * 200] * 4)]
+)
+def test_a_path_that_a_server_cannot_use_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ServicesError, match="STATESYS_HOME"):
+        services.up(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_taken_port_is_named_with_its_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
