@@ -2,13 +2,17 @@
 
 from contextlib import closing
 from importlib.resources import files
+from typing import LiteralString
 
 from loader.store.partitions import SCHEMA, PartitionStore
-from runtime.database import own_session, require_own_sessions
+from runtime.database import Connection, own_session, require_own_sessions
+from schemas.errors import StatesysError
 from schemas.topics import catalogue
 
 #: Key of the advisory lock: two migrations at a time would both find the same files unapplied.
 _MIGRATION_LOCK = 7828379703
+#: The oldest PostgreSQL that is tested, as `server_version_num`.
+_OLDEST = 150_000
 
 
 def migrate(url: str) -> list[str]:
@@ -22,32 +26,93 @@ def migrate(url: str) -> list[str]:
 
     Raises:
         DatabaseUnavailable: it cannot be reached, or refuses (a missing right to create, say).
+        StatesysError: a loader could not work there, or a newer statesys made the tables.
     """
     require_own_sessions(url)
     with own_session(url, "statesys-migrate") as session, session.transaction() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS migration "
-            "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        done = {row[0] for row in connection.execute("SELECT name FROM migration")}
-        applied = []
-        for name, text in _files():
-            if name not in done:
-                connection.execute(text)
-                connection.execute("INSERT INTO migration (name) VALUES (%s)", [name])
-                applied.append(name)
-        connection.execute("DELETE FROM topic_state")
-        with connection.cursor().copy(
-            "COPY topic_state (topic_type, topic_name, state_id, state_name) FROM STDIN"
-        ) as copy:
-            for row in catalogue():
-                copy.write_row(row)
+        _require_usable(connection)
+        applied = _apply(connection)
+        _bring_topics_up_to_date(connection)
     with closing(PartitionStore(url, name="statesys-migrate")) as partitions:
         # A migration drops nothing: retention is the loaders' duty.
         partitions.make()
     return applied
+
+
+def _apply(connection: Connection) -> list[str]:
+    """Apply the files that were not applied yet; without one, nothing needs a right to create."""
+    if not _exists(connection, "to_regnamespace", SCHEMA):
+        connection.execute(f"CREATE SCHEMA {SCHEMA}")
+    if not _exists(connection, "to_regclass", f"{SCHEMA}.migration"):
+        connection.execute(
+            "CREATE TABLE migration "
+            "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    done = {row[0] for row in connection.execute("SELECT name FROM migration")}
+    ours = _files()
+    newer = sorted(done - {name for name, _ in ours})
+    if newer:
+        raise StatesysError(
+            f"the tables were made by a newer statesys ({', '.join(newer)}): install that version"
+        )
+    todo = [(name, text) for name, text in ours if name not in done]
+    for name, text in todo:
+        connection.execute(text)
+        connection.execute("INSERT INTO migration (name) VALUES (%s)", [name])
+    return [name for name, _ in todo]
+
+
+def _bring_topics_up_to_date(connection: Connection) -> None:
+    """Replace the catalogue if it changed."""
+    found = connection.execute(
+        "SELECT topic_type, topic_name, state_id, state_name FROM topic_state"
+    )
+    if set(found) == set(catalogue()):
+        return
+    connection.execute("DELETE FROM topic_state")
+    with connection.cursor().copy(
+        "COPY topic_state (topic_type, topic_name, state_id, state_name) FROM STDIN"
+    ) as copy:
+        for row in catalogue():
+            copy.write_row(row)
+
+
+def _require_usable(connection: Connection) -> None:
+    """Refuse a database in which a loader could not work, before anything is changed.
+
+    Raises:
+        StatesysError: the encoding or the version is wrong, or the schema is not ours.
+    """
+    row = connection.execute(
+        "SELECT current_setting('server_encoding'), current_setting('server_version_num')::int,"
+        " current_database(),"
+        " EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s))"
+        " AND to_regclass(%s) IS NULL",
+        [SCHEMA, f"{SCHEMA}.migration"],
+    ).fetchone()
+    assert row is not None
+    encoding, version, database, foreign = row
+    if encoding != "UTF8":
+        raise StatesysError(
+            f"database {database!r} has the encoding {encoding}, and names of clients need UTF8; "
+            "make another: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0 "
+            "LOCALE 'C.UTF-8'"
+        )
+    if version < _OLDEST:
+        raise StatesysError(
+            f"PostgreSQL {version // 10_000} is too old: {_OLDEST // 10_000} or newer is needed"
+        )
+    if foreign:
+        raise StatesysError(
+            f"the schema {SCHEMA} of database {database!r} holds tables of another program: "
+            "use a database of its own"
+        )
+
+
+def _exists(connection: Connection, look_up: LiteralString, name: str) -> bool:
+    row = connection.execute(f"SELECT {look_up}(%s) IS NOT NULL", [name]).fetchone()
+    return row == (True,)
 
 
 def _files() -> list[tuple[str, str]]:
