@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from loader.store import ResyncStore, UnsentRequest
-from runtime.broker import Administration, Session, Settled, persistent
+from runtime.broker import (
+    Administration,
+    ConfirmingPublisher,
+    Message,
+    Session,
+    Settled,
+    persistent,
+)
 from schemas.errors import BrokerUnavailable
 from schemas.resync import render_request
 from schemas.topology import INCOMING, RESYNC
@@ -116,31 +123,31 @@ class ResyncDuty:
         now = store.now()
         while unsent := store.unsent(now=now, held=held):
             with closing(Session(self._url, name="statesys loader resync")) as session:
+                publisher = ConfirmingPublisher(session)
                 for one in unsent:
-                    self._send(session, one)
-                self._await_confirms(store, session, len(unsent), now)
+                    publisher.publish(self._message(one))
+                self._await_confirms(store, session, publisher, now)
             store.commit()
         store.commit()
 
     def _await_confirms(
-        self, store: ResyncStore, session: Session, waiting: int, now: datetime
+        self, store: ResyncStore, session: Session, publisher: ConfirmingPublisher, now: datetime
     ) -> None:
         """Mark what is confirmed. The rows are locked meanwhile, and a chunk may wait for them."""
         deadline = time.monotonic() + _CONFIRM_TIMEOUT
-        while waiting:
+        while publisher:
             left = deadline - time.monotonic()
             if session.blocked or left <= 0:
                 raise BrokerUnavailable(
                     f"resync requests are not confirmed ({session.blocked or 'no answer'})"
                 )
-            for event in session.poll(left):
+            for event in publisher.poll(left):
                 if isinstance(event, Settled):
-                    waiting -= 1
                     self._settle(store, event, now)
 
-    def _send(self, session: Session, one: UnsentRequest) -> None:
+    def _message(self, one: UnsentRequest) -> Message:
         request = one.request
-        session.publish(
+        return Message(
             routing_key=one.reply_queue or RESYNC,
             body=render_request(request),
             properties=persistent(
@@ -160,7 +167,7 @@ class ResyncDuty:
 
     def _settle(self, store: ResyncStore, event: Settled, now: datetime) -> None:
         one: UnsentRequest = event.token
-        if event.problem is not None and not event.problem.startswith("returned"):
+        if event.problem is not None and not event.returned:
             raise BrokerUnavailable(f"a resync request was not taken: {event.problem}")
         store.mark(one.request, sent=event.problem is None, now=now)
         _log.info(

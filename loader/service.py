@@ -112,10 +112,8 @@ class Loader:
             self._pulse.beat(held=self._intake.held)
             if any(thread.failure for thread in self._threads()):
                 return
-            if exit_when_empty:
-                self._intake.measure()
-                if self._intake.empty():
-                    return
+            if exit_when_empty and self._intake.empty():
+                return
 
     def _shut_down(self) -> None:
         _log.info("loader.stopping")

@@ -1,8 +1,8 @@
 """From the outbox to the broker: publish until it is confirmed, whatever happens on the way.
 
 The outbox in the store is the only memory. The publisher remembers how far it came; when the
-connection is lost, or the broker did not take something, it begins again at the front of the
-outbox, where by then only the unconfirmed is left.
+connection is lost, it begins again at the front of the outbox, where by then only the unconfirmed
+is left. What the broker does not take goes again on the same connection, after a pause.
 """
 
 import time
@@ -13,13 +13,20 @@ import structlog
 
 from producers.store import Outgoing, Store
 from runtime.backoff import FIRST_PAUSE, LONGEST_PAUSE, until_available
-from runtime.broker import Delivery, Session, Settled, declare, persistent
+from runtime.broker import (
+    ConfirmingPublisher,
+    Delivery,
+    Event,
+    Message,
+    Retry,
+    Session,
+    Settled,
+    declare,
+    persistent,
+)
 from schemas import topology
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
-#: Reports in the air. The confirms of a quorum queue take some milliseconds, at 5,000 reports a
-#: second some dozens of reports; thousands let a store transaction pass while the line stays busy.
-WINDOW = 2000
 #: Reports read from the outbox at a time.
 _READ = 200
 #: Confirmed reports that are deleted in one transaction, at least, while more are on their way.
@@ -59,14 +66,14 @@ class Publisher:
         self._stop = stop
         self._on_requests = on_requests
         self._reply_queue = topology.reply_queue(store.store_id)
-        self._session: Session | None = None
+        # None while there is no connection.
+        self._publisher: ConfirmingPublisher | None = None
         self._listening = False
         # Whether a broker has ever been there.
         self._known = False
         self._position = 0
         self._caught_up = False
         self._confirmed: list[int] = []
-        self._problem: str | None = None
         self._blocked: str | None = None
         self._pause = FIRST_PAUSE
         self._resume_at = 0.0
@@ -74,12 +81,12 @@ class Publisher:
     @property
     def busy(self) -> bool:
         """Whether more reports wait than the window takes: time to stop making new ones."""
-        return self._session is None or not self._caught_up or self._session.unconfirmed >= WINDOW
+        return self._publisher is None or not self._caught_up or self._publisher.full
 
     @property
     def away(self) -> bool:
         """Whether the broker was there and is not: the outbox keeps what is made meanwhile."""
-        return self._known and self._session is None
+        return self._known and self._publisher is None
 
     def connect(self) -> None:
         """Connect now, and fail if the broker is away.
@@ -93,8 +100,8 @@ class Publisher:
         """Take resync requests from now on."""
         if not self._listening:
             self._listening = True
-            if self._session is not None:
-                self._session.consume(self._reply_queue.name, prefetch=_PREFETCH)
+            if self._publisher is not None:
+                self._publisher.session.consume(self._reply_queue.name, prefetch=_PREFETCH)
 
     def step(self, timeout: float) -> None:
         """Publish what the window takes, and look at what the broker says.
@@ -104,24 +111,21 @@ class Publisher:
         Args:
             timeout: seconds to wait for the broker at most.
         """
-        if self._session is None and not self._connected(timeout):
+        if self._publisher is None and not self._connected(timeout):
             return
-        session = self._session
-        assert session is not None
+        publisher = self._publisher
+        assert publisher is not None
         try:
-            self._fill(session)
-            events = session.poll(timeout)
-            self._look_for_alarms(session)
-            for event in events:
-                if isinstance(event, Settled):
-                    self._settled(event)
-            self._take(session, [event for event in events if isinstance(event, Delivery)])
-            if self._problem is not None and session.unconfirmed == 0:
-                self._begin_again()
+            self._fill(publisher)
+            events = publisher.poll(timeout)
+            self._look_for_alarms(publisher.session)
+            self._note(events)
+            self._take(publisher.session, [one for one in events if isinstance(one, Delivery)])
         except BrokerUnavailable as error:
             _log.warning("producers.broker_lost", why=str(error))
             self._drop()
-        if len(self._confirmed) >= _SETTLE or (self._session and not self._session.unconfirmed):
+            return
+        if len(self._confirmed) >= _SETTLE or not publisher.session.unconfirmed:
             self._flush()
 
     def more(self) -> None:
@@ -138,18 +142,13 @@ class Publisher:
         What is not confirmed waits in the store.
 
         Args:
-            patience: seconds in which what is in the air may still be confirmed.
+            patience: seconds in which what was handed over may still be confirmed.
         """
-        deadline = time.monotonic() + patience
         try:
-            while self._session is not None and self._session.unconfirmed:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                for event in self._session.poll(left):
-                    # Requests that come now are not acked, so they will come again.
-                    if isinstance(event, Settled):
-                        self._settled(event)
+            if self._publisher is not None:
+                # Requests that come now are not acked, so they will come again.
+                for settled in self._publisher.settle_all(patience):
+                    self._note([settled])
         except (BrokerUnavailable, PermissionMissing):
             pass
         finally:
@@ -179,34 +178,31 @@ class Publisher:
 
     def _open(self) -> None:
         self._declare()
-        self._session = Session(self._url, name=_NAME)
+        session = Session(self._url, name=_NAME)
+        self._publisher = ConfirmingPublisher(
+            session, retry=Retry(FIRST_PAUSE, LONGEST_PAUSE), before_again=self._declare
+        )
         self._known = True
-        self._from_the_front()
+        self._position, self._caught_up = 0, False
         if self._listening:
-            self._session.consume(self._reply_queue.name, prefetch=_PREFETCH)
+            session.consume(self._reply_queue.name, prefetch=_PREFETCH)
 
     def _declare(self) -> None:
         reports = (queue for queue in topology.QUEUES if queue.name == topology.REPORTS)
         declare(self._url, [*reports, self._reply_queue], name=_NAME)
 
-    def _fill(self, session: Session) -> None:
-        """Publish in the order of the outbox, up to the window."""
-        while (
-            not self._caught_up
-            and self._problem is None
-            and session.blocked is None
-            and session.unconfirmed < WINDOW
-            and time.monotonic() >= self._resume_at
-        ):
+    def _fill(self, publisher: ConfirmingPublisher) -> None:
+        """Hand over in the order of the outbox, as much as the publisher should hold."""
+        while not self._caught_up and not publisher.full and publisher.session.blocked is None:
             reports = self._store.outgoing_after(self._position, _READ)
             for report in reports:
-                self._publish(session, report)
+                publisher.publish(self._message(report))
                 self._position = report.position
             self._caught_up = len(reports) < _READ
 
-    def _publish(self, session: Session, report: Outgoing) -> None:
+    def _message(self, report: Outgoing) -> Message:
         answering = report.correlation_id
-        session.publish(
+        return Message(
             exchange=topology.REPORTS,
             routing_key=topology.REPORTS,
             body=report.body,
@@ -233,31 +229,19 @@ class Publisher:
             self._caught_up = False
             session.ack(requests[-1].tag, up_to=True)
 
-    def _settled(self, event: Settled) -> None:
-        if event.problem is None:
-            self._confirmed.append(event.token)
-        else:
+    def _note(self, events: list[Event]) -> None:
+        """Note what is confirmed; what is refused is with the publisher until it is taken."""
+        settled = [event for event in events if isinstance(event, Settled)]
+        self._confirmed += [event.token for event in settled if event.problem is None]
+        refused = [event.problem for event in settled if event.problem is not None]
+        if refused:
             # The first one tells why; a thousand more of the same would say nothing new.
-            self._problem = self._problem or event.problem
+            _log.warning("producers.publish_refused", why=refused[0], reports=len(refused))
 
     def _look_for_alarms(self, session: Session) -> None:
         if session.blocked != self._blocked:
             self._blocked = session.blocked
             _log.warning("producers.broker_blocks", why=self._blocked or "no more")
-
-    def _begin_again(self) -> None:
-        """The broker did not take something: pause, longer each time, then from the front."""
-        _log.warning("producers.publish_refused", why=self._problem, pause=self._pause)
-        progress = bool(self._confirmed)
-        self._flush()
-        self._resume_at = time.monotonic() + self._pause
-        self._pause = FIRST_PAUSE if progress else min(2 * self._pause, LONGEST_PAUSE)
-        # Perhaps the queue was deleted; what is there already is only looked at.
-        self._declare()
-        self._from_the_front()
-
-    def _from_the_front(self) -> None:
-        self._position, self._caught_up, self._problem = 0, False, None
 
     def _flush(self) -> None:
         if self._confirmed:
@@ -266,9 +250,9 @@ class Publisher:
 
     def _drop(self) -> None:
         """Whatever was in the air is void; what was confirmed counts."""
-        session, self._session = self._session, None
+        publisher, self._publisher = self._publisher, None
         try:
-            if session is not None:
-                session.close()
+            if publisher is not None:
+                publisher.session.close()
         finally:
             self._flush()

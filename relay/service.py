@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import structlog
@@ -17,9 +18,18 @@ from relay.intake import accept
 from relay.outgoing import Outgoing, of_batch, of_refused
 from relay.settling import Settling
 from runtime.backoff import until_available
-from runtime.broker import Administration, Delivery, Event, Measured, Session, Settled, declare
-from runtime.broker.session import HELD_AGAIN, HELD_LIMIT, MAX_PREFETCH
-from runtime.closing import close_in_order
+from runtime.broker import (
+    MAX_PREFETCH,
+    Administration,
+    ConfirmingPublisher,
+    Consumer,
+    Delivery,
+    Message,
+    Retry,
+    Session,
+    Settled,
+    declare,
+)
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
 from runtime.settings import Settings
@@ -30,8 +40,8 @@ _log = structlog.get_logger()
 _KIB = 1024
 #: Seconds of one poll when nothing is waiting; also how late a stop is noticed.
 _POLL = 0.1
-#: Seconds of nothing to do before "empty" counts, and between two looks at the queue.
-_EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
+#: Seconds of one poll while confirms are awaited, which come on another session.
+_POLL_FOR_CONFIRMS = 0.002
 #: Seconds before what the broker did not take is published again.
 _AGAIN_AFTER = 1.0
 #: Settled deliveries that may wait behind one that cannot be sent.
@@ -68,7 +78,7 @@ class Relay:
         Administration(self._url, name="statesys relay").close()
         self._pulse.beat(held=0, now=True)
         try:
-            until_available(self._stop, "relay", self._pulse)(self._session, exit_when_empty)
+            until_available(self._stop, "relay", self._pulse)(self._connected, exit_when_empty)
         except BrokerUnavailable:
             # Only when stopping while the broker is away: what was held comes again.
             if not self._stop.is_set():
@@ -77,163 +87,148 @@ class Relay:
             self._pulse.end()
         _log.info("relay.stopped")
 
-    def _session(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+    def _connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+        self._declare()
+        with (
+            closing(Session(self._url, name="statesys relay publish")) as publishing,
+            closing(Session(self._url, name="statesys relay consume")) as consuming,
+        ):
+            pipeline = _Pipeline(
+                Consumer(consuming, [REPORTS], prefetch=MAX_PREFETCH),
+                ConfirmingPublisher(
+                    publishing,
+                    retry=Retry(_AGAIN_AFTER, _AGAIN_AFTER),
+                    # Somebody may have deleted the queue.
+                    before_again=self._declare,
+                ),
+                name=self._name,
+                settings=self._settings,
+                pulse=self._pulse,
+            )
+            pipeline.run(self._stop, exit_when_empty=exit_when_empty)
+
+    def _declare(self) -> None:
         self._pulse.note(declare(self._url, QUEUES, name="statesys relay"))
-        shift = _Shift(self._url, self._name, self._settings, self._pulse)
-        try:
-            shift.run(self._stop, exit_when_empty=exit_when_empty)
-        finally:
-            shift.close()
 
 
-class _Shift:
-    """The work of one pair of sessions; nothing of it outlives them."""
+class _Pipeline:
+    """Take, judge, batch, publish, confirm, ack: on one pair of sessions, and never longer.
 
-    def __init__(self, url: str, name: str, settings: Settings, pulse: Pulse) -> None:
+    Args:
+        consumer: brings the reports.
+        publisher: of batches and dead letters.
+        name: of the relay, written into the batches.
+        settings: sizes and times.
+        pulse: hears of progress.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        publisher: ConfirmingPublisher,
+        *,
+        name: str,
+        settings: Settings,
+        pulse: Pulse,
+    ) -> None:
+        self._consumer = consumer
+        self._publisher = publisher
         self._pulse = pulse
-        self._url = url
         self._max_bytes = settings.max_report_size * _KIB
-        self._prefetch = MAX_PREFETCH
         self._batcher = Batcher(
             name,
             max_bytes=settings.batch_size * _KIB,
             linger=settings.batch_linger.total_seconds(),
         )
         self._settling = Settling()
-        self._held: dict[int, int] = {}
-        self._held_bytes = 0
-        # Bytes of reports in this spell.
+        # Bytes of reports that the current thread has read.
         self._read = 0
-        self._paused = False
-        self._again: list[tuple[float, Outgoing]] = []
-        self._ready = 1
-        self._busy_at = self._measured_at = time.monotonic()
-        self._out = Session(url, name="statesys relay publish")
-        try:
-            self._in = Session(url, name="statesys relay consume")
-        except BaseException:
-            self._out.close()
-            raise
 
     def run(self, stop: threading.Event, *, exit_when_empty: bool) -> None:
-        self._in.consume(REPORTS, prefetch=self._prefetch)
+        """Relay until stopped or until nothing is left, then finish what is in hand."""
+        self._consumer.start()
         self._pulse.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
-        while not in_fresh_thread("relay", lambda: self._spell(stop, exit_when_empty)):
+        while not in_fresh_thread("relay", lambda: self._done(stop, exit_when_empty)):
             pass
-        self._in.cancel()
+        self._consumer.session.cancel()
         _log.info("relay.stopping")
-        self._send_all(self._batcher.close_all())
-        deadline = time.monotonic() + _FINISH_TIMEOUT
-        while (self._out.unconfirmed or self._again) and time.monotonic() < deadline:
-            self._collect(self._out.poll(_POLL))
-            self._retry()
+        self._publish_all(self._batcher.close_all())
+        for settled in self._publisher.settle_all(_FINISH_TIMEOUT):
+            self._confirm(settled)
+        self._ack_stragglers(0)
         # One more turn for the frames of the last acks.
-        self._in.poll(0)
+        self._consumer.session.poll(0)
 
-    def close(self) -> None:
-        close_in_order(self._in.close, self._out.close)
-
-    def _spell(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
-        """Work until the thread has read enough, or for good: whether it was that."""
+    def _done(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
+        """Work until the thread has read enough (False), or for good (True)."""
         self._read = 0
         while self._read < RENEW_AFTER:
             if stop.is_set():
                 return True
             self._turn()
-            if exit_when_empty and self._empty():
+            if exit_when_empty and self._consumer.empty():
                 return True
         return False
 
     def _turn(self) -> None:
-        now = time.monotonic()
-        wait = self._batcher.wait(now)
-        # While confirms are awaited, the other session must be looked at often.
-        patience = 0.002 if self._out.unconfirmed else _POLL
-        for event in self._in.poll(patience if wait is None else min(patience, wait)):
+        for event in self._consumer.poll(self._patience()):
             if isinstance(event, Delivery):
                 self._take(event)
-            elif isinstance(event, Measured):
-                self._ready = event.ready
-        self._send_all(self._batcher.overdue(time.monotonic()))
-        self._collect(self._out.poll(0))
-        self._retry()
-        self._govern()
-        self._pulse.beat(held=len(self._held), blocked=self._out.blocked)
+        self._publish_all(self._batcher.overdue(time.monotonic()))
+        for outcome in self._publisher.poll(0):
+            if isinstance(outcome, Settled):
+                self._confirm(outcome)
+        if self._publisher.refused:
+            self._ack_stragglers(_FEW)
+        blocked = self._publisher.session.blocked
+        if self._consumer.control():
+            _log.warning("relay.paused", held_bytes=self._consumer.held_bytes, blocked=blocked)
+        self._pulse.beat(held=len(self._consumer), blocked=blocked)
+
+    def _patience(self) -> float:
+        """Seconds to wait for reports: the publishing session must be looked at as well."""
+        patience = _POLL_FOR_CONFIRMS if self._publisher.session.unconfirmed else _POLL
+        overdue = self._batcher.wait(time.monotonic())
+        return patience if overdue is None else min(patience, overdue)
 
     def _take(self, delivery: Delivery) -> None:
+        """Judge a report; it joins a batch, or becomes a dead letter."""
         self._settling.took(delivery.tag)
-        self._held[delivery.tag] = len(delivery.body)
-        self._held_bytes += len(delivery.body)
         self._read += len(delivery.body)
         now = datetime.now(UTC)
         try:
             taken = accept(delivery, received_at=now, max_bytes=self._max_bytes)
         except Refused as refusal:
-            self._send(of_refused(delivery, refusal, now=now))
+            self._publish(of_refused(delivery, refusal, now=now))
             return
         full = self._batcher.add(
             taken.lane, delivery.tag, taken.smx, taken.messages, time.monotonic()
         )
         if full is not None:
-            self._send(of_batch(full, now=now))
+            self._publish(of_batch(full, now=now))
 
-    def _send_all(self, batches: list[Closed]) -> None:
+    def _publish_all(self, batches: list[Closed]) -> None:
         for batch in batches:
-            self._send(of_batch(batch, now=datetime.now(UTC)))
+            self._publish(of_batch(batch, now=datetime.now(UTC)))
 
-    def _send(self, one: Outgoing) -> None:
-        self._out.publish(
-            routing_key=one.queue, body=one.body, properties=one.properties, token=one
-        )
+    def _publish(self, one: Outgoing) -> None:
+        self._publisher.publish(Message(one.queue, one.body, one.properties, token=one))
 
-    def _collect(self, events: list[Event]) -> None:
-        for event in events:
-            if not isinstance(event, Settled):
-                continue
-            one: Outgoing = event.token
-            if event.problem is not None:
-                _log.warning("relay.not_sent", why=event.problem)
-                self._again.append((time.monotonic() + _AGAIN_AFTER, one))
-                continue
-            one.tell()
-            self._pulse.progress("relay")
-            for tag in one.tags:
-                self._held_bytes -= self._held.pop(tag)
-            up_to = self._settling.settle(one.tags)
-            if up_to is not None:
-                self._in.ack(up_to, up_to=True)
-        if self._again:
-            for tag in self._settling.stragglers(_FEW):
-                self._in.ack(tag)
+    def _confirm(self, settled: Settled) -> None:
+        """Ack the reports of what is safe. What is not is published again."""
+        if settled.problem is not None:
+            _log.warning("relay.not_sent", why=settled.problem)
+            return
+        one: Outgoing = settled.token
+        one.tell()
+        self._pulse.progress("relay")
+        for tag in one.tags:
+            self._consumer.release(tag)
+        up_to = self._settling.settle(one.tags)
+        if up_to is not None:
+            self._consumer.session.ack(up_to, up_to=True)
 
-    def _retry(self) -> None:
-        now = time.monotonic()
-        due = [one for at, one in self._again if at <= now]
-        self._again = [(at, one) for at, one in self._again if at > now]
-        if due:
-            # Somebody may have deleted the queue.
-            with Administration(self._url, name="statesys relay") as desk:
-                desk.declare(QUEUES)
-        for one in due:
-            self._send(one)
-
-    def _govern(self) -> None:
-        """Stop reading above 64 MiB: the broker keeps reports better than a process does."""
-        if not self._paused and self._held_bytes > HELD_LIMIT:
-            self._in.cancel()
-            self._paused = True
-            self._prefetch = max(1, len(self._held) // 2)
-            _log.warning("relay.paused", held_bytes=self._held_bytes, blocked=self._out.blocked)
-        elif self._paused and self._held_bytes < HELD_AGAIN:
-            self._in.consume(REPORTS, prefetch=self._prefetch)
-            self._paused = False
-
-    def _empty(self) -> bool:
-        now = time.monotonic()
-        if self._ready or self._held:
-            self._busy_at = now
-        if now - self._measured_at > _MEASURE_EVERY:
-            self._measured_at = now
-            self._in.measure(REPORTS)
-        return now - self._busy_at >= _EMPTY_FOR
+    def _ack_stragglers(self, more_than: int) -> None:
+        for tag in self._settling.stragglers(more_than):
+            self._consumer.session.ack(tag)

@@ -5,14 +5,19 @@ from typing import Self
 from uuid import uuid4
 
 from console.bench.steps import Show
-from runtime.broker import Administration, Session, Settled, persistent
+from runtime.broker import (
+    Administration,
+    ConfirmingPublisher,
+    Message,
+    Session,
+    Settled,
+    persistent,
+)
 from schemas.errors import StatesysError
 from schemas.report import Report
 from schemas.report_writer import render_report
 from schemas.topology import QUEUES, REPORTS
 
-#: Reports in the air, as the producers have them.
-_WINDOW = 2000
 #: Seconds of one wait for the broker.
 _PATIENCE = 0.1
 #: Reports between two signs of life.
@@ -34,7 +39,7 @@ class Feed:
     def __init__(self, url: str, show: Show) -> None:
         with Administration(url, name=_NAME) as desk:
             desk.declare(QUEUES)
-        self._session = Session(url, name=_NAME)
+        self._publisher = ConfirmingPublisher(Session(url, name=_NAME))
         self._show = show
         self._sent = 0
 
@@ -48,35 +53,37 @@ class Feed:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            while error is None and self._session.unconfirmed:
+            while error is None and self._publisher:
                 self.poll(_PATIENCE)
         finally:
-            self._session.close()
+            self._publisher.session.close()
 
     def send(self, report: Report) -> None:
         """Publish a report; waits while too many are in the air."""
         numbers = report.serials
-        self._session.publish(
-            exchange=REPORTS,
-            routing_key=REPORTS,
-            body=render_report(report),
-            token=None,
-            properties=persistent(
-                content_type="application/xml",
-                message_id=str(uuid4()),
-                timestamp=int(report.date.timestamp()),
-                headers={
-                    "client_id": str(report.client_id),
-                    "first_serial": numbers[0],
-                    "last_serial": numbers[-1],
-                    "messages": len(report.messages),
-                },
-            ),
+        self._publisher.publish(
+            Message(
+                exchange=REPORTS,
+                routing_key=REPORTS,
+                body=render_report(report),
+                token=None,
+                properties=persistent(
+                    content_type="application/xml",
+                    message_id=str(uuid4()),
+                    timestamp=int(report.date.timestamp()),
+                    headers={
+                        "client_id": str(report.client_id),
+                        "first_serial": numbers[0],
+                        "last_serial": numbers[-1],
+                        "messages": len(report.messages),
+                    },
+                ),
+            )
         )
         self._sent += 1
         if self._sent % _TELL_EVERY == 0:
             self._show(f"publishing: {self._sent:,} reports")
-        while self._session.unconfirmed >= _WINDOW:
+        while self._publisher.full:
             self.poll(_PATIENCE)
 
     def poll(self, timeout: float) -> None:
@@ -85,6 +92,6 @@ class Feed:
         Args:
             timeout: seconds to wait for it at most.
         """
-        for event in self._session.poll(timeout):
+        for event in self._publisher.poll(timeout):
             if isinstance(event, Settled) and event.problem is not None:
                 raise StatesysError(f"the broker did not take a report: {event.problem}")

@@ -2,19 +2,28 @@
 
 from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent
+from runtime.broker.consumer import Consumer
+from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
-from runtime.broker.session import Delivery, Event, Measured, Nothing, Session, Settled
+from runtime.broker.publisher import ConfirmingPublisher, Message, PublishWindow, Retry
+from runtime.broker.session import MAX_PREFETCH, Session
 from runtime.broker.topology import declare
 
 __all__ = [
+    "MAX_PREFETCH",
     "UNREADABLE",
     "Administration",
+    "ConfirmingPublisher",
+    "Consumer",
     "Delivery",
     "Event",
     "Measured",
+    "Message",
     "Nothing",
     "Properties",
+    "PublishWindow",
     "QueueDepth",
+    "Retry",
     "Session",
     "Settled",
     "declare",

@@ -15,8 +15,8 @@ from pika.exceptions import (
 )
 
 from runtime.broker.connecting import ACCESS_REFUSED, Permission, failure, parameters
+from runtime.broker.events import Delivery
 from runtime.broker.properties import Properties
-from runtime.broker.session import Delivery
 from schemas.errors import StatesysError
 from schemas.topology import Queue
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
@@ -23,57 +23,30 @@ from pika.spec import Basic
 
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
+from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
 from runtime.broker.properties import Properties, Received
 from schemas.errors import BrokerUnavailable, StatesysError
 
 #: Bounds of the prefetch of one consumer (messages).
-MIN_PREFETCH, MAX_PREFETCH = 10, 2000
-#: Bytes of bodies held at which a worker stops reading, and at which it goes on.
-HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
+_MIN_PREFETCH, MAX_PREFETCH = 10, 2000
 
 
-class Delivery(NamedTuple):
-    """A message that the broker handed to us and waits to see settled."""
-
-    tag: int
-    queue: str
-    body: bytes
-    properties: Properties
-    redelivered: bool
-
-
-class Settled(NamedTuple):
-    """What became of a publish: `problem` None is confirmed and not returned."""
-
-    token: Any
-    problem: str | None
-
-
-class Measured(NamedTuple):
-    """The answer to `measure`: messages ready in a queue."""
-
-    queue: str
-    ready: int
-
-
-class Nothing(NamedTuple):
-    """The answer to `fetch` when no message is ready in a queue."""
-
-    queue: str
-
-
-Event = Delivery | Settled | Measured | Nothing
+def bounded(prefetch: int) -> int:
+    """A prefetch as it is asked for: 10..2,000, or 1, which is for very large messages."""
+    return prefetch if prefetch == 1 else min(max(prefetch, _MIN_PREFETCH), MAX_PREFETCH)
 
 
 class _Publish:
     """A publish that waits for its confirm."""
 
-    __slots__ = ("address", "problem", "token")
+    __slots__ = ("address", "body", "returned", "token")
 
-    def __init__(self, token: Any, address: tuple[str, str, str | None]) -> None:
+    def __init__(self, token: Any, address: tuple[str, str], body: bytes) -> None:
         self.token = token
         self.address = address
-        self.problem: str | None = None
+        self.body = body
+        # Why it came back, if it did.
+        self.returned: str | None = None
 
 
 class Session:
@@ -125,13 +98,10 @@ class Session:
 
         Args:
             queue: its name.
-            prefetch: unsettled messages at a time, cut to 10..2,000 unless it is 1
-                (1 is for very large ones).
+            prefetch: unsettled messages at a time, see `bounded`.
         """
-        if prefetch != 1:
-            prefetch = min(max(prefetch, MIN_PREFETCH), MAX_PREFETCH)
         # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
-        self._call(self._channel.basic_qos, prefetch_count=prefetch)
+        self._call(self._channel.basic_qos, prefetch_count=bounded(prefetch))
         tag = self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
         self._consumers[tag.encode()] = queue
 
@@ -164,9 +134,7 @@ class Session:
             token: anything; comes back in the event.
         """
         self._published += 1
-        self._unconfirmed[self._published] = _Publish(
-            token, (exchange, routing_key, properties.message_id)
-        )
+        self._unconfirmed[self._published] = _Publish(token, (exchange, routing_key), body)
         self._call(
             self._channel.basic_publish, exchange, routing_key, body, properties, mandatory=True
         )
@@ -200,14 +168,17 @@ class Session:
 
         Raises:
             BrokerUnavailable: the connection or channel is gone, and with it all that was held.
+                What was settled before is told first.
             PermissionMissing: the same, because the user may not do what was asked.
             TopologyWrong: the same, because a queue is not what it must be.
         """
         if not self._events:
             self._turn(timeout)
-        if self._failure is not None:
-            raise self._failure
         events, self._events = self._events, []
+        if self._failure is not None:
+            events = [event for event in events if isinstance(event, Settled)]
+            if not events:
+                raise self._failure
         return events
 
     def wake(self) -> None:
@@ -284,18 +255,22 @@ class Session:
         self._events.append(Nothing(self._fetching))
 
     def _on_return(
-        self, _channel: object, method: Basic.Return, properties: Properties, _body: bytes
+        self, _channel: object, method: Basic.Return, _properties: Properties, body: bytes
     ) -> None:
         """Mark the publish that comes back.
 
-        A return carries no sequence number, but arrives before the confirm of its message and in
-        the order of publishing: it is the oldest unmarked publish to the same address.
+        A return carries no sequence number, but it arrives before the confirm of its message. What
+        has the same address and body is as good as the one that came back, so mixing up such two
+        loses neither. Properties do not help: senders of refused reports choose them, and one
+        message id may stand for many letters.
         """
-        address = (method.exchange, method.routing_key, properties.message_id)
+        address = (method.exchange, method.routing_key)
         for publish in self._unconfirmed.values():
-            if publish.problem is None and publish.address == address:
-                publish.problem = f"returned: {method.reply_text}"
+            if publish.returned is None and publish.address == address and publish.body == body:
+                publish.returned = f"returned: {method.reply_text}"
                 return
+        # Its confirm would count as success.
+        self._fail(f"the broker returned a message for {method.routing_key!r} that is not ours")
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
@@ -306,7 +281,8 @@ class Session:
             tags = list(takewhile(method.delivery_tag.__ge__, self._unconfirmed))
         for tag in tags:
             publish = self._unconfirmed.pop(tag)
-            self._events.append(Settled(publish.token, problem or publish.problem))
+            returned = publish.returned is not None
+            self._events.append(Settled(publish.token, publish.returned or problem, returned))
 
     # -- inside -----------------------------------------------------------------------------
 

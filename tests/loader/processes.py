@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,14 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from loader.service import Loader
-from runtime.broker import Administration, Delivery, Session, Settled, persistent
+from runtime.broker import (
+    Administration,
+    ConfirmingPublisher,
+    Delivery,
+    Message,
+    Session,
+    persistent,
+)
 from runtime.settings import load_settings
 from schemas.report import Lane, Report
 from schemas.smx import render_batch, render_smx
@@ -74,20 +81,19 @@ def fill(amqp_url: str, bodies: Sequence[bytes], *, queue: str = NORMAL) -> None
     """Declare all queues and publish, every body confirmed."""
     with Administration(amqp_url, name="test") as desk:
         desk.declare(QUEUES)
-    session = Session(amqp_url, name="test")
-    try:
-        for body in bodies:
-            session.publish(
-                routing_key=queue,
-                body=body,
-                properties=persistent(content_type="application/xml"),
-                token=None,
-            )
-        while session.unconfirmed:
-            problems = [e.problem for e in session.poll(1) if isinstance(e, Settled)]
-            assert not any(problems), problems
-    finally:
-        session.close()
+    properties = persistent(content_type="application/xml")
+    publish_all(amqp_url, (Message(queue, body, properties, None) for body in bodies))
+
+
+def publish_all(amqp_url: str, messages: Iterable[Message]) -> None:
+    """Publish, and see that each is confirmed."""
+    with closing(Session(amqp_url, name="test client")) as session:
+        publisher = ConfirmingPublisher(session)
+        for message in messages:
+            publisher.publish(message)
+        problems = [settled.problem for settled in publisher.settle_all(PATIENCE)]
+        assert not any(problems), problems
+        assert not publisher, f"{len(publisher)} are not confirmed"
 
 
 def take_all(amqp_url: str, queue: str) -> list[Delivery]:

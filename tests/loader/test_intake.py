@@ -55,12 +55,7 @@ def connect_past_care(intake: Intake) -> None:
 
 def turn_until_empty(intake: Intake) -> None:
     """Let the intake work until it says that nothing is left."""
-
-    def empty() -> bool:
-        intake.measure()
-        return intake.empty()
-
-    turn_until(intake, empty, what="empty queues")
+    turn_until(intake, intake.empty, what="empty queues")
 
 
 def turn_some(intake: Intake) -> None:
@@ -263,8 +258,8 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kib = 1024
-    monkeypatch.setattr("loader.intake.HELD_LIMIT", 64 * kib)
-    monkeypatch.setattr("loader.intake.HELD_AGAIN", 32 * kib)
+    monkeypatch.setattr("runtime.broker.consumer.HELD_LIMIT", 64 * kib)
+    monkeypatch.setattr("runtime.broker.consumer.HELD_AGAIN", 32 * kib)
     fill(amqp_url, [b"x" * 10 * kib for _ in range(40)])
     inbox = Inbox(QUEUES, chunk_bytes=10 * kib, wait=3600)
     intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=10)
@@ -275,11 +270,11 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
             turn_until(intake, lambda: len(inbox), what="the next")
             turn_some(intake)
             # At most what was under way when the limit was passed.
-            assert len(intake._held) <= 10 + 7
+            assert intake.held <= 10 + 7
             chunk = inbox.take()
             got += len(chunk)
             intake.settle(chunk)
-        turn_until(intake, lambda: not intake._held, what="all acks")
+        turn_until(intake, lambda: not intake.held, what="all acks")
     finally:
         intake.close()
     assert ready(amqp_url) == 0
@@ -322,6 +317,5 @@ def test_it_is_not_empty_while_a_queue_or_a_hand_is_full(amqp_url: str, intake: 
     intake.connect()
     for _ in range(25):
         intake.turn()
-        intake.measure()
         assert not intake.empty()
-    assert intake._held
+    assert intake.held

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.broker import Administration, Delivery, Properties, Session, Settled, persistent
+from runtime.broker import Administration, Delivery, Message, Properties, persistent
 from schemas.report import Lane
 from schemas.smx import Smx, parse_batch
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
-from tests.loader.processes import Program, ready, take_all
+from tests.loader.processes import Program, publish_all, ready, take_all
 from tests.schemas.documents import message, report
 
 
@@ -47,17 +47,10 @@ class World:
 
     def publish(self, reports: Iterable[tuple[bytes, Properties]]) -> None:
         """Send reports as clients do: to the exchange, all confirmed."""
-        session = Session(self.amqp_url, name="test client")
-        try:
-            for body, properties in reports:
-                session.publish(
-                    exchange=REPORTS, routing_key=REPORTS, body=body, properties=properties, token=0
-                )
-            while session.unconfirmed:
-                problems = [e.problem for e in session.poll(1) if isinstance(e, Settled)]
-                assert not any(problems), problems
-        finally:
-            session.close()
+        publish_all(
+            self.amqp_url,
+            (Message(REPORTS, body, properties, None, REPORTS) for body, properties in reports),
+        )
 
     def ready(self, queue: str) -> int:
         """Messages ready in a queue."""

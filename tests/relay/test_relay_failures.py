@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.broker import persistent
+from runtime.health import read_pulses
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
 from tests.loader.processes import PATIENCE
@@ -41,7 +42,12 @@ def test_a_stopped_relay_finishes_the_batch_in_hand(
     # It lingers for an hour: only the stop can close the batch.
     with running(world, tmp_path, "--linger", "1h") as relay:
         world.publish(good(50))
-        wait_until(lambda: world.ready(REPORTS) == 0, what="the relay to take all")
+        # What the broker has handed out is not yet in the relay's hand.
+        wait_until(
+            lambda: [pulse["held"] for pulse in read_pulses(tmp_path, "relay")] == [50],
+            timeout=PATIENCE,
+            what="the relay to take all",
+        )
         relay.send(number)
         assert relay.end() == 0
         assert relay.events("relay.stopped")
@@ -159,7 +165,11 @@ def test_a_letter_that_nobody_takes_holds_up_no_report(
         management.call("DELETE", "queues", vhost(world.amqp_url), DEAD)
         world.publish([(b"<broken", persistent()), *good(3000)])
         relay.await_event("relay.not_sent")
-        wait_until(lambda: world.ready(REPORTS) == 0, what="all reports to be taken")
+        wait_until(
+            lambda: sum(e["reports"] for e in relay.events("relay.batch_sent")) >= 3000,
+            timeout=PATIENCE,
+            what="all reports to be sent",
+        )
         relay.await_event("relay.report_refused")
         relay.send(signal.SIGTERM)
         assert relay.end() == 0

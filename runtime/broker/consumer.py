@@ -1,0 +1,121 @@
+"""Consuming with a bound on what one process holds: its flow control, without its policy.
+
+| a consumer is | when | and becomes |
+|---|---|---|
+| reading | more than `HELD_LIMIT` bytes of bodies are held | paused, and its prefetch halved |
+| paused | less than `HELD_AGAIN` are held | reading |
+
+The broker keeps messages better than a process does.
+"""
+
+import time
+from collections.abc import Sequence
+
+from runtime.broker.events import Delivery, Measured, Nothing
+from runtime.broker.session import Session, bounded
+
+#: Bytes of bodies held at which a consumer stops reading, and at which it goes on.
+HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
+#: Seconds of nothing to do before "empty" counts, and between two looks at the queues.
+_EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
+
+
+class Consumer:
+    """Takes deliveries of queues on a session, which the caller closes. Of one thread, like it.
+
+    Args:
+        session: to consume on. Its tags mean nothing to another one, and so does a consumer.
+        queues: their names.
+        prefetch: unsettled deliveries of each queue, `bounded`.
+
+    Attributes:
+        session: the same.
+        prefetch: the same, as the flow control has it by now.
+        held_bytes: bytes of the bodies that are held.
+    """
+
+    def __init__(self, session: Session, queues: Sequence[str], *, prefetch: int) -> None:
+        self.session = session
+        self._queues = queues
+        # What the broker will really give, or "saturated" would never be seen.
+        self.prefetch = bounded(prefetch)
+        self.held_bytes = 0
+        # Tag -> bytes of the body.
+        self._held: dict[int, int] = {}
+        self._paused = False
+        self._ready: dict[str, int] = {}
+        self._busy_at = self._measured_at = time.monotonic()
+
+    def __len__(self) -> int:
+        """Deliveries that are held."""
+        return len(self._held)
+
+    def __contains__(self, tag: int) -> bool:
+        """Whether a delivery is held."""
+        return tag in self._held
+
+    @property
+    def saturated(self) -> bool:
+        """Whether no more can come until something is released."""
+        return self._paused or len(self._held) >= self.prefetch
+
+    def start(self) -> None:
+        """Ask for deliveries of all queues."""
+        self._paused = False
+        for queue in self._queues:
+            self.session.consume(queue, prefetch=self.prefetch)
+
+    def poll(self, timeout: float) -> list[Delivery | Nothing]:
+        """Take what came.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Returns:
+            Deliveries, held from here on until they are released, and answers to `Session.fetch`.
+
+        Raises:
+            BrokerUnavailable: the session is lost; what it held is void.
+            PermissionMissing: the same, because the user may not read there.
+        """
+        came: list[Delivery | Nothing] = []
+        for event in self.session.poll(timeout):
+            if isinstance(event, Delivery):
+                self._held[event.tag] = len(event.body)
+                self.held_bytes += len(event.body)
+                came.append(event)
+            elif isinstance(event, Measured):
+                self._ready[event.queue] = event.ready
+            elif isinstance(event, Nothing):
+                came.append(event)
+        return came
+
+    def release(self, tag: int) -> None:
+        """A held delivery is done; acking it is the caller's."""
+        self.held_bytes -= self._held.pop(tag)
+
+    def control(self) -> bool:
+        """Pause or go on reading, as the table says; whether it paused just now."""
+        if not self._paused and self.held_bytes > HELD_LIMIT:
+            self.session.cancel()
+            self._paused = True
+            # Large bodies: hold fewer of them from now on.
+            self.prefetch = max(1, min(self.prefetch, len(self._held) // 2))
+            return True
+        if self._paused and self.held_bytes < HELD_AGAIN:
+            self.start()
+        return False
+
+    def empty(self) -> bool:
+        """Whether there has been nothing to do for a second, in the queues and in hand.
+
+        Looks at the queues now and then; call it as often as `poll`.
+        """
+        now = time.monotonic()
+        if self._held or any(self._ready.get(queue, 1) for queue in self._queues):
+            self._busy_at = now
+        if now - self._measured_at > _MEASURE_EVERY:
+            self._measured_at = now
+            for queue in self._queues:
+                self.session.measure(queue)
+        return now - self._busy_at >= _EMPTY_FOR

@@ -1,0 +1,45 @@
+"""What a session tells: all that `poll` may return."""
+
+from typing import Any, NamedTuple
+
+from runtime.broker.properties import Properties
+
+
+class Delivery(NamedTuple):
+    """A message that the broker handed to us and waits to see settled."""
+
+    tag: int
+    queue: str
+    body: bytes
+    properties: Properties
+    redelivered: bool
+
+
+class Settled(NamedTuple):
+    """What became of a publish: `problem` None is confirmed and not returned.
+
+    Attributes:
+        token: the one of the publish.
+        problem: why the broker does not have it.
+        returned: whether that is because no queue takes it.
+    """
+
+    token: Any
+    problem: str | None
+    returned: bool = False
+
+
+class Measured(NamedTuple):
+    """The answer to `measure`: messages ready in a queue."""
+
+    queue: str
+    ready: int
+
+
+class Nothing(NamedTuple):
+    """The answer to `fetch` when no message is ready in a queue."""
+
+    queue: str
+
+
+Event = Delivery | Settled | Measured | Nothing
