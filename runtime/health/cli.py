@@ -32,7 +32,7 @@ def health(*, role: str, interval: float, as_json: bool) -> None:
       statesys health loader
     """
     home = load_settings().home
-    verdicts = [judge(p, now=time.time(), interval=interval) for p in read_pulses(home, role)]
+    verdicts = [judge(p, now=time.monotonic(), interval=interval) for p in read_pulses(home, role)]
     if as_json:
         click.echo(json.dumps([v._asdict() for v in verdicts]))
     else:

@@ -21,7 +21,7 @@ def judge(pulse: dict[str, Any], *, now: float, interval: float) -> Verdict:
 
     Args:
         pulse: as `read_pulses` returns it.
-        now: seconds since 1970.
+        now: seconds of the monotonic clock.
         interval: seconds that work in hand may go without progress.
     """
     return Verdict(int(pulse["pid"]), _problem(pulse, now, interval), _note(pulse))
@@ -36,8 +36,8 @@ def _note(pulse: dict[str, Any]) -> str | None:
 
 
 def _problem(pulse: dict[str, Any], now: float, interval: float) -> str | None:
-    silent = now - float(pulse["at"])
-    stuck = now - float(pulse["progress_at"])
+    silent = now - float(pulse["written"])
+    stuck = now - float(pulse["progress"])
     if silent > STALE_AFTER:
         return f"hangs: no sign of life for {silent:.0f} s"
     if pulse["troubles"]:

@@ -2,6 +2,8 @@
 
 A file, not a port: it needs no listener and no library, works for several workers on one machine,
 and a worker that hangs simply stops writing it.
+
+Ages are told by the monotonic clock, which all processes of a machine share and nobody can set.
 """
 
 import json
@@ -9,10 +11,13 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runtime.log_stream import unwritten_lines
+from runtime.services.processes import Process, alive, identify
 
 #: Seconds between two writes.
 _EVERY = 1.0
@@ -28,17 +33,21 @@ class Pulse:
 
     def __init__(self, home: Path, role: str) -> None:
         self._path = home / "run" / f"{role}-{os.getpid()}.json"
+        process = identify(os.getpid())
+        self._process = process and asdict(process)
         self._lock = threading.Lock()
+        # One thread writes at a time; another one that comes meanwhile need not.
+        self._writing = threading.Lock()
         self._troubles: dict[str, str] = {}
-        self._progress_at = time.time()
-        self._written_at = 0.0
+        self._progress_at = time.monotonic()
+        self._written_at = -_EVERY
         self._held = 0
         self._note: str | None = None
 
     def progress(self, who: str) -> None:
         """Somebody got something done: his trouble is over."""
         with self._lock:
-            self._progress_at = time.time()
+            self._progress_at = time.monotonic()
             self._troubles.pop(who, None)
 
     def settle(self, who: str) -> None:
@@ -67,10 +76,11 @@ class Pulse:
             blocked: why the broker blocks our publishing, if it does.
             now: write it whatever the time.
         """
-        at = time.time()
+        at = time.monotonic()
         if not now and at - self._written_at < _EVERY:
             return
         self._written_at = at
+        unwritten = _unwritten()
         with self._lock:
             self._held = held
             if held == 0:
@@ -78,19 +88,29 @@ class Pulse:
                 self._progress_at = at
             words: dict[str, Any] = {
                 "pid": os.getpid(),
-                "at": at,
-                "progress_at": self._progress_at,
+                "process": self._process,
+                # For people only; the other two are seconds of the monotonic clock.
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "written": at,
+                "progress": self._progress_at,
                 "held": held,
                 "blocked": blocked,
                 "troubles": dict(self._troubles),
                 "note": self._note,
-                "unwritten": _unwritten(),
+                "unwritten": unwritten,
             }
+        if self._writing.acquire(blocking=False):
+            try:
+                self._write(json.dumps(words))
+            finally:
+                self._writing.release()
+
+    def _write(self, words: str) -> None:
         # A full disk must not stop a worker; the old pulse then says that something is wrong.
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part = self._path.with_suffix(".part")
-            part.write_text(json.dumps(words), encoding="utf-8")
+            part.write_text(words, encoding="utf-8")
             part.replace(self._path)
 
     def end(self) -> None:
@@ -100,15 +120,18 @@ class Pulse:
 
 
 def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
-    """The pulses of the workers of a role that are alive; files of dead ones are removed."""
+    """The pulses of the workers of a role that are alive; files of dead ones are removed.
+
+    A pid that another program has by now is no sign of life.
+    """
     pulses = []
     for path in sorted((home / "run").glob(f"{role}-*.json")):
         try:
             words = json.loads(path.read_text(encoding="utf-8"))
-            alive = _alive(int(words["pid"]))
+            process = Process(**words["process"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if alive:
+        if alive(process):
             pulses.append(words)
         else:
             # It may be another user's.
@@ -121,13 +144,3 @@ def _unwritten() -> dict[str, Any] | None:
     """The log lines that this process could not write; asking tries to tell of them in the log."""
     lost = unwritten_lines()
     return lost and {"lines": lost.lines, "since": lost.since.isoformat(timespec="seconds")}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

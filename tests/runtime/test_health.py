@@ -1,10 +1,13 @@
 """Health that tells the truth."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,8 @@ from tests.waiting import wait_until
 NOW = 1_000_000.0
 HEALTHY: dict[str, object] = {
     "pid": 1,
-    "at": NOW,
-    "progress_at": NOW,
+    "written": NOW,
+    "progress": NOW,
     "held": 5,
     "blocked": None,
     "troubles": {},
@@ -32,14 +35,14 @@ def test_a_worker_that_makes_progress_is_healthy() -> None:
 
 
 def test_a_worker_with_nothing_in_hand_need_not_make_progress() -> None:
-    assert _problem(held=0, progress_at=NOW - 9999) is None
+    assert _problem(held=0, progress=NOW - 9999) is None
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"at": NOW - 100}, "hangs"),
-        ({"progress_at": NOW - 61}, "no progress for 61 s"),
+        ({"written": NOW - 100}, "hangs"),
+        ({"progress": NOW - 61}, "no progress for 61 s"),
         ({"blocked": "low on disk"}, "low on disk"),
         ({"troubles": {"loader-1": "PostgreSQL: connection refused"}}, "connection refused"),
     ],
@@ -69,11 +72,70 @@ def test_a_stopped_worker_leaves_no_pulse_and_a_dead_one_is_not_believed(tmp_pat
     ).stdout.strip()
     file = tmp_path / "run" / f"relay-{os.getpid()}.json"
     file.with_name(f"relay-{dead}.json").write_text(
-        file.read_text().replace(str(os.getpid()), dead)
+        file.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {dead}')
     )
     assert [p["pid"] for p in read_pulses(tmp_path, "relay")] == [os.getpid()]
     Pulse(tmp_path, "relay").end()
     assert read_pulses(tmp_path, "relay") == []
+
+
+def test_a_pid_that_another_program_has_by_now_is_no_worker(tmp_path: Path) -> None:
+    Pulse(tmp_path, "loader").beat(held=0, now=True)
+    (file,) = (tmp_path / "run").iterdir()
+    words = json.loads(file.read_text())
+    words["process"]["started"] -= 1
+    file.write_text(json.dumps(words))
+    assert read_pulses(tmp_path, "loader") == []
+    assert not file.exists()
+
+
+def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
+    tmp_path: Path, amqp_url: str
+) -> None:
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    environment = {
+        **os.environ,
+        "STATESYS_AMQP_URL": amqp_url,
+        "STATESYS_HOME": str(tmp_path),
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    command = [sys.executable, "-m", "statesys"]
+
+    def health() -> str:
+        return subprocess.run(
+            [*command, "health", "relay"],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    def told(moment: datetime) -> bool:
+        """Whether a pulse was written about then, by the worker's own clock."""
+        return any(
+            abs(datetime.fromisoformat(pulse["at"]) - moment) < timedelta(minutes=10)
+            for pulse in read_pulses(tmp_path, "relay")
+        )
+
+    with subprocess.Popen([*command, "relay", "run"], env=environment) as relay:
+        try:
+            for offset in ("+0h", "-1h", "+240h"):
+                clock.write_text(offset)
+                now = datetime.now(UTC) + timedelta(hours=int(offset[:-1]))
+                wait_until(partial(told, now), timeout=20, what=f"a pulse at {offset}")
+                assert "healthy" in health()
+            relay.send_signal(signal.SIGSTOP)
+            clock.write_text("-1h")
+            (pulse,) = read_pulses(tmp_path, "relay")
+            assert "hangs" in str(judge(pulse, now=time.monotonic() + 20, interval=60).problem)
+        finally:
+            relay.kill()
 
 
 def test_a_relay_that_is_stopped_by_a_signal_is_seen_to_hang(tmp_path: Path, amqp_url: str) -> None:
@@ -89,7 +151,7 @@ def test_a_relay_that_is_stopped_by_a_signal_is_seen_to_hang(tmp_path: Path, amq
         wait_until(healthy, timeout=20, what="the relay is healthy")
         relay.send_signal(signal.SIGSTOP)
         (pulse,) = read_pulses(tmp_path, "relay")
-        assert "hangs" in str(judge(pulse, now=time.time() + 20, interval=60).problem)
+        assert "hangs" in str(judge(pulse, now=time.monotonic() + 20, interval=60).problem)
         relay.send_signal(signal.SIGCONT)
         relay.terminate()
         assert relay.wait(20) == 0
