@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from schemas.canonical import read_batch
 from schemas.errors import Refused
 from schemas.report import StateMessage
-from schemas.smx import Smx, parse_batch
+from schemas.smx import Smx
 
 #: Bytes of a state message's elements and attributes without its texts.
 _BARE_MESSAGE = 250
@@ -53,7 +54,7 @@ def divide(bodies: Sequence[bytes], chunk_bytes: int) -> Divided:
     divided = Divided([], {})
     for origin, body in enumerate(bodies):
         try:
-            batch = parse_batch(body)
+            batch = read_batch(body)
         except Refused as refusal:
             divided.refused[origin] = refusal
             continue

@@ -27,7 +27,8 @@ class _Open:
     def __init__(self, now: float) -> None:
         self.since = now
         self.tags: list[int] = []
-        self.smx: list[bytes] = []
+        self.canonical: list[bytes] = []
+        self.others: list[bytes] = []
         self.bytes = 0
         self.messages = 0
 
@@ -47,7 +48,16 @@ class Batcher:
         self._linger = linger
         self._open: dict[Lane, _Open] = {}
 
-    def add(self, lane: Lane, tag: int, smx: bytes, messages: int, now: float) -> Closed | None:
+    def add(
+        self,
+        lane: Lane,
+        tag: int,
+        smx: bytes,
+        messages: int,
+        now: float,
+        *,
+        canonical: bool = False,
+    ) -> Closed | None:
         """Add one SMX; the batch it did not fit into, if there was one.
 
         Args:
@@ -55,6 +65,8 @@ class Batcher:
             smx: rendered.
             messages: state messages in it.
             now: seconds, monotonic.
+            canonical: these stand before the others in their batch. A loader reads a batch the
+                short way up to the first that has another shape.
         """
         open_batch = self._open.get(lane)
         full = None
@@ -64,7 +76,7 @@ class Batcher:
         if open_batch is None:
             open_batch = self._open[lane] = _Open(now)
         open_batch.tags.append(tag)
-        open_batch.smx.append(smx)
+        (open_batch.canonical if canonical else open_batch.others).append(smx)
         open_batch.bytes += len(smx)
         open_batch.messages += messages
         return full
@@ -91,6 +103,6 @@ class Batcher:
             batch_id,
             lane,
             tuple(found.tags),
-            render_batch(batch_id, self._relay, found.smx),
+            render_batch(batch_id, self._relay, found.canonical + found.others),
             found.messages,
         )

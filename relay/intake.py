@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from runtime.broker import Delivery
 from schemas import xml
+from schemas.canonical import find_report
 from schemas.report import Lane
 from schemas.report_reader import read_report
 from schemas.smx import Envelope, render_smx
@@ -19,11 +20,16 @@ _LAST_TIMESTAMP = 7_258_118_400
 
 
 class Taken(NamedTuple):
-    """A report that was accepted."""
+    """A report that was accepted.
+
+    Attributes:
+        canonical: whether it went the short way, and will do so in the loader.
+    """
 
     lane: Lane
     smx: bytes
     messages: int
+    canonical: bool
 
 
 def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Taken:
@@ -38,8 +44,7 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
     Raises:
         Refused: with the reason.
     """
-    document = xml.utf8(delivery.body, max_bytes=max_bytes)
-    report = read_report(xml.parse_utf8(document))
+    read = _canonical(delivery.body, max_bytes) or _any_shape(delivery.body, max_bytes)
     properties = delivery.properties
     envelope = Envelope(
         smx_id=uuid4(),
@@ -48,9 +53,31 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
         message_id=_printable(properties.message_id),
         reply_to=_reply_to(properties.reply_to),
     )
-    return Taken(
-        report.lane, render_smx(envelope, xml.root_element(document)), len(report.messages)
-    )
+    return Taken(read.lane, render_smx(envelope, read.root), read.messages, read.canonical)
+
+
+class _Read(NamedTuple):
+    """What is to be known of a report, and its root element as the sender wrote it."""
+
+    lane: Lane
+    messages: int
+    root: bytes
+    canonical: bool
+
+
+def _canonical(body: bytes, max_bytes: int) -> _Read | None:
+    text = xml.text(body) if len(body) <= max_bytes else None
+    found = None if text is None else find_report(text)
+    if found is None:
+        return None
+    return _Read(found.lane, len(found.messages), found.root, canonical=True)
+
+
+def _any_shape(body: bytes, max_bytes: int) -> _Read:
+    document = xml.utf8(body, max_bytes=max_bytes)
+    report = read_report(xml.parse_utf8(document))
+    root = xml.root_element(document)
+    return _Read(report.lane, len(report.messages), root, canonical=False)
 
 
 def _moment(timestamp: object) -> datetime | None:

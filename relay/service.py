@@ -203,7 +203,12 @@ class _Pipeline:
             self._publish(of_refused(delivery, refusal, now=now))
             return
         full = self._batcher.add(
-            taken.lane, delivery.tag, taken.smx, taken.messages, time.monotonic()
+            taken.lane,
+            delivery.tag,
+            taken.smx,
+            taken.messages,
+            time.monotonic(),
+            canonical=taken.canonical,
         )
         if full is not None:
             self._publish(of_batch(full, now=now))

@@ -103,15 +103,20 @@ class Report(NamedTuple):
 
     @property
     def lane(self) -> Lane:
-        """The queue of its priority; a resync answer never overtakes fresh news."""
-        if self.claim is not None:
-            return Lane.LOW
-        return _LANES.get(self.priority, Lane.NORMAL)
+        """Which queue it takes."""
+        return lane_of(self.priority, self.claim)
 
     @property
     def serials(self) -> list[int]:
         """The counted serials, in document order."""
         return [m.serial for m in self.messages if m.serial is not None]
+
+
+def lane_of(priority: int | None, claim: Claim | None) -> Lane:
+    """The lane of a priority; a resync answer never overtakes fresh news."""
+    if claim is not None:
+        return Lane.LOW
+    return _LANES.get(priority, Lane.NORMAL)
 
 
 _LANES: dict[int | None, Lane] = {0: Lane.HIGH, 1: Lane.HIGH, 10: Lane.LOW}

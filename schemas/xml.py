@@ -51,6 +51,16 @@ class _Parsers(threading.local):
 _parsers = _Parsers()
 
 
+def text(body: bytes) -> str | None:
+    """A document as text, without its byte-order mark; None where the bytes are no letters."""
+    head = body[:2]
+    encoding = _UTF16.get(head) or _UNMARKED.get(head) or "utf-8"
+    try:
+        return body.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None
+
+
 def utf8(body: bytes, *, max_bytes: int) -> bytes:
     """A document as UTF-8, certain to have no DOCTYPE, and without the NUL that may end it.
 

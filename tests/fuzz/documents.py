@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from producers.scenarios import recorded
 from schemas.report import MAX_PARAMS, PULL_DISTRIBUTION_POINT_TOPIC, Claim, Report, StateMessage
 from schemas.report_writer import render_report, report_xml
 from schemas.resync import ResyncReason, ResyncRequest, render_request
@@ -100,6 +101,21 @@ def report(chance: Random, number: int) -> Report:
     )
 
 
+def plain_report(chance: Random, number: int) -> Report:
+    """What a synthetic client would say, under serials that reports of neighbours have too."""
+    told = recorded(number, chance.randrange(_CLIENTS), chance.randrange(50), 2.5, moment(chance))
+    odd = report(chance, number)
+    if not told:
+        return odd
+    first = chance.randrange(1, 200)
+    return odd._replace(
+        client_name="PC1",
+        client_version="5.00",
+        messages=tuple(m._replace(serial=first + at) for at, m in enumerate(told)),
+        claim=odd.claim and Claim(odd.claim.request_id, 1, first + 500),
+    )
+
+
 def good_report(chance: Random, number: int) -> str:
     """The text of a report: a real one, one as our clients write it, or one by hand."""
     at = chance.random()
@@ -109,7 +125,9 @@ def good_report(chance: Random, number: int) -> str:
         return MALFORMED.decode("utf-16")
     if at < 0.1:
         return report_text()
-    if at < 0.5:
+    if at < 0.4:
+        return render_report(plain_report(chance, number)).decode("utf-16")
+    if at < 0.7:
         return render_report(report(chance, number)).decode("utf-16")
     return report_xml(report(chance, number))
 
@@ -125,7 +143,7 @@ def good_batch(chance: Random, number: int) -> str:
                 chance.choice((None, "m", "1<2")),
                 chance.choice((None, "statesys.resync.0a1b2c3d")),
             ),
-            report(chance, number),
+            chance.choice((report, plain_report, plain_report))(chance, number),
         )
         for _ in range(chance.randrange(1, 4))
     ]

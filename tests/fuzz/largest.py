@@ -125,6 +125,10 @@ def _topic(attributes: str) -> str:
     return document(message(f"<Topic ID='a' Type='1'{attributes}/>{STATE}"))
 
 
+def _cdata(text: str) -> str:
+    return document(message(f"{TOPIC}{STATE}<StateDetails><![CDATA[{text}]]></StateDetails>"))
+
+
 def _param(text: str) -> str:
     params = f"<UserParameters><Param>{text}</Param></UserParameters>"
     return document(message(f"{TOPIC}{STATE}{params}"))
@@ -207,5 +211,14 @@ SHAPES: Mapping[str, Shape] = {
     "priority, long text and CDATA": _pieces(
         lambda t: document(machine=f"{CLIENT_ID}<Priority>{t}</Priority>")
     ),
+    "canonical, CDATA that does not end": _filled("]", lambda t: _cdata(t).replace("]]>", "")),
+    "canonical, one letter too much": _filled(message(serial="%d"), lambda t: f"{document(t)}x"),
+    "canonical, an odd one last": _filled(
+        message(serial="%d"), lambda t: document(f"{t}{message(f'{TOPIC} {STATE}')}")
+    ),
+    "canonical, an attribute that does not end": _filled("x", lambda t: _topic(f' User="{t}')),
+    "canonical, escaped": _filled("&lt;", _details),
+    "canonical, escaped, and one more": _filled("&lt;", lambda t: _details(f"{t}&lol;")),
+    "canonical, white space before": _filled(" ", lambda t: f"{t}{document()}x"),
     "client ids": _filled("<ClientID>a</ClientID>", lambda t: document(machine=t)),
 }

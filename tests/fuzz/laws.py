@@ -13,11 +13,11 @@ from runtime.broker import Delivery, Properties
 from schemas.errors import Refused
 from schemas.refusal import Reason
 from schemas.report import MAX_REPORT_BYTES, Report
-from schemas.report_reader import parse_report
 from schemas.resync import parse_request, render_request
 from schemas.smx import Batch, parse_batch, render_batch, render_smx
 from tests.fuzz import documents
 from tests.fuzz.mutations import mutated
+from tests.schemas.two_ways import batch_both_ways, report_both_ways
 
 RECEIVED_AT = datetime(2026, 3, 2, tzinfo=UTC)
 _PROPERTIES = Properties(
@@ -34,17 +34,19 @@ class Outcome(NamedTuple):
         reason: why it was refused; None when it was read.
         batch: what a loader reads of it; None when it was refused or is for a client.
         smx: the element that a relay makes of it; None when it is no report.
+        canonical: whether it is a report that goes the short way.
     """
 
     reason: Reason | None
     batch: Batch | None = None
     smx: bytes | None = None
+    canonical: bool = False
 
 
 def report(body: bytes) -> Outcome:
     """A report on its whole way through relay and loader, as far as no server is needed."""
     try:
-        read = parse_report(body)
+        read = report_both_ways(body)
         taken = accept(
             Delivery(1, "", body, _PROPERTIES, redelivered=False),
             received_at=RECEIVED_AT,
@@ -54,18 +56,18 @@ def report(body: bytes) -> Outcome:
         return _refused(refusal)
     assert taken.messages == len(read.messages)
     assert taken.lane is read.lane
-    batch = parse_batch(render_batch(UUID(int=1), "fuzz", [taken.smx]))
+    batch = batch_both_ways(render_batch(UUID(int=1), "fuzz", [taken.smx]))
     assert [smx.report for smx in batch.smx] == [read], "the loader reads other values"
     assert batch.smx[0].envelope.reply_to == _PROPERTIES.reply_to
     _written_anew(batch)
     _prepared(batch)
-    return Outcome(None, batch, taken.smx)
+    return Outcome(None, batch, taken.smx, taken.canonical)
 
 
 def batch(body: bytes) -> Outcome:
     """A batch into a loader."""
     try:
-        read = parse_batch(body)
+        read = batch_both_ways(body)
     except Refused as refusal:
         return _refused(refusal)
     _prepared(read)
@@ -108,7 +110,7 @@ def made(kind: str, seed: int, number: int) -> bytes:
 
 def neighbours(smx: list[bytes], expected: list[Report]) -> None:
     """What is good alone is good together: nobody makes the batch of others unreadable."""
-    read = parse_batch(render_batch(UUID(int=2), "fuzz", smx))
+    read = batch_both_ways(render_batch(UUID(int=2), "fuzz", smx))
     assert [one.report for one in read.smx] == expected, "in one batch they read differently"
 
 

@@ -120,6 +120,14 @@ _PIECES = (
     ),
 )
 
+#: Ends of what a report and a batch consist of.
+_BORDERS = (
+    *("</SMX>", "</Report>", "</ReportBody></Report></SMX>", "</Batch>", "]]>", "-->", "?>"),
+    *("]]></StateDetails></StateMessage>", "</StateDetails></StateMessage>", "</Param>", '"/>'),
+    *("<!--</Report></SMX>-->", "<?a </SMX>?>", "<![CDATA[</Report></SMX>]]>", "&lt;/SMX&gt;"),
+)
+_LETTERS: tuple[str, ...] = (*" \t\r\n\0<>&;\"'=/0159-+:.]!?\u0661\ufeff\x1d\ufffe", "")
+
 
 def _place(text: str, chance: Random) -> int:
     return chance.randrange(len(text) + 1)
@@ -251,6 +259,26 @@ def _piece(text: str, chance: Random, _other: str) -> str:
     return text[:at] + chance.choice(_PIECES) + text[at:]
 
 
+def _letter(text: str, chance: Random, _other: str) -> str:
+    """One letter more, less or another: what is nearly of the shape that clients write."""
+    at = _place(text, chance)
+    letter = chance.choice(_LETTERS)
+    return text[:at] + letter + text[at + chance.randrange(2) :]
+
+
+def _border(text: str, chance: Random, other: str) -> str:
+    """The end of a report in a text or an attribute, perhaps with another report behind it."""
+    places = ((_TEXT, 0, ""), (_CDATA, 1, ""), (_ATTRIBUTE, 2, '"'))
+    pattern, group, quote = places[chance.randrange(len(places))]
+    border = chance.choice(_BORDERS)
+    if chance.random() < 0.5:
+        border += other[other.find("<Report>") :]
+    found = _found(pattern, text, chance)
+    if found is None:
+        return text + border
+    return _with(text, found, f"{quote}{border}{quote}", group)
+
+
 def _namespace(text: str, chance: Random, _other: str) -> str:
     """A declaration on some element, and a prefix on another."""
     start = _found(re.compile(r"<\w+"), text, chance)
@@ -290,7 +318,19 @@ CHANGES: Mapping[str, Change] = {
         *(_attribute_value, _attribute_value, _attribute_gone, _attribute_name, _attribute_more),
         *(_attribute_swap, _attributes_reorder, _text_value, _text_in_pieces, _cdata_value),
         *(_element_twice, _element_gone, _element_moved, _element_from_other, _element_wrapped),
-        *(_element_renamed, _deeper, _piece, _namespace, _cut, _splice, _outside, _declaration),
+        *(
+            _element_renamed,
+            _deeper,
+            _letter,
+            _letter,
+            _border,
+            _piece,
+            _namespace,
+            _cut,
+            _splice,
+            _outside,
+            _declaration,
+        ),
     )
 }
 

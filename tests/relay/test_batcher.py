@@ -37,6 +37,15 @@ def test_a_batch_is_closed_before_it_grows_over_its_size() -> None:
     assert (rest.tags, rest.messages) == ((3,), 5)
 
 
+def test_canonical_reports_stand_first_in_their_batch() -> None:
+    found = batcher()
+    for tag, canonical in enumerate((False, True, False, True)):
+        assert found.add(Lane.NORMAL, tag, smx(25, tag), 1, now=0, canonical=canonical) is None
+    (batch,) = found.close_all()
+    assert inside(batch) == smx(25, 1) + smx(25, 3) + smx(25, 0) + smx(25, 2)
+    assert batch.tags == (0, 1, 2, 3)
+
+
 def test_a_report_over_the_size_travels_alone() -> None:
     found = batcher()
     assert found.add(Lane.NORMAL, 1, smx(20), 1, now=0) is None

@@ -15,7 +15,7 @@ from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.report_reader import parse_report
 from schemas.smx import Envelope, parse_batch, render_batch
-from tests.schemas.documents import MALFORMED, SAMPLE, STATE, TOPIC, message, report
+from tests.schemas.documents import CLIENT_ID, MALFORMED, SAMPLE, STATE, TOPIC, message, report
 
 NOW = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
 REPLY_TO = "statesys.resync.0a1b2c3d"
@@ -106,3 +106,17 @@ def test_a_bad_report_is_refused_with_its_reason(body: bytes, reason: Reason) ->
     with pytest.raises(Refused) as refusal:
         taken(body)
     assert refusal.value.reason is reason
+
+
+def test_it_says_whether_a_loader_will_read_it_the_short_way() -> None:
+    assert taken().canonical
+    assert not taken(SAMPLE.decode("utf-16").replace("<State ", "\n<State ").encode()).canonical
+
+
+@pytest.mark.parametrize("behind", ["", "\n", "<!-- -->"])
+def test_the_root_element_travels_as_it_was_written(behind: str) -> None:
+    text = report(machine=f"{CLIENT_ID}<NetBIOSName>Zoë 🔒 </NetBIOSName>")
+    document = f'<?xml version="1.0" encoding="UTF-16"?>\r\n{text}{behind}\n'
+    for encoding in ("utf-16", "utf-8"):
+        smx = taken(document.encode(encoding)).smx.decode()
+        assert smx.partition(">")[2] == f"{text}{behind.strip()}</SMX>"

@@ -1,0 +1,56 @@
+"""The law of the short way: what it reads, the long way reads with the same values."""
+
+from schemas import xml
+from schemas.canonical import Canonical, find_report, read_batch
+from schemas.errors import Refused
+from schemas.report import MAX_REPORT_BYTES, Report
+from schemas.report_reader import parse_report
+from schemas.smx import Batch, parse_batch
+
+
+def short_way(body: bytes) -> Canonical | None:
+    """The report as the short way finds it."""
+    text = xml.text(body)
+    return None if text is None else find_report(text)
+
+
+def report_both_ways(body: bytes) -> Report:
+    """Read a report.
+
+    Raises:
+        Refused: as `parse_report` does.
+    """
+    found = short_way(body)
+    try:
+        read = parse_report(body)
+    except Refused as refusal:
+        assert found is None, f"the short way reads what is refused: {refusal}"  # noqa: PT017
+        raise
+    if found is not None:
+        assert found.values() == read
+        assert (found.lane, found.claim, found.priority) == (read.lane, read.claim, read.priority)
+        assert found.root == xml.root_element(xml.utf8(body, max_bytes=MAX_REPORT_BYTES))
+    return read
+
+
+def batch_both_ways(body: bytes) -> Batch:
+    """Read a batch.
+
+    Raises:
+        Refused: as `parse_batch` does.
+    """
+    try:
+        read = parse_batch(body)
+    except Refused as refusal:
+        assert _refusal(body) == (refusal.reason, refusal.detail)  # noqa: PT017
+        raise
+    assert read_batch(body) == read
+    return read
+
+
+def _refusal(body: bytes) -> tuple[object, str] | None:
+    try:
+        read_batch(body)
+    except Refused as refusal:
+        return refusal.reason, refusal.detail
+    return None
