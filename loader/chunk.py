@@ -1,13 +1,15 @@
 """A chunk: the SMX that one transaction loads, cut out of the batches they travelled in. Pure."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from schemas.canonical import read_batch
+from schemas.digest import digested
 from schemas.errors import Refused
+from schemas.plain import Plain, plain
 from schemas.report import StateMessage
-from schemas.smx import Smx
+from schemas.smx import Smx, parse_batch
 
 #: Bytes of a state message's elements and attributes without its texts.
 _BARE_MESSAGE = 250
@@ -26,12 +28,31 @@ class Item(NamedTuple):
     origin: int = 0
 
     @property
+    def plain(self) -> Plain:
+        """Its values as text."""
+        return plain(self.batch_id, self.smx)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its messages as the digest sees them."""
+        return tuple(map(digested, self.messages))
+
+    @property
     def messages(self) -> tuple[StateMessage, ...]:
         """Of its report."""
         return self.smx.report.messages
 
 
-class Divided(NamedTuple):
+class _WithTexts(Protocol):
+    @property
+    def texts(self) -> Sequence[str]: ...
+
+
+#: How the SMX of a batch are held: as items, or as plain texts.
+Held = TypeVar("Held", bound=_WithTexts)
+
+
+class Divided(NamedTuple, Generic[Held]):
     """Batches as chunks.
 
     Attributes:
@@ -39,33 +60,54 @@ class Divided(NamedTuple):
         refused: why a body cannot be read, by its place.
     """
 
-    chunks: list[list[Item]]
+    chunks: list[list[Held]]
     refused: dict[int, Refused]
 
 
-def divide(bodies: Sequence[bytes], chunk_bytes: int) -> Divided:
+def divide(
+    bodies: Sequence[bytes], chunk_bytes: int, read: Callable[[bytes, int], list[Held]]
+) -> Divided[Held]:
     """Read batches that were taken together: one chunk, and more for those larger than a chunk.
 
     Args:
         bodies: batches; those that are no larger than a chunk are together not larger either.
         chunk_bytes: of SMX.
+        read: makes the SMX of a body and of its place.
     """
-    together: list[Item] = []
-    divided = Divided([], {})
+    together: list[Held] = []
+    divided: Divided[Held] = Divided([], {})
     for origin, body in enumerate(bodies):
         try:
-            batch = read_batch(body)
+            found = read(body, origin)
         except Refused as refusal:
             divided.refused[origin] = refusal
             continue
-        items = [Item(batch.batch_id, smx, origin) for smx in batch.smx]
         if len(body) <= chunk_bytes:
-            together += items
+            together += found
         else:
-            divided.chunks.extend(_cut(items, chunk_bytes))
+            divided.chunks.extend(_cut(found, chunk_bytes))
     if together:
         divided.chunks.insert(0, together)
     return divided
+
+
+def read_items(body: bytes, origin: int) -> list[Item]:
+    """The SMX of a batch with the values of their messages.
+
+    Raises:
+        Refused: as `parse_batch` does.
+    """
+    batch = parse_batch(body)
+    return [Item(batch.batch_id, smx, origin) for smx in batch.smx]
+
+
+def read_plain(body: bytes, _origin: int) -> list[Plain]:
+    """The SMX of a batch as texts, which is all that rows need.
+
+    Raises:
+        Refused: as `parse_batch` does.
+    """
+    return read_batch(body)
 
 
 def halves(chunk: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | None:
@@ -80,9 +122,9 @@ def halves(chunk: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | Non
     return [_part(item, item.messages[:middle])], [_part(item, item.messages[middle:])]
 
 
-def messages_in(chunk: Sequence[Item]) -> int:
+def messages_in(chunk: Sequence[_WithTexts]) -> int:
     """How many state messages there are."""
-    return sum(len(item.messages) for item in chunk)
+    return sum(len(one.texts) for one in chunk)
 
 
 def _part(item: Item, messages: tuple[StateMessage, ...]) -> Item:
@@ -90,25 +132,16 @@ def _part(item: Item, messages: tuple[StateMessage, ...]) -> Item:
     return item._replace(smx=smx._replace(report=smx.report._replace(messages=messages)))
 
 
-def _cut(items: Sequence[Item], chunk_bytes: int) -> list[list[Item]]:
+def _cut(found: Sequence[Held], chunk_bytes: int) -> list[list[Held]]:
     """Divide a batch that is larger than a chunk into whole SMX, at least one each."""
-    chunks: list[list[Item]] = []
+    chunks: list[list[Held]] = []
     size = chunk_bytes
-    for one in items:
-        own = sum(map(_size, one.messages))
+    for one in found:
+        # About its bytes; writing it out to measure would cost, and can fail.
+        own = sum(_BARE_MESSAGE + len(text) for text in one.texts)
         if size + own > chunk_bytes:
             chunks.append([])
             size = 0
         chunks[-1].append(one)
         size += own
     return chunks
-
-
-def _size(message: StateMessage) -> int:
-    """About the bytes of a message as SMX; writing it out to measure would cost, and can fail."""
-    return (
-        _BARE_MESSAGE
-        + len(message.topic_id)
-        + len(message.details or "")
-        + sum(map(len, message.params))
-    )

@@ -1,13 +1,11 @@
 """SMX into rows of the stage: everything that can be computed before a transaction opens."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
-from loader.chunk import Item
-from schemas.digest import digest_of, digested
-from schemas.report import StateMessage
-from schemas.smx import Smx
+from schemas.digest import ABSENT, FIELD, PARAM, digest_of
+from schemas.plain import Plain
+from schemas.report import UNNUMBERED_TOPICS
 from schemas.topology import is_reply_queue
 
 _NULL = r"\N"
@@ -15,9 +13,12 @@ _NULL = r"\N"
 #: Few values hold any of them.
 _SPECIAL = re.compile(r'[\\\t\n\r"]')
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+#: The place of the parameters among the fields of a message.
+_PARAMS = 10
+_UNNUMBERED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
-def stage_lines(chunk: Sequence[Item]) -> bytes:
+def stage_lines(chunk: Sequence[Plain]) -> bytes:
     """Render a chunk in PostgreSQL's COPY text format, in the column order of the stage.
 
     The same message twice is one row with `copies` 2. Different messages under one serial are
@@ -25,36 +26,33 @@ def stage_lines(chunk: Sequence[Item]) -> bytes:
     `received_at` lends one row its name, version and reply queue.
     """
     rows: list[_Row] = []
-    clients: dict[int, _Client] = {}
-    for item in chunk:
-        smx = item.smx
-        # By the integer of a GUID: hashing the UUID itself costs ten times as much.
-        client = clients.setdefault(smx.report.client_id.int, _Client(smx))
-        if smx.envelope.received_at > client.speaker.envelope.received_at:
+    clients: dict[str, _Client] = {}
+    for smx in chunk:
+        client = clients.get(smx.client_id)
+        if client is None:
+            client = clients[smx.client_id] = _Client(smx)
+        # Texts of one zone order as moments do: "+" comes before ".".
+        elif smx.received_at > client.speaker.received_at:
             client.speaker = smx
-        rows += _new_rows(item, client)
+        rows += _new_rows(smx, client)
     for client in clients.values():
         # The first row of each client has its speaker's words.
         next(iter(client.rows.values())).said = _said(client.speaker)
     return "".join([f"{r.text}{r.said}{r.copies}\t{r.rival}\n" for r in rows]).encode()
 
 
-def _new_rows(item: Item, client: "_Client") -> Iterator["_Row"]:
-    """The rows of an item that are not in the chunk yet; copies of others are counted there."""
-    head, tail = _frame(item)
-    for message in item.messages:
-        text = digested(message)
+def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:
+    """The rows of an SMX that are not in the chunk yet; copies of others are counted there."""
+    tail = _tail(smx)
+    for text in smx.texts:
         key = digest_of(text)
         known = client.rows.get(key)
         if known is not None:
             known.copies += 1
             continue
-        serial = message.serial
-        rival = serial is not None and client.serials.setdefault(serial, key) != key
-        # One search for all texts of the message: few hold what must be escaped.
-        escape = _escaped if _SPECIAL.search(text) else str
-        row = _Row(f"{head}{_message(message, key, escape)}{tail}", rival=rival)
-        client.rows[key] = row
+        serial, columns = _columns(text, key)
+        rival = serial != _NULL and client.serials.setdefault(serial, key) != key
+        row = client.rows[key] = _Row(f"{smx.client_id}\t{columns}{tail}", rival=rival)
         yield row
 
 
@@ -75,41 +73,18 @@ class _Client:
 
     __slots__ = ("rows", "serials", "speaker")
 
-    def __init__(self, speaker: Smx) -> None:
+    def __init__(self, speaker: Plain) -> None:
         self.rows: dict[bytes, _Row] = {}
-        self.serials: dict[int, bytes] = {}
+        self.serials: dict[str, bytes] = {}
         self.speaker = speaker
 
 
-class _Frame(NamedTuple):
-    """What all rows of one SMX have in common: rendered once, not for each message."""
-
-    head: str
-    tail: str
-
-
-def _frame(item: Item) -> _Frame:
-    report, envelope = item.smx.report, item.smx.envelope
-    claim = report.claim
-    fields = (
-        report.date.isoformat(),
-        _NULL if envelope.forwarded_at is None else envelope.forwarded_at.isoformat(),
-        envelope.received_at.isoformat(),
-        str(envelope.smx_id),
-        str(item.batch_id),
-        _NULL if claim is None else str(claim.request_id),
-        _NULL if claim is None else str(claim.first_serial),
-        _NULL if claim is None else str(claim.last_serial),
-    )
-    return _Frame(f"{report.client_id}\t", "\t".join(fields) + "\t")
-
-
-def _message(message: StateMessage, key: bytes, text: Callable[[str], str]) -> str:
-    # Plain concatenation of fields: measured as fast as psycopg's own row writer, which would
-    # need a binary adapter for each type.
+def _columns(message: str, key: bytes) -> tuple[str, str]:
+    """A message's serial, and its columns; `message` is the text of its digest, `key`."""
+    # Escaped as a whole, which leaves the separators of the fields alone.
+    escaped = message.translate(_ESCAPES) if _SPECIAL.search(message) else message
     (
-        serial,
-        serial_text,
+        number,
         topic_type,
         topic_id,
         id_type,
@@ -118,36 +93,47 @@ def _message(message: StateMessage, key: bytes, text: Callable[[str], str]) -> s
         state_id,
         criticality,
         message_time,
-        params,
+        count,
+        _,
         details,
         details_type,
-    ) = message
+    ) = escaped.replace(ABSENT, _NULL).split(FIELD)
+    serial, serial_text = (_NULL, number) if topic_type in _UNNUMBERED else (number, _NULL)
+    params = "{}" if count == "0" else _array(message.split(FIELD)[_PARAMS])
+    # Plain concatenation of fields: measured as fast as psycopg's own row writer, which would
+    # need a binary adapter for each type.
+    return serial, (
+        f"{serial}\t{serial_text}\t\\\\x{key.hex()}\t{topic_type}\t{topic_id}\t{id_type}\t"
+        f"{user_name}\t{user_sid}\t{state_id}\t{criticality}\t{message_time}\t{params}\t"
+        f"{details}\t{details_type}\t"
+    )
+
+
+def _tail(smx: Plain) -> str:
+    """What all rows of one SMX have in common: rendered once, not for each message."""
+    request_id, first, last = smx.claim or (_NULL, _NULL, _NULL)
     return (
-        f"{_NULL if serial is None else serial}\t"
-        f"{_NULL if serial_text is None else text(serial_text)}\t"
-        f"\\\\x{key.hex()}\t{topic_type}\t{text(topic_id)}\t"
-        f"{_NULL if id_type is None else id_type}\t"
-        f"{text(user_name)}\t{text(user_sid)}\t{state_id}\t{criticality}\t"
-        f"{message_time.isoformat()}\t{text(_array(params)) if params else '{}'}\t"
-        f"{_NULL if details is None else text(details)}\t"
-        f"{_NULL if details_type is None else text(details_type)}\t"
+        f"{smx.date}\t{smx.forwarded_at or _NULL}\t{smx.received_at}\t{smx.smx_id}\t"
+        f"{smx.batch_id}\t{request_id}\t{first}\t{last}\t"
     )
 
 
 _NOTHING_SAID = f"{_NULL}\t{_NULL}\t{_NULL}\t"
 
 
-def _said(speaker: Smx) -> str:
+def _said(speaker: Plain) -> str:
     """Name, version and reply queue, from the report received last."""
-    report, reply_to = speaker.report, speaker.envelope.reply_to
+    reply_to = speaker.reply_to
     queue = reply_to if reply_to is not None and is_reply_queue(reply_to) else _NULL
-    return f"{_escaped(report.client_name)}\t{_escaped(report.client_version)}\t{queue}\t"
+    return f"{_escaped(speaker.client_name)}\t{_escaped(speaker.client_version)}\t{queue}\t"
 
 
 def _escaped(value: str) -> str:
     return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
 
 
-def _array(values: tuple[str, ...]) -> str:
-    quoted = ",".join(['"' + v.replace("\\", r"\\").replace('"', r"\"") + '"' for v in values])
-    return "{" + quoted + "}"
+def _array(params: str) -> str:
+    quoted = [
+        '"' + param.replace("\\", r"\\").replace('"', r"\"") + '"' for param in params.split(PARAM)
+    ]
+    return _escaped("{" + ",".join(quoted) + "}")

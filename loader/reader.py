@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
-from loader.chunk import divide, messages_in
+from loader.chunk import divide, messages_in, read_plain
 from loader.prepare import stage_lines
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from schemas.errors import Refused, StatesysError
@@ -139,7 +139,7 @@ def _spell(pipe: Connection, chunk_bytes: int) -> bool:
             return False
         if bodies is None:
             return False
-        divided = divide(bodies, chunk_bytes)
+        divided = divide(bodies, chunk_bytes, read_plain)
         chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
         try:
             pipe.send(Read(chunks, divided.refused))

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from loader.chunk import Item, divide, halves, messages_in
+from loader.chunk import Item, divide, halves, messages_in, read_items
 from loader.inbox import Held, Inbox
 from loader.letters import Letters
 from loader.prepare import stage_lines
@@ -105,13 +105,13 @@ class Worker(threading.Thread):
 
     def _bisect(self, taken: Sequence[Held], number: int) -> None:
         bodies = [held.delivery.body for held in taken]
-        chunk = divide(bodies, self._reader.chunk_bytes).chunks[number]
+        chunk = divide(bodies, self._reader.chunk_bytes, read_items).chunks[number]
         self._load_halves(chunk, taken)
 
     def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Held]) -> None:
         """Load a chunk; halve it while PostgreSQL refuses it, until the bad message is alone."""
         try:
-            self._insert(Rows(stage_lines(chunk), messages_in(chunk)))
+            self._insert(Rows(stage_lines([item.plain for item in chunk]), messages_in(chunk)))
         except PoisonError as error:
             divided = halves(chunk)
             if divided is None:

@@ -29,24 +29,20 @@ Repetitions are possessive, so that the time grows no faster than the text.
 """
 
 import re
-from datetime import datetime
 from typing import NamedTuple, TypeAlias
-from uuid import UUID
 
 from schemas import cim_datetime, xml
+from schemas.digest import ABSENT, FIELD, PARAM
 from schemas.errors import Refused
-from schemas.guid import parse_guid
+from schemas.plain import Plain, plain
 from schemas.report import (
     MAX_NAME_LENGTH,
     MAX_PARAMS,
     UNNUMBERED_TOPICS,
-    Claim,
     Lane,
-    Report,
-    StateMessage,
     lane_of,
 )
-from schemas.smx import MAX_BATCH_BYTES, Batch, Envelope, Smx, parse_batch
+from schemas.smx import MAX_BATCH_BYTES, parse_batch
 
 
 def _attribute(name: str, value: str) -> str:
@@ -78,7 +74,7 @@ _TEN_DIGITS = (
     "4[0-7][0-9]{4})))))"
 )
 #: Nearly all that an int4 can hold; the last thousands before 2^31 are no numbers of real senders.
-_INT4 = rf"-?+(?:0|[1-9][0-9]{{0,8}}|{_TEN_DIGITS})"
+_INT4 = rf"(?:0|-?+(?:[1-9][0-9]{{0,8}}|{_TEN_DIGITS}))"
 #: HRESULTs, which some senders write without a sign.
 _STATE_ID = rf"(?:{_INT4}|[23][0-9]{{9}})"
 _SERIAL = r"[1-9][0-9]{0,17}+"
@@ -86,15 +82,25 @@ _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GUID = r"(?:GUID: ?+)?+[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 _LEAP_YEAR = r"(?:19(?:[79][26]|8[048])|2000|2[01](?:0[48]|[2468][048]|[13579][26]))"
-_DATE = (
-    r"(?:(?:197[1-9]|19[89][0-9]|2[01][0-9]{2})"
-    r"(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])"
-    r"|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
-    rf"|{_LEAP_YEAR}0229)"
-)
-_TIME = r"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]\.[0-9]{6}"
-_CIM = rf"{_DATE}{_TIME}[+-][0-9]{{3}}"
-_ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{6})?+\+00:00"
+_YEAR = r"(?:197[1-9]|19[89][0-9]|2[01][0-9]{2})"
+
+
+def _date(hyphen: str) -> str:
+    return (
+        rf"(?:{_YEAR}{hyphen}"
+        rf"(?:(?:0[1-9]|1[0-2]){hyphen}(?:0[1-9]|1[0-9]|2[0-8])"
+        rf"|(?:0[13-9]|1[0-2]){hyphen}(?:29|30)|(?:0[13578]|1[02]){hyphen}31)"
+        rf"|{_LEAP_YEAR}{hyphen}02{hyphen}29)"
+    )
+
+
+def _time(colon: str) -> str:
+    return rf"(?:[01][0-9]|2[0-3]){colon}[0-5][0-9]{colon}[0-5][0-9]"
+
+
+_CIM = rf"{_date('')}{_time('')}\.[0-9]{{6}}[+-][0-9]{{3}}"
+#: As Python writes a moment in UTC: a fraction of zero is left out.
+_ISO = rf"{_date('-')}T{_time(':')}(?:\.(?!000000)[0-9]{{6}})?+\+00:00"
 
 # -- a report ---------------------------------------------------------------------------------
 
@@ -182,7 +188,7 @@ _SMX = (
     + _attribute("ID", f"({_UUID})")
     + _attribute("ReceivedAt", f"({_ISO})")
     + _optional(_attribute("ForwardedAt", f"({_ISO})"))
-    + _optional(_attribute("MessageID", f"({_NAME})"))
+    + _optional(_attribute("MessageID", _NAME))
     + _optional(_attribute("ReplyTo", f"({_NAME})"))
     + ">"
 )
@@ -220,38 +226,33 @@ class Canonical(NamedTuple):
         return self.text[self.begin : self.end].encode()
 
     @property
-    def claim(self) -> Claim | None:
-        """As in `Report`."""
-        head = self.head
-        if head["request"] is None:
-            return None
-        request_id = parse_guid(head["request"])
-        assert request_id is not None
-        return Claim(request_id, int(head["first"]), int(head["last"]))
-
-    @property
-    def priority(self) -> int | None:
-        """As in `Report`."""
-        priority = self.head["priority"]
-        return None if priority is None else int(priority)
+    def claim(self) -> tuple[str, str, str] | None:
+        """As of `Plain`."""
+        request_id, first, last = self.head.group("request", "first", "last")
+        return None if request_id is None else (_guid(request_id), first, last)
 
     @property
     def lane(self) -> Lane:
         """As of `Report`."""
-        return lane_of(self.priority, self.claim)
+        priority = self.head["priority"]
+        return lane_of(None if priority is None else int(priority), self.claim)
 
-    def values(self) -> Report:
-        """The report."""
-        client_id = parse_guid(self.head["client"])
-        assert client_id is not None
-        return Report(
-            client_id,
-            (self.head["name"] or "").strip(),
-            (self.head["version"] or "").strip(),
-            cim_datetime.parse(self.head["date"]),
-            tuple(map(_values, self.messages)),
-            self.priority,
+    def plain(self, batch_id: str, envelope: _Found) -> Plain:
+        """Its values, in an envelope."""
+        smx_id, received_at, forwarded_at, reply_to = envelope.groups()
+        client_id, version, name, date = self.head.group("client", "version", "name", "date")
+        return Plain(
+            batch_id,
+            smx_id,
+            received_at,
+            forwarded_at,
+            reply_to,
+            _guid(client_id),
+            (name or "").strip(),
+            (version or "").strip(),
+            _iso(date),
             self.claim,
+            tuple(map(_text, self.messages)),
         )
 
 
@@ -263,61 +264,45 @@ def find_report(text: str) -> Canonical | None:
     return None if found is None or _behind_root(text, found.end) is None else found
 
 
-def read_batch(body: bytes) -> Batch:
+def read_batch(body: bytes) -> list[Plain]:
     """Read a batch the short way as far as that goes, and what is left the long way.
 
     Raises:
         Refused: as `parse_batch` does.
     """
     text = xml.text(body) if len(body) <= MAX_BATCH_BYTES else None
-    found = None if text is None else _batch_in(text)
-    if found is None:
-        return parse_batch(body)
-    if not found.rest:
-        return Batch(found.batch_id, found.relay, tuple(found.smx))
+    found, rest = ([], "") if text is None else _begin(text)
+    if not found:
+        return _long_way(body)
+    if not rest:
+        return found
     try:
-        rest = parse_batch(found.rest.encode())
+        return found + _long_way(rest.encode())
     except Refused:
         # In the words that fit the whole.
-        return parse_batch(body)
-    return rest._replace(smx=(*found.smx, *rest.smx))
+        return _long_way(body)
 
 
-class _Beginning(NamedTuple):
-    """What of a batch is written as our relay does, around reports of this shape.
-
-    Attributes:
-        batch_id, relay: as in `Batch`.
-        smx: one or more.
-        rest: the batch without these, to be read the long way; empty when these are all.
-    """
-
-    batch_id: UUID
-    relay: str
-    smx: list[Smx]
-    rest: str
+def _long_way(body: bytes) -> list[Plain]:
+    batch = parse_batch(body)
+    return [plain(batch.batch_id, smx) for smx in batch.smx]
 
 
-def _batch_in(text: str) -> _Beginning | None:
+def _begin(text: str) -> tuple[list[Plain], str]:
+    """The SMX with which a batch begins, and a batch of the rest; empty when there is none."""
     batch = _batch(text)
     if batch is None:
-        return None
-    smx = []
+        return [], text
+    found: list[Plain] = []
     at = batch.end()
     while (envelope := _smx(text, at)) is not None:
         report = _report(text, envelope.end())
         if report is None or not text.startswith(_SMX_TAIL, report.end):
             break
-        try:
-            smx.append(Smx(_envelope(envelope), report.values()))
-        except ValueError:
-            # A moment of the envelope that does not exist.
-            break
+        found.append(report.plain(batch[1], envelope))
         at = report.end + len(_SMX_TAIL)
-    if not smx:
-        return None
-    rest = "" if text[at:] == _BATCH_TAIL else batch[0] + text[at:]
-    return _Beginning(UUID(batch[1]), batch[2], smx, rest)
+    rest = text[at:]
+    return found, "" if rest == _BATCH_TAIL else batch[0] + rest
 
 
 def _report(text: str, begin: int) -> Canonical | None:
@@ -344,14 +329,14 @@ def _consistent(found: Canonical) -> bool:
     ]
     if len(set(serials)) < len(serials):
         return False
-    claim = found.claim
-    return claim is None or all(
-        claim.first_serial <= serial <= claim.last_serial
-        for serial in (*map(int, serials), claim.first_serial)
-    )
+    if found.claim is None:
+        return True
+    _, first, last = found.claim
+    return all(int(first) <= number <= int(last) for number in map(int, (first, *serials)))
 
 
-def _values(message: _Found) -> StateMessage:
+def _text(message: _Found) -> str:
+    """A message as `schemas.digest.digested` writes it."""
     (
         time,
         serial,
@@ -362,27 +347,32 @@ def _values(message: _Found) -> StateMessage:
         user_sid,
         state_id,
         criticality,
-        params,
+        inside,
         details_type,
         cdata,
-        details,
+        escaped,
     ) = message.groups()
-    counted = serial is not None and topic_type not in _UNCOUNTED
-    return StateMessage(
-        int(serial) if counted else None,
-        None if counted else serial,
-        int(topic_type),
-        topic_id,
-        None if id_type is None else int(id_type),
-        user_name or "",
-        user_sid or "",
-        int(state_id),
-        int(criticality or "0"),
-        cim_datetime.parse(time),
-        tuple(map(_unescaped, _params(params))) if params else (),
-        _unescaped(details) if cdata is None and details is not None else cdata,
-        details_type,
+    params = _params(inside) if inside else ()
+    details = cdata if escaped is None else _unescaped(escaped)
+    return (
+        f"{serial or ABSENT}{FIELD}{topic_type}{FIELD}{topic_id}{FIELD}{id_type or ABSENT}{FIELD}"
+        f"{user_name or ''}{FIELD}{user_sid or ''}{FIELD}{state_id}{FIELD}{criticality or '0'}"
+        f"{FIELD}{_iso(time)}{FIELD}{len(params)}{FIELD}{PARAM.join(map(_unescaped, params))}"
+        f"{FIELD}{ABSENT if details is None else details}"
+        f"{FIELD}{ABSENT if details_type is None else details_type}"
     )
+
+
+def _iso(cim: str) -> str:
+    if not cim.endswith(("+000", "-000")):
+        return cim_datetime.parse(cim).isoformat()
+    fraction = "" if cim[15:21] == "000000" else cim[14:21]
+    day = f"{cim[:4]}-{cim[4:6]}-{cim[6:8]}"
+    return f"{day}T{cim[8:10]}:{cim[10:12]}:{cim[12:14]}{fraction}+00:00"
+
+
+def _guid(text: str) -> str:
+    return text[-36:].lower()
 
 
 def _unescaped(text: str) -> str:
@@ -391,14 +381,3 @@ def _unescaped(text: str) -> str:
     text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
     # Last: what this makes must not be taken for the beginning of another.
     return text.replace("&amp;", "&")
-
-
-def _envelope(found: _Found) -> Envelope:
-    smx_id, received_at, forwarded_at, message_id, reply_to = found.groups()
-    return Envelope(
-        UUID(smx_id),
-        datetime.fromisoformat(received_at),
-        None if forwarded_at is None else datetime.fromisoformat(forwarded_at),
-        message_id,
-        reply_to,
-    )

@@ -7,8 +7,8 @@ from schemas.report import StateMessage
 #: Bytes kept of SHA-256: 2^64 messages of one client and serial before a likely collision.
 DIGEST_BYTES = 16
 
-# Control characters cannot occur in XML 1.0, so no value can imitate a separator.
-_FIELD, _PARAM, _ABSENT = "\x1f", "\x1d", "\x1e"
+#: Control characters cannot occur in XML 1.0, so no value can imitate a separator.
+FIELD, PARAM, ABSENT = "\x1f", "\x1d", "\x1e"
 
 
 def digest(message: StateMessage) -> bytes:
@@ -40,12 +40,12 @@ def digested(message: StateMessage) -> str:
     number = serial_text if serial is None else serial
     # One format string: twice as fast as joining texts made one by one.
     return (
-        f"{_ABSENT if number is None else number}{_FIELD}{topic_type}{_FIELD}{topic_id}{_FIELD}"
-        f"{_ABSENT if id_type is None else id_type}{_FIELD}{user_name}{_FIELD}{user_sid}{_FIELD}"
-        f"{state_id}{_FIELD}{criticality}{_FIELD}{message_time.isoformat()}{_FIELD}"
-        f"{len(params)}{_FIELD}{_PARAM.join(params)}{_FIELD}"
-        f"{_ABSENT if details is None else details}{_FIELD}"
-        f"{_ABSENT if details_type is None else details_type}"
+        f"{ABSENT if number is None else number}{FIELD}{topic_type}{FIELD}{topic_id}{FIELD}"
+        f"{ABSENT if id_type is None else id_type}{FIELD}{user_name}{FIELD}{user_sid}{FIELD}"
+        f"{state_id}{FIELD}{criticality}{FIELD}{message_time.isoformat()}{FIELD}"
+        f"{len(params)}{FIELD}{PARAM.join(params)}{FIELD}"
+        f"{ABSENT if details is None else details}{FIELD}"
+        f"{ABSENT if details_type is None else details_type}"
     )
 
 

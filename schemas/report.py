@@ -112,7 +112,7 @@ class Report(NamedTuple):
         return [m.serial for m in self.messages if m.serial is not None]
 
 
-def lane_of(priority: int | None, claim: Claim | None) -> Lane:
+def lane_of(priority: int | None, claim: tuple[object, ...] | None) -> Lane:
     """The lane of a priority; a resync answer never overtakes fresh news."""
     if claim is not None:
         return Lane.LOW

@@ -6,11 +6,11 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
-from loader.chunk import Item
 from loader.prepare import stage_lines
 from relay.intake import accept
 from runtime.broker import Delivery, Properties
 from schemas.errors import Refused
+from schemas.plain import plain
 from schemas.refusal import Reason
 from schemas.report import MAX_REPORT_BYTES, Report
 from schemas.resync import parse_request, render_request
@@ -134,8 +134,8 @@ def _written_anew(batch: Batch) -> None:
 
 
 def _prepared(read: Batch) -> None:
-    items = [Item(read.batch_id, one) for one in read.smx]
+    items = [plain(read.batch_id, one) for one in read.smx]
     lines = stage_lines(items).decode().split("\n")
     assert lines.pop() == ""
-    assert 0 < len(lines) <= sum(len(item.messages) for item in items)
+    assert 0 < len(lines) <= sum(len(item.texts) for item in items)
     assert all(line.count("\t") == _FIELDS - 1 for line in lines)

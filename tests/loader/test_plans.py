@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.chunk import Item
 from loader.prepare import stage_lines
 from loader.store import ChunkStore, PartitionStore, chunks
+from schemas.plain import plain
 from tests.loader.world import Tables, load, message, report, smx
 
 ROWS = 50_000
@@ -74,7 +74,7 @@ def chunk() -> bytes:
         )
         for number in range(100, 160)
     ]
-    return stage_lines([Item(uuid4(), smx(one)) for one in reports])
+    return stage_lines([plain(uuid4(), smx(one)) for one in reports])
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 from hypothesis import strategies as st
 
-from loader.chunk import Item
 from loader.prepare import stage_lines
 from loader.store import ChunkStore, Loaded
+from schemas.plain import plain
 from schemas.report import Claim, Report, StateMessage
 from schemas.serials import SerialRanges
 from schemas.smx import Envelope, Smx
@@ -58,7 +58,7 @@ def smx(one: Report, *, reply_to: str | None = None, received_at: datetime = STA
 
 def load(store: ChunkStore, *reports: Report, **envelope: Any) -> Loaded:
     """Load some reports as one chunk."""
-    return store.load(stage_lines([Item(uuid4(), smx(r, **envelope)) for r in reports]))
+    return store.load(stage_lines([plain(uuid4(), smx(r, **envelope)) for r in reports]))
 
 
 _WAITING_CHUNKS = (
