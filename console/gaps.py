@@ -1,13 +1,12 @@
 """`statesys gaps`: what has not been received."""
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
 from runtime.clients import ClientType
-from runtime.options import json_option, setting
+from runtime.options import json_option, site_rule
 from runtime.settings import load_settings
 
 if TYPE_CHECKING:
@@ -21,41 +20,39 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Ranges at most."
 )
-@setting("min_missing_message_age")
-@setting("resync_merge_interval")
+@site_rule("min_missing_message_age")
+@site_rule("resync_merge_interval")
 @json_option
-def gaps(*, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **flags: Any) -> None:
+def gaps(
+    *, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **flags: str | None
+) -> None:
     """List missing ranges: serials below a client's highest that never arrived. Oldest first.
 
-    A range is due when it is older than the minimal age, and the client was not asked within the
-    merge interval; the flags only matter for the column "due", loaders have settings of their own.
+    "due" tells when the client is asked for its state, or why it is not, by the rules of the site.
+    With other rules as flags it tells what would be if the site had those.
 
     \b
     Example:
       statesys gaps
       statesys gaps --all GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
+      statesys gaps --min-missing-message-age 1h
     """
+    from console.due import due_words  # noqa: PLC0415
     from console.output import age, counted, moment, print_json, stdout, table  # noqa: PLC0415
     from console.queries import Queries  # noqa: PLC0415
+    from runtime.rules import given_rules  # noqa: PLC0415
 
-    settings = load_settings(**flags)
+    given, settings = given_rules(**flags), load_settings()
     with Queries.open(settings.required_database_url(), name="statesys gaps") as queries:
         if client_id is not None:
             queries.known_client(client_id)
+        now, rules = queries.now(), queries.rules()._replace(**given)
         # One more than is shown tells whether there are more.
-        found = queries.missing(client_id, closed=closed, limit=limit + 1)
-    now = datetime.now(UTC)
-
-    def due(row: "MissingRow") -> datetime | None:
-        return due_at(
-            row,
-            min_age=settings.min_missing_message_age,
-            merge_interval=settings.resync_merge_interval,
-        )
+        found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)
 
     shown = found[:limit]
     if as_json:
-        print_json([{**row._asdict(), "due_at": due(row)} for row in shown])
+        print_json([row._asdict() for row in shown])
     else:
         rows = [
             (
@@ -64,7 +61,7 @@ def gaps(*, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **f
                 f"{row.first_serial}-{row.last_serial}" + (" merged" if row.merged else ""),
                 age(now - row.detected_at),
                 _asked(row),
-                _due(due(row), now) if row.closed_at is None else "",
+                due_words(row.due_at, row.held_by, now) if row.closed_at is None else "",
                 "" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}",
             )
             for row in shown
@@ -76,20 +73,6 @@ def gaps(*, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **f
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)
 
 
-def due_at(row: "MissingRow", *, min_age: timedelta, merge_interval: timedelta) -> datetime | None:
-    """When the client is asked about an open range, None while a request is open.
-
-    Args:
-        min_age: of a range before anybody is asked about it.
-        merge_interval: between two requests to one client.
-    """
-    if row.closed_at is not None or (row.asked_at is not None and row.ask_closed_how is None):
-        return None
-    # A merged range is old by nature.
-    ripe = row.detected_at + (timedelta(0) if row.merged else min_age)
-    return ripe if row.asked_at is None else max(ripe, row.asked_at + merge_interval)
-
-
 def _asked(row: "MissingRow") -> str:
     from console.output import moment  # noqa: PLC0415
 
@@ -98,11 +81,3 @@ def _asked(row: "MissingRow") -> str:
     if row.ask_closed_how is not None:
         return f"{row.ask_closed_how}, asked {moment(row.asked_at)}"
     return f"{'asked' if row.ask_sent_at else 'to be asked'} {moment(row.asked_at)}"
-
-
-def _due(at: datetime | None, now: datetime) -> str:
-    from console.output import age  # noqa: PLC0415
-
-    if at is None:
-        return "waiting for the answer"
-    return "now" if at <= now else f"in {age(at - now)}"

@@ -9,8 +9,11 @@ import click
 
 from runtime.clients import client_argument
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, setting
+from runtime.options import json_option, setting, site_rule
 from schemas.errors import StatesysError
+
+#: application_name of the connections that ask clients.
+_RESYNC = "statesys resync"
 
 
 @click.group()
@@ -28,6 +31,7 @@ def loader() -> None:
 @setting("resync_merge_interval")
 @setting("resyncs_per_check")
 @setting("resync_backlog_threshold")
+@setting("heartbeat_interval")
 @setting("max_missing_ranges")
 @setting("retention")
 @setting("log_format")
@@ -70,31 +74,39 @@ def resync() -> None:
 
 @resync.command()
 @click.option("--dry-run", is_flag=True, help="Only list who would be asked, and why.")
-@setting("resync_check_interval")
-@setting("min_missing_message_age")
-@setting("resync_merge_interval")
-@setting("resyncs_per_check")
+@site_rule("resync_check_interval")
+@site_rule("min_missing_message_age")
+@site_rule("resync_merge_interval")
+@site_rule("resyncs_per_check")
 @json_option
-def check(*, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
     """Look now for clients that are due; a running loader sends the requests.
 
-    They are sent over the check interval, not all at once.
+    They are sent over the check interval, not all at once. This check goes by the rules of the
+    site, but for those that are given as flags.
 
     \b
     Example:
       statesys resync check --dry-run
     """
-    from loader.service import open_resync_store  # noqa: PLC0415
+    from loader.store import ResyncStore  # noqa: PLC0415
+    from runtime.rules import given_rules  # noqa: PLC0415
 
-    settings = settings_and_logs(**flags)
-    with closing(open_resync_store(settings, settings.required_database_url())) as store:
-        now, limit = store.now(), settings.resyncs_per_check
+    given = given_rules(**flags)
+    with closing(
+        ResyncStore(
+            settings_and_logs().required_database_url(),
+            name=_RESYNC,
+            min_missing_age=given.get("min_missing_message_age"),
+            merge_interval=given.get("resync_merge_interval"),
+        )
+    ) as store:
+        now, rules = store.now(), store.rules()._replace(**given)
+        limit, spread = rules.resyncs_per_check, rules.resync_check_interval
         due = (
             store.preview(now=now, limit=limit)
             if dry_run
-            else store.check(
-                now=now, limit=limit, with_missing=True, spread=settings.resync_check_interval
-            )
+            else store.check(now=now, limit=limit, with_missing=True, spread=spread)
         )
     rows = [
         {"client_id": str(d.client_id), "reason": d.reason.value, "since": d.since.isoformat()}
@@ -119,10 +131,10 @@ def request(client_id: UUID) -> None:
     Example:
       statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
     """
-    from loader.service import open_resync_store  # noqa: PLC0415
+    from loader.store import ResyncStore  # noqa: PLC0415
 
-    settings = settings_and_logs()
-    with closing(open_resync_store(settings, settings.required_database_url())) as store:
+    url = settings_and_logs().required_database_url()
+    with closing(ResyncStore(url, name=_RESYNC)) as store:
         request_id = store.request(client_id, now=store.now())
     if request_id is None:
         raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
@@ -144,10 +156,10 @@ def forget(client_id: UUID) -> None:
     Example:
       statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
     """
-    from loader.service import open_resync_store  # noqa: PLC0415
+    from loader.store import ResyncStore  # noqa: PLC0415
 
-    settings = settings_and_logs()
-    with closing(open_resync_store(settings, settings.required_database_url())) as store:
+    url = settings_and_logs().required_database_url()
+    with closing(ResyncStore(url, name=_RESYNC)) as store:
         known = store.forget(client_id)
     if not known:
         raise StatesysError(f"client {client_id} is not known")

@@ -24,6 +24,7 @@ class Duty(threading.Thread):
 
     What it does may tell that it is worth doing sooner: after which time, or None.
     A server that is away is waited for; the loader does not end because of it.
+    `at_end` is called once when it has stopped; a server that is away then does not matter.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Duty(threading.Thread):
         every: timedelta,
         stop: threading.Event,
         pulse: Pulse,
+        at_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._act = act
         self._every = every.total_seconds()
         self._stop_event = stop
         self._pulse = pulse
+        self._at_end = at_end
         self.failure: Exception | None = None
 
     def run(self) -> None:
@@ -52,6 +55,8 @@ class Duty(threading.Thread):
                 if wait is not None:
                     next_at = min(next_at, time.monotonic() + wait.total_seconds())
                 self._pulse.settle(self.name)
+            if self._at_end is not None:
+                self._at_end()
         except (BrokerUnavailable, DatabaseUnavailable):
             # Only when stopping.
             pass

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from loader.store import ResyncStore, UnsentRequest
+from loader.store import ResyncStore, RunningLoader, UnsentRequest
 from runtime.broker import (
     Administration,
     ConfirmingPublisher,
@@ -16,6 +16,7 @@ from runtime.broker import (
     Settled,
     persistent,
 )
+from runtime.rules import SiteRules
 from schemas.errors import BrokerUnavailable
 from schemas.resync import render_request
 from schemas.topology import INCOMING, RESYNC
@@ -35,35 +36,26 @@ _CONFIRM_TIMEOUT = 10.0
 
 
 class ResyncDuty:
-    """Checks and publishes.
+    """Checks and publishes, by the rules of the site as they are at each run.
 
     Args:
         store: opens the database connection.
         url: of the broker.
-        check_interval, min_missing_age, per_check, backlog_threshold: as in the settings.
+        loader: this process.
     """
 
     def __init__(
-        self,
-        store: Callable[[], ResyncStore],
-        url: str,
-        *,
-        check_interval: timedelta,
-        min_missing_age: timedelta,
-        per_check: int,
-        backlog_threshold: int,
+        self, store: Callable[[], ResyncStore], url: str, *, loader: RunningLoader
     ) -> None:
         self._open_store = store
         self._url = url
-        self._check_interval = check_interval
-        self._expiration = max(min_missing_age, MIN_EXPIRATION)
-        self._per_check = per_check
-        self._backlog_threshold = backlog_threshold
+        self._loader = loader
+        self._rules = loader.rules
 
     @property
     def interval(self) -> timedelta:
         """How often `run` is worth calling at least."""
-        return min(self._check_interval, SIGNS_INTERVAL)
+        return min(self._rules.resync_check_interval, SIGNS_INTERVAL)
 
     def run(self) -> timedelta:
         """Check if it is this process's turn, then publish what is to go by now.
@@ -76,13 +68,30 @@ class ResyncDuty:
             DatabaseUnavailable: try again.
         """
         with closing(self._open_store()) as store:
+            store.site.seen(self._loader)
+            self._follow(store.rules())
             held = self._under_backlog()
             if held:
-                store.put_off(now=store.now(), spread=self._check_interval)
+                store.put_off(now=store.now(), spread=self._rules.resync_check_interval)
             else:
                 self._check(store)
             self._publish(store, held=held)
             return self._pause(store)
+
+    def end(self) -> None:
+        """Tell the site that this loader ends.
+
+        Raises:
+            DatabaseUnavailable: its row is taken for a dead loader's in some minutes.
+        """
+        with closing(self._open_store()) as store:
+            store.site.leave(self._loader)
+
+    def _follow(self, rules: SiteRules) -> None:
+        """Take the site's rules; say it once when they are not this loader's own."""
+        if rules not in (self._rules, self._loader.rules):
+            _log.warning("loader.follows_other_rules", **rules.as_text())
+        self._rules = rules
 
     def _pause(self, store: ResyncStore) -> timedelta:
         moment = store.next_unsent()
@@ -94,8 +103,8 @@ class ResyncDuty:
     def _check(self, store: ResyncStore) -> None:
         due = store.check_in_turn(
             now=store.now(),
-            limit=self._per_check,
-            check_interval=self._check_interval,
+            limit=self._rules.resyncs_per_check,
+            check_interval=self._rules.resync_check_interval,
             signs_interval=self.interval,
         )
         for client_id, reason, since in due:
@@ -110,7 +119,7 @@ class ResyncDuty:
         with Administration(self._url, name="statesys loader resync") as desk:
             depths = [desk.depth(queue) for queue in INCOMING.values()]
         waiting = sum(depth.ready for depth in depths if depth is not None)
-        if waiting > self._backlog_threshold:
+        if waiting > self._rules.resync_backlog_threshold:
             _log.warning("loader.resync_postponed", batches_waiting=waiting)
             return True
         return False
@@ -147,6 +156,7 @@ class ResyncDuty:
 
     def _message(self, one: UnsentRequest) -> Message:
         request = one.request
+        expiration = max(self._rules.min_missing_message_age, MIN_EXPIRATION)
         return Message(
             routing_key=one.reply_queue or RESYNC,
             body=render_request(request),
@@ -154,7 +164,7 @@ class ResyncDuty:
                 content_type="application/xml",
                 message_id=str(request.request_id),
                 correlation_id=str(request.request_id),
-                expiration=str(round(self._expiration.total_seconds() * 1000)),
+                expiration=str(round(expiration.total_seconds() * 1000)),
                 headers={
                     "client_id": str(request.client_id),
                     "reason": request.reason.value,

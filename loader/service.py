@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from contextlib import closing
 
 import structlog
 
@@ -11,14 +12,15 @@ from loader.inbox import Inbox
 from loader.intake import Intake
 from loader.letters import Letters
 from loader.reader import Reader
-from loader.resync import ResyncDuty
-from loader.store import ChunkStore, ResyncStore
+from loader.resync import SIGNS_INTERVAL, ResyncDuty
+from loader.store import ChunkStore, ResyncStore, RunningLoader
 from loader.worker import Worker
 from runtime.backoff import until_available
 from runtime.broker import Administration, declare
 from runtime.closing import close_in_order
 from runtime.database import require_own_sessions
 from runtime.health import Pulse
+from runtime.rules import SiteRules
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 from schemas.topology import INCOMING, QUEUES
@@ -42,6 +44,7 @@ class Loader:
         self._stop = stop
         self._amqp_url = settings.required_amqp_url()
         self._database_url = settings.required_database_url()
+        self._this = RunningLoader.here(SiteRules.of(settings))
         # Threads and duties end after the intake, not with it.
         self._halt = threading.Event()
         queues = list(INCOMING.values())
@@ -95,11 +98,14 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """What must be there before the first chunk: tables, partitions, and a broker."""
+        """What must be there before the first chunk: tables, partitions, a broker, the rules."""
         require_own_sessions(self._database_url)
         self._chunk_store("loader").close()
         make_partitions(self._database_url)
         Administration(self._amqp_url, name="statesys loader").close()
+        with closing(self._resync_store()) as store:
+            if store.site.start(self._this):
+                _log.info("loader.rules_written", **self._this.rules.as_text())
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         # Each time: a broker may come back empty.
@@ -178,16 +184,16 @@ class Loader:
 
     def _make_duties(self) -> list[Duty]:
         settings = self._settings
-        resync = ResyncDuty(
-            self._resync_store,
-            self._amqp_url,
-            check_interval=settings.resync_check_interval,
-            min_missing_age=settings.min_missing_message_age,
-            per_check=settings.resyncs_per_check,
-            backlog_threshold=settings.resync_backlog_threshold,
-        )
+        resync = ResyncDuty(self._resync_store, self._amqp_url, loader=self._this)
         return [
-            Duty("resync", resync.run, every=resync.interval, stop=self._halt, pulse=self._pulse),
+            Duty(
+                "resync",
+                resync.run,
+                every=SIGNS_INTERVAL,
+                stop=self._halt,
+                pulse=self._pulse,
+                at_end=resync.end,
+            ),
             Duty(
                 "partitions",
                 lambda: keep_partitions(self._database_url, settings.retention),
@@ -207,17 +213,7 @@ class Loader:
         )
 
     def _resync_store(self) -> ResyncStore:
-        return open_resync_store(self._settings, self._database_url)
-
-
-def open_resync_store(settings: Settings, url: str) -> ResyncStore:
-    """The resync rows, seen with the settings' ages."""
-    return ResyncStore(
-        url,
-        name="statesys resync",
-        min_missing_age=settings.min_missing_message_age,
-        merge_interval=settings.resync_merge_interval,
-    )
+        return ResyncStore(self._database_url, name="statesys resync")
 
 
 def _prefetch(settings: Settings) -> int:

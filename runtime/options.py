@@ -34,6 +34,20 @@ def setting(field: str, *flags: str) -> Callable[[Command], Command]:
     )
 
 
+def site_rule(field: str) -> Callable[[Command], Command]:
+    """An option of a command that goes by the site's rules, for one field of `SiteRules`.
+
+    `given_rules` validates the text.
+    """
+    info = Settings.model_fields[field]
+    return click.option(
+        f"--{field.replace('_', '-')}",
+        field,
+        metavar="DURATION" if isinstance(info.default, timedelta) else "N",
+        help=f"{info.description} [default: the site's]",
+    )
+
+
 def json_option(command: Command) -> Command:
     """The option `--json`: data for a program instead of a table for a person."""
     return click.option(

@@ -90,7 +90,8 @@ class Settings(BaseSettings):
     heartbeat_interval: Duration = Field(
         default=timedelta(minutes=15),
         description="A client that forwarded nothing for this long forwards a heartbeat, "
-        "which makes a lost last message visible.",
+        "which makes a lost last message visible. A client without a word for three of them "
+        "is quiet.",
     )
     forward_interval: Duration = Field(
         default=timedelta(minutes=15),
@@ -125,12 +126,14 @@ class Settings(BaseSettings):
     resyncs_per_check: int = Field(
         default=500,
         ge=1,
+        le=2**31 - 1,
         description="Clients asked at one check over the whole site, oldest first: answers are "
         "whole states, and too many at a time are a storm.",
     )
     resync_backlog_threshold: int = Field(
         default=1000,
         ge=0,
+        le=2**31 - 1,
         description="No client is asked while more batches than this wait for the loaders: "
         "resyncs under backlog feed the backlog.",
     )

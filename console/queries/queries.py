@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -11,12 +12,15 @@ from console.queries.rows import (
     ClientRow,
     ClosingCounts,
     CurrentRow,
+    DueRow,
     ForeignData,
     HistoryRow,
+    LoaderRow,
     MessageRow,
     MissingRow,
     QueueTime,
     RequestRow,
+    RulesWritten,
     StateRow,
     Totals,
 )
@@ -31,8 +35,9 @@ from runtime.database import (
     sql,
     tuple_row,
 )
+from runtime.rules import SiteRules
 from runtime.statements import statements
-from schemas.errors import StatesysError
+from schemas.errors import SchemaMissing, StatesysError
 from schemas.serials import SerialRanges
 
 #: Bytes of history up to which rows are counted one by one (about a second); beyond, estimated.
@@ -86,9 +91,33 @@ class Queries:
             connection.execute("SELECT pg_current_snapshot()")
             yield
 
-    def totals(self) -> Totals:
-        """Counts over the whole site."""
-        return self._all("totals", Totals)[0]
+    def now(self) -> datetime:
+        """The database's clock."""
+        found: datetime = self._scalar("now")
+        return found
+
+    def rules(self) -> SiteRules:
+        """Who is asked, and when: the rules that all loaders of the site follow."""
+        found = self._all("rules", SiteRules)
+        if not found:
+            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
+        return found[0]
+
+    def rules_written(self) -> RulesWritten:
+        """Where the site's rules come from."""
+        return self._all("rules_written", RulesWritten)[0]
+
+    def loaders(self) -> list[LoaderRow]:
+        """The loaders at work."""
+        return self._all("loaders", LoaderRow)
+
+    def totals(self, *, now: datetime | None = None, rules: SiteRules | None = None) -> Totals:
+        """Counts over the whole site.
+
+        Args:
+            now, rules: the database's clock and the site's rules by default; here and below.
+        """
+        return self._all("totals", Totals, **self._view(now, rules))[0]
 
     def reply_queues(self) -> list[str]:
         """Names of the fleets' reply queues, at most 100."""
@@ -138,12 +167,32 @@ class Queries:
             )
         return found
 
+    def condition(
+        self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
+    ) -> str | None:
+        """What is the matter with a client, None when the server never heard of it."""
+        found = self._scalars("condition", client_id=client_id, **self._view(now, rules))
+        return found[0] if found else None
+
+    def due(
+        self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
+    ) -> DueRow | None:
+        """Whether and when a client is asked, None when there is no cause."""
+        found = self._all("due", DueRow, client_id=client_id, **self._view(now, rules))
+        return found[0] if found else None
+
     def states(self, client_id: UUID) -> list[StateRow]:
         """The current states of a client."""
         return self._all("states", StateRow, client_id=client_id)
 
     def missing(
-        self, client_id: UUID | None = None, *, closed: bool = False, limit: int | None = None
+        self,
+        client_id: UUID | None = None,
+        *,
+        closed: bool = False,
+        limit: int | None = None,
+        now: datetime | None = None,
+        rules: SiteRules | None = None,
     ) -> list[MissingRow]:
         """Missing ranges, open ones first, oldest first.
 
@@ -152,7 +201,8 @@ class Queries:
             closed: closed ranges too.
             limit: rows at most; None means all.
         """
-        return self._all("missing", MissingRow, client_id=client_id, closed=closed, limit=limit)
+        chosen = {"client_id": client_id, "closed": closed, "limit": limit}
+        return self._all("missing", MissingRow, **chosen, **self._view(now, rules))
 
     def requests(self, client_id: UUID, *, limit: int | None = None) -> list[RequestRow]:
         """Resync requests of a client, newest first."""
@@ -206,6 +256,19 @@ class Queries:
     def foreign_data(self, reply_queue: str | None) -> ForeignData:
         """What belongs to another fleet than the one asked on `reply_queue`; None: to anybody."""
         return self._all("foreign_data", ForeignData, reply_queue=reply_queue)[0]
+
+    def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
+        """The moment and the rules, as the functions of the database take them.
+
+        Values, not subqueries: PostgreSQL plans such a function into the statement that calls it.
+        """
+        rules = rules or self.rules()
+        return {
+            "now": now or self.now(),
+            "min_age": rules.min_missing_message_age,
+            "merge_interval": rules.resync_merge_interval,
+            "heartbeat_interval": rules.heartbeat_interval,
+        }
 
     def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
         with (

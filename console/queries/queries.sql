@@ -11,13 +11,13 @@ SELECT c.clients,
        r.next_unsent_at,
        r.answered,
        r.unanswered,
+       d.due,
        s.silent,
-       c.duplicate_identities,
+       i.duplicate_identities,
        c.duplicates,
        c.reused,
        (SELECT count(*) FROM statesys.current_state)
 FROM (SELECT count(*) AS clients,
-             count(duplicate_identity_at) AS duplicate_identities,
              coalesce(sum(duplicates), 0)::bigint AS duplicates,
              coalesce(sum(reused), 0)::bigint AS reused
       FROM statesys.client) AS c,
@@ -35,18 +35,44 @@ FROM (SELECT count(*) AS clients,
              count(*) FILTER (WHERE closed_how = 'unanswered') AS unanswered
       FROM statesys.resync_request
       WHERE requested_at IS NOT NULL) AS r,
-     -- Silent: its three newest requests have no answer, and it was not heard of since.
-     (SELECT count(*) AS silent
-      FROM (SELECT client_id, max(closed_at) AS closed_at
-            FROM (SELECT client_id, closed_how, closed_at,
-                         row_number() OVER (PARTITION BY client_id ORDER BY requested_at DESC) AS n
-                  FROM statesys.resync_request
-                  WHERE requested_at IS NOT NULL) AS numbered
-            WHERE n <= 3
-            GROUP BY client_id
-            HAVING count(*) FILTER (WHERE closed_how IN ('unanswered', 'unroutable')) = 3) AS last
-      JOIN statesys.client USING (client_id)
-      WHERE coalesce(client.last_seen <= last.closed_at, true)) AS s;
+     (SELECT count(*) AS silent FROM statesys.silent(%(now)s, %(min_age)s)) AS s,
+     (SELECT count(*) AS duplicate_identities FROM statesys.duplicate_identity(%(now)s)) AS i,
+     (SELECT count(*) AS due
+      FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
+      WHERE at <= %(now)s) AS d;
+
+-- name: rules
+-- The rules that all loaders of the site follow, in the order of SiteRules.
+SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
+       resync_backlog_threshold, heartbeat_interval
+FROM statesys.site;
+
+-- name: rules_written
+-- Where the rules come from.
+SELECT origin, written_by, written_at FROM statesys.site;
+
+-- name: loaders
+-- The loaders at work. Each is seen about once a minute; one that was not for five has died.
+SELECT name, rules, started_at, seen_at
+FROM statesys.loader
+WHERE seen_at > now() - interval '5 minutes'
+ORDER BY name, started_at;
+
+-- name: now
+-- The database's clock: the one that the moments in its tables were read from.
+SELECT now();
+
+-- name: condition
+-- What is the matter with one client.
+SELECT condition
+FROM statesys.client_condition(%(now)s, %(min_age)s, %(heartbeat_interval)s)
+WHERE client_id = %(client_id)s;
+
+-- name: due
+-- Whether and when one client is asked for its state; no row when there is no cause.
+SELECT reason, since, at, held_by
+FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
+WHERE client_id = %(client_id)s;
 
 -- name: reply_queues
 -- The queues on which fleets are asked, as the clients named them.
@@ -111,20 +137,27 @@ WHERE client_id = %(client_id)s
 ORDER BY topic_type, topic_id, user_sid;
 
 -- name: missing
--- Missing ranges, oldest first, of one client or of all.
+-- Missing ranges, oldest first, of one client or of all; with each open one, whether and when its
+-- client is asked. (LIMIT 1 makes PostgreSQL look at the clients of this list alone.)
 SELECT m.client_id, c.name, m.first_serial, m.last_serial, m.merged, m.detected_at, m.closed_at,
-       m.closed_how, r.requested_at, r.sent_at, r.closed_how
-FROM statesys.missing_message_range AS m
+       m.closed_how, r.requested_at, r.sent_at, r.closed_how, d.reason, d.since, d.at, d.held_by
+FROM (SELECT *
+      FROM statesys.missing_message_range
+      WHERE (%(client_id)s::uuid IS NULL OR client_id = %(client_id)s::uuid)
+        AND (%(closed)s OR closed_at IS NULL)
+      ORDER BY closed_at IS NOT NULL, detected_at, client_id, first_serial
+      LIMIT %(limit)s) AS m
 JOIN statesys.client AS c USING (client_id)
 LEFT JOIN LATERAL (SELECT requested_at, sent_at, closed_how
                    FROM statesys.resync_request
                    WHERE client_id = m.client_id AND requested_at IS NOT NULL
                    ORDER BY requested_at DESC
                    LIMIT 1) AS r ON true
-WHERE (%(client_id)s::uuid IS NULL OR m.client_id = %(client_id)s::uuid)
-  AND (%(closed)s OR m.closed_at IS NULL)
-ORDER BY m.closed_at IS NOT NULL, m.detected_at, m.client_id, m.first_serial
-LIMIT %(limit)s;
+LEFT JOIN LATERAL (SELECT reason, since, at, held_by
+                   FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
+                   WHERE client_id = m.client_id
+                   LIMIT 1) AS d ON m.closed_at IS NULL
+ORDER BY m.closed_at IS NOT NULL, m.detected_at, m.client_id, m.first_serial;
 
 -- name: requests
 -- The resync requests of a client, newest first.

@@ -14,6 +14,7 @@ class Totals(NamedTuple):
         missing_ranges, missing_serials: open ranges, and the serials in them.
         pending, answered, unanswered: resync requests by their fate.
         unsent: pending ones that wait for their moment; the next goes at `next_unsent_at`.
+        due: clients that a check would ask now.
         silent: clients that left three requests unanswered and were not heard of since.
         duplicate_identities: clients that two machines seem to share.
         duplicates, reused: counters of the clients, summed.
@@ -27,11 +28,44 @@ class Totals(NamedTuple):
     next_unsent_at: datetime | None
     answered: int
     unanswered: int
+    due: int
     silent: int
     duplicate_identities: int
     duplicates: int
     reused: int
     current_states: int
+
+
+class RulesWritten(NamedTuple):
+    """Where the site's rules come from: `default` or `loader`, which one, and since when."""
+
+    origin: str
+    written_by: str
+    written_at: datetime
+
+
+class LoaderRow(NamedTuple):
+    """A loader at work; `rules` are those that it was started with, as text by name."""
+
+    name: str
+    rules: dict[str, str]
+    started_at: datetime
+    seen_at: datetime
+
+
+class DueRow(NamedTuple):
+    """Whether and when a client is asked for its state.
+
+    Attributes:
+        since: when the cause came up.
+        at: a check asks from then on; None when only a change can bring it about.
+        held_by: what the client waits for; None once it is due.
+    """
+
+    reason: str
+    since: datetime
+    at: datetime | None
+    held_by: str | None
 
 
 class QueueTime(NamedTuple):
@@ -101,11 +135,12 @@ class StateRow(NamedTuple):
 
 
 class MissingRow(NamedTuple):
-    """A missing range, open or closed, and the client's newest resync request.
+    """A missing range, open or closed, and the client's newest and next resync request.
 
     Attributes:
         asked_at: when the newest request was made, None when there is none.
         ask_closed_how: None while that request is open.
+        due_reason, due_since, due_at, held_by: as in `DueRow`; None of a closed range.
     """
 
     client_id: UUID
@@ -119,6 +154,10 @@ class MissingRow(NamedTuple):
     asked_at: datetime | None
     ask_sent_at: datetime | None
     ask_closed_how: str | None
+    due_reason: str | None
+    due_since: datetime | None
+    due_at: datetime | None
+    held_by: str | None
 
 
 class RequestRow(NamedTuple):

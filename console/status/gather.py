@@ -9,8 +9,10 @@ from console.queries import Queries
 from console.status.values import (
     BrokerStatus,
     DatabaseStatus,
+    DifferingLoader,
     LetterCount,
     QueueStatus,
+    SiteStatus,
     Status,
 )
 from runtime.broker import Administration
@@ -82,9 +84,23 @@ def _database(url: str) -> DatabaseStatus:
     with Queries.open(url, name=_NAME) as queries:
         loaded = queries.loaded()
         return DatabaseStatus(
+            site=_site(queries),
             totals=queries.totals(),
             messages=loaded.messages,
             messages_exact=loaded.exact,
             queue_time=queries.queue_time(),
             reply_queues=queries.reply_queues(),
         )
+
+
+def _site(queries: Queries) -> SiteStatus:
+    rules = queries.rules().as_text()
+    differing = []
+    for loader in queries.loaders():
+        # What one of the two does not know yet, an older or newer loader, is no difference.
+        others = {
+            name: value for name, value in loader.rules.items() if rules.get(name, value) != value
+        }
+        if others:
+            differing.append(DifferingLoader(loader.name, others))
+    return SiteStatus(rules, queries.rules_written(), differing)

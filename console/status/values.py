@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from console.queries.rows import QueueTime, Totals
+from console.queries.rows import QueueTime, RulesWritten, Totals
 
 
 class QueueStatus(NamedTuple):
@@ -48,12 +48,33 @@ class BrokerStatus(NamedTuple):
     management: bool
 
 
+class DifferingLoader(NamedTuple):
+    """A loader at work that was started with other rules than the site's, which it follows.
+
+    Attributes:
+        rules: what differs, by name, as text.
+    """
+
+    name: str
+    rules: dict[str, str]
+
+
+class SiteStatus(NamedTuple):
+    """The rules of the site, as text by name, and who differs from them."""
+
+    rules: dict[str, str]
+    written: RulesWritten
+    differing: list[DifferingLoader]
+
+
 class DatabaseStatus(NamedTuple):
     """The database's half.
 
     Attributes:
         messages: in the history; `messages_exact` False means about so many.
     """
+
+    site: SiteStatus
 
     totals: Totals
     messages: int

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from console.output import age, facts, table
 from console.queries.rows import Totals
-from console.status.values import BrokerStatus, DatabaseStatus, Status
+from console.status.values import BrokerStatus, DatabaseStatus, SiteStatus, Status
 
 _UNKNOWN = "?"
 
@@ -18,6 +18,7 @@ def show(status: Status, console: Console) -> None:
         _show_broker(status.broker, console)
     if status.database is not None:
         console.print(facts(_database(status.database, status.at), title="database"))
+        _show_differing(status.database.site, console)
     for trouble in status.troubles:
         console.print(Text(f"unknown: {trouble}", style="red"))
 
@@ -62,6 +63,7 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
         ("resyncs", _resyncs(t, now)),
     ]
     rare = (
+        ("clients due", t.due),
         ("serials used twice", t.reused),
         ("silent clients", t.silent),
         ("duplicate identities", t.duplicate_identities),
@@ -74,6 +76,21 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
             ("last loaded", f"{age(now - latest.last_loaded)} ago"),
         ]
     return rows
+
+
+def _show_differing(site: SiteStatus, console: Console) -> None:
+    for loader in site.differing:
+        differences = ", ".join(
+            f"{name} {value} (the site's: {site.rules[name]})"
+            for name, value in loader.rules.items()
+        )
+        console.print(
+            Text(
+                f"loader {loader.name} follows the site's rules, but was started with other ones: "
+                + differences,
+                style="yellow",
+            )
+        )
 
 
 def _resyncs(totals: Totals, now: datetime) -> str:

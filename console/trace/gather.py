@@ -57,8 +57,12 @@ def trace_client(settings: Settings, client_id: UUID, directory: Path | None) ->
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
         client = queries.known_client(client_id)
+        now, rules = queries.now(), queries.rules()
         return ClientTrace(
+            at=now,
             client=client,
+            condition=queries.condition(client_id, now=now, rules=rules),
+            due=queries.due(client_id, now=now, rules=rules),
             open_ranges=queries.missing(client_id),
             requests=queries.requests(client_id, limit=LATEST),
             messages=queries.last_messages(client_id, limit=LATEST),

@@ -1,10 +1,11 @@
 """What is known of a serial, and of a client."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.dead.letter import Letter
-from console.queries.rows import ClientRow, MessageRow, MissingRow, RequestRow
+from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault
 
 
@@ -102,9 +103,18 @@ class SerialTrace(NamedTuple):
 
 
 class ClientTrace(NamedTuple):
-    """A summary of one client."""
+    """A summary of one client.
 
+    Attributes:
+        at: the moment of `condition` and `due`.
+        condition: what is the matter with it.
+        due: whether and when it is asked; None when there is no cause.
+    """
+
+    at: datetime
     client: ClientRow
+    condition: str | None
+    due: DueRow | None
     open_ranges: list[MissingRow]
     requests: list[RequestRow]
     messages: list[MessageRow]

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.text import Text
 
 from console.dead.letter import Letter
+from console.due import due_words
 from console.names import state_name, topic_name
 from console.output import facts, moment, table
-from console.queries.rows import ClientRow, MessageRow, MissingRow, RequestRow
+from console.queries.rows import MessageRow, MissingRow, RequestRow
 from console.trace.values import ClientTrace, FleetSide, SerialTrace
 
 
@@ -26,7 +27,7 @@ def show_serial(trace: SerialTrace, console: Console) -> None:
 
 def show_client(trace: ClientTrace, console: Console) -> None:
     """Print a summary of one client."""
-    console.print(facts(_client(trace.client, trace.states)))
+    console.print(facts(_client(trace)))
     _show_ranges(trace.open_ranges, console)
     _show_requests(trace.requests, console)
     _show_letters(trace.letters, console)
@@ -47,20 +48,24 @@ def show_client(trace: ClientTrace, console: Console) -> None:
     _show_fleet(trace.fleet, console, serial=None)
 
 
-def _client(client: ClientRow, states: int) -> list[tuple[str, object]]:
+def _client(trace: ClientTrace) -> list[tuple[str, object]]:
+    client, due = trace.client, trace.due
     rows: list[tuple[str, object]] = [
         ("client", client.client_id),
         ("name", client.name),
         ("version", client.version),
+        ("condition", trace.condition),
         ("highest serial", str(client.highest_serial)),
         ("resynced below", str(client.resynced_below) if client.resynced_below else "never"),
-        ("current states", states),
+        ("current states", trace.states),
         ("duplicates", client.duplicates),
         ("superseded", client.superseded),
         ("reply queue", client.reply_queue or "none named: statesys.resync"),
         ("first seen", client.first_seen),
         ("last seen", client.last_seen),
     ]
+    if due is not None:
+        rows.append(("resync due", f"{due_words(due.at, due.held_by, trace.at)}: {due.reason}"))
     if client.reuse_seen_at is not None:
         rows.append(("serials used twice", f"{client.reused:,}, seen {client.reuse_seen_at}"))
     if client.duplicate_identity_at is not None:

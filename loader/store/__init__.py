@@ -3,6 +3,7 @@
 from loader.store.chunks import ChunkStore, Loaded
 from loader.store.partitions import PartitionStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
+from loader.store.sites import RunningLoader
 from runtime.database import PoisonError
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "PartitionStore",
     "PoisonError",
     "ResyncStore",
+    "RunningLoader",
     "UnsentRequest",
 ]

@@ -1,10 +1,12 @@
-"""Resync requests as rows. The SQL is `resync.sql`; the rules stand above each statement."""
+"""Resync requests as rows. The SQL is `resync.sql`; the rules are functions of the database."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from loader.store.sites import Site
 from runtime.database import shared_session
+from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
 from schemas.serials import SerialRange
@@ -38,14 +40,27 @@ class ResyncStore:
     """A connection for resync requests.
 
     Args:
-        min_missing_age, merge_interval: as in the settings.
+        min_missing_age, merge_interval: instead of the site's rules, to see what would be if.
+
+    Attributes:
+        site: the site's row.
     """
 
     def __init__(
-        self, url: str, *, name: str, min_missing_age: timedelta, merge_interval: timedelta
+        self,
+        url: str,
+        *,
+        name: str,
+        min_missing_age: timedelta | None = None,
+        merge_interval: timedelta | None = None,
     ) -> None:
         self._session = shared_session(url, name, read_only=False)
-        self._ages: dict[str, Any] = {"min_age": min_missing_age, "merge_interval": merge_interval}
+        self.site = Site(self._session)
+        given: dict[str, Any] = {
+            "min_missing_message_age": min_missing_age,
+            "resync_merge_interval": merge_interval,
+        }
+        self._given = {name: age for name, age in given.items() if age is not None}
 
     def close(self) -> None:
         """Close the connection."""
@@ -57,6 +72,10 @@ class ResyncStore:
             row = self._session.execute("SELECT now()").fetchone()
             assert row is not None
             return cast(datetime, row[0])
+
+    def rules(self) -> SiteRules:
+        """The site's rules, with what was given instead."""
+        return self.site.rules()._replace(**self._given)
 
     def check_in_turn(
         self, *, now: datetime, limit: int, check_interval: timedelta, signs_interval: timedelta
@@ -101,21 +120,18 @@ class ResyncStore:
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            values = {**self._ages, "now": now}
-            self._run("close_requests", values)
-            self._run("mark_duplicate_identities", values)
-            due = self._due(now=now, limit=limit, with_missing=with_missing)
+            ages = self._ages()
+            self._run("close_requests", {**ages, "now": now})
+            self._run("mark_duplicate_identities", {"now": now})
+            due = self._due(ages, now=now, limit=limit, with_missing=with_missing)
             for slot, (client_id, reason, _) in enumerate(due):
                 self._request(client_id, reason, now, spread=spread, slot=slot, slots=len(due))
             return due
 
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
-        """Who would be asked at a check; changes nothing."""
-        with self._session.transaction(force_rollback=True):
-            values = {**self._ages, "now": now}
-            self._run("close_requests", values)
-            self._run("mark_duplicate_identities", values)
-            return self._due(now=now, limit=limit, with_missing=True)
+        """Who would be asked at a check; only reads."""
+        with self._session.transaction():
+            return self._due(self._ages(), now=now, limit=limit, with_missing=True)
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which goes at once.
@@ -177,11 +193,20 @@ class ResyncStore:
         values = {"name": duty, "now": now, "interval": interval * 0.9}
         return self._run("turn", values).fetchone() is not None
 
-    def _due(self, *, now: datetime, limit: int, with_missing: bool) -> list[Due]:
-        values = {**self._ages, "now": now, "limit": limit, "with_missing": with_missing}
+    def _ages(self) -> dict[str, timedelta]:
+        rules = self.rules()
+        return {
+            "min_age": rules.min_missing_message_age,
+            "merge_interval": rules.resync_merge_interval,
+        }
+
+    def _due(
+        self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool
+    ) -> list[Due]:
+        values = {**ages, "now": now, "limit": limit, "signs_only": not with_missing}
         return [
             Due(client_id, ResyncReason(reason), since)
-            for client_id, reason, since, _ in self._run("due", values)
+            for client_id, reason, since in self._run("due", values)
         ]
 
     def _request(

@@ -18,6 +18,8 @@ from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
 NOBODYS = (0, False)
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "client": (uuid4(),),
+    "condition": (uuid4(),),
+    "due": (uuid4(),),
     "states": (uuid4(),),
     "requests": (uuid4(),),
     "message": (uuid4(), 1),

@@ -76,6 +76,29 @@ def test_it_shows_what_waits_and_who_is_not_asked_any_more(
     assert (totals["silent"], totals["duplicate_identities"], totals["unsent"]) == (1, 1, 1)
 
 
+def test_it_names_a_loader_that_was_started_with_other_rules(
+    run: Run, environment: dict[str, str]
+) -> None:
+    done = run("loader", "run", "--exit-when-empty", "--resyncs-per-check", "7", env=environment)
+    assert done.returncode == 0, done.stderr
+    site = json.loads(run("status", "--json", env=environment).stdout)["database"]["site"]
+    assert site["rules"]["resyncs_per_check"] == "7"
+    assert site["written"]["origin"] == "loader"
+    # It has ended.
+    assert site["differing"] == []
+    with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO statesys.loader (id, name, rules, started_at, seen_at) "
+            "SELECT gen_random_uuid(), 'old:1', "
+            """'{"resyncs_per_check": "500", "resync_merge_interval": "3d", "older": "1"}', """
+            "now(), now() - age FROM unnest(ARRAY[interval '1 min', '10 min']) age"
+        )
+    text = " ".join(run("status", env=environment).stdout.split())
+    told = "loader old:1 follows the site's rules, but was started with other ones: "
+    assert text.count(told) == 1
+    assert text.endswith(told + "resyncs_per_check 500 (the site's: 7)")
+
+
 def test_unacked_is_unknown_without_the_management_api_and_known_with_it(
     run: Run, environment: dict[str, str], pipeline: Pipeline, endpoints: Endpoints
 ) -> None:

@@ -59,7 +59,9 @@ def store(open_store: Callable[..., ChunkStore]) -> ChunkStore:
 def open_resyncs(database_url: str) -> Iterator[Callable[..., ResyncStore]]:
     stores = []
 
-    def make(*, min_age: timedelta = MIN_AGE, merge: timedelta = MERGE) -> ResyncStore:
+    def make(
+        *, min_age: timedelta | None = MIN_AGE, merge: timedelta | None = MERGE
+    ) -> ResyncStore:
         found = ResyncStore(
             database_url, name="test", min_missing_age=min_age, merge_interval=merge
         )

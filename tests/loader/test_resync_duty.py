@@ -11,9 +11,11 @@ import pytest
 
 from loader.duties import Duty
 from loader.resync import ResyncDuty
-from loader.store import ChunkStore, ResyncStore
+from loader.store import ChunkStore, ResyncStore, RunningLoader
 from runtime.broker import Administration, persistent
 from runtime.health import Pulse
+from runtime.rules import SiteRules
+from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, StatesysError
 from schemas.report import Lane
 from schemas.resync import ResyncReason, parse_request
@@ -24,6 +26,7 @@ from tests.waiting import wait_until
 
 QUEUE = reply_queue(UUID("0123abcd-0000-4000-8000-000000000000"))
 S = timedelta(seconds=1)
+RULES = SiteRules.of(Settings())._replace(resync_merge_interval=timedelta(0), resyncs_per_check=10)
 Run = Callable[..., timedelta]
 
 
@@ -38,13 +41,16 @@ def run(amqp_url: str, open_resyncs: Callable[..., ResyncStore]) -> Run:
         backlog: int = 10,
         interval: timedelta = timedelta(microseconds=1),
     ) -> timedelta:
+        rules = RULES._replace(
+            min_missing_message_age=min_age,
+            resync_check_interval=interval,
+            resync_backlog_threshold=backlog,
+        )
+        loader = RunningLoader.here(rules)
+        store = open_resyncs(min_age=None, merge=None)
+        store.site.start(loader)
         return ResyncDuty(
-            lambda: open_resyncs(min_age=min_age, merge=timedelta(0)),
-            amqp_url,
-            check_interval=interval,
-            min_missing_age=min_age,
-            per_check=10,
-            backlog_threshold=backlog,
+            lambda: open_resyncs(min_age=None, merge=None), amqp_url, loader=loader
         ).run()
 
     return run_once

@@ -1,0 +1,45 @@
+"""The rules of who is asked for a resync: one set for the site, kept in its database."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from runtime.durations import render_duration
+from runtime.settings import Settings, load_settings
+
+
+class SiteRules(NamedTuple):
+    """The settings that a site's loaders must share; names, units and defaults are theirs."""
+
+    min_missing_message_age: timedelta
+    resync_merge_interval: timedelta
+    resync_check_interval: timedelta
+    resyncs_per_check: int
+    resync_backlog_threshold: int
+    heartbeat_interval: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> "SiteRules":
+        """The rules that a loader with these settings is started with."""
+        return cls(*(getattr(settings, name) for name in cls._fields))
+
+    def as_text(self) -> dict[str, str]:
+        """Name -> value, as a person writes it in a flag."""
+        return {
+            name: render_duration(value) if isinstance(value, timedelta) else str(value)
+            for name, value in self._asdict().items()
+        }
+
+
+def given_rules(**flags: str | None) -> dict[str, Any]:
+    """The rules that a command was given as flags, by name.
+
+    Variables do not count: a shell's environment says nothing about the site.
+
+    Args:
+        flags: texts by field name; None is "not given".
+
+    Raises:
+        SettingsError: names the flag, and what is wrong with it.
+    """
+    settings = load_settings(**flags)
+    return {name: getattr(settings, name) for name, text in flags.items() if text is not None}
