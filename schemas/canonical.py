@@ -1,7 +1,7 @@
 """The short way to read reports: one grammar for the shape in which real clients write them.
 
-ConfigMgr's clients and ours always write a report in the same shape: no white space between
-elements, attributes in one order, no comments. In a text of that shape, regular
+ConfigMgr's clients and ours always write a report in the same shape: elements and attributes in
+one order, no comments. In a text of that shape, regular
 expressions find every value in a small part of the time that it takes to parse XML and walk its
 tree.
 
@@ -44,6 +44,8 @@ from schemas.report import (
 )
 from schemas.smx import MAX_BATCH_BYTES, parse_batch
 
+_SPACE = r"[ \t\r\n]*+"
+
 
 def _attribute(name: str, value: str) -> str:
     return f' {name}="{value}"'
@@ -53,13 +55,16 @@ def _element(name: str, value: str) -> str:
     return f"<{name}>{value}</{name}>"
 
 
+def _parent(name: str, *parts: str) -> str:
+    return _SPACE.join((f"<{name}>", *parts, f"</{name}>"))
+
+
 def _optional(part: str) -> str:
     return f"(?:{part})?+"
 
 
 # -- values -----------------------------------------------------------------------------------
 
-_SPACE = r"[ \t\r\n]*+"
 #: What XML 1.0 does not have, and the carriage return.
 _FOREIGN = r"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff"
 _TEXT = rf"[^<&>{_FOREIGN}]*+"
@@ -107,18 +112,22 @@ _ISO = rf"{_date('-')}T{_time(':')}(?:\.(?!000000)[0-9]{{6}})?+\+00:00"
 _DECLARATION = (
     r'<\?xml version="1\.0"' + _optional(_attribute("encoding", "(?i:utf-8|utf-16)")) + r"\?>"
 )
-_MACHINE = (
-    _optional(_element("ClientInstalled", _TEXT))
-    + _optional(_element("ClientType", _TEXT))
-    + "<ClientID"
+_CLIENT_ID = (
+    "<ClientID"
     + _optional(_attribute("IDType", _INT4))
     + _optional(_attribute("IDFlag", _INT4))
     + f">(?P<client>{_GUID})</ClientID>"
-    + _optional(_element("ClientVersion", f"(?P<version>{_HEADER_TEXT})"))
-    + _optional(_element("NetBIOSName", f"(?P<name>{_HEADER_TEXT})"))
-    + _optional(_element("CodePage", _TEXT))
-    + _optional(_element("SystemDefaultLCID", _TEXT))
-    + _optional(_element("Priority", "(?P<priority>[0-9]{1,9})"))
+)
+_MACHINE = _parent(
+    "Machine",
+    _optional(_element("ClientInstalled", _TEXT)),
+    _optional(_element("ClientType", _TEXT)),
+    _CLIENT_ID,
+    _optional(_element("ClientVersion", f"(?P<version>{_HEADER_TEXT})")),
+    _optional(_element("NetBIOSName", f"(?P<name>{_HEADER_TEXT})")),
+    _optional(_element("CodePage", _TEXT)),
+    _optional(_element("SystemDefaultLCID", _TEXT)),
+    _optional(_element("Priority", "(?P<priority>[0-9]{1,9})")),
 )
 _CLAIM = (
     "<Resync"
@@ -127,21 +136,18 @@ _CLAIM = (
     + _attribute("LastSerial", f"(?P<last>{_SERIAL})")
     + " ?+/>"
 )
-_DETAILS = (
-    _optional(_element("ReportContent", _TEXT))
-    + _optional(_element("ReportType", _TEXT))
-    + _element("Date", f"(?P<date>{_CIM})")
-    + _optional(_element("Version", _TEXT))
-    + _optional(_element("Format", _TEXT))
-    + _optional(_CLAIM)
+_DETAILS = _parent(
+    "ReportDetails",
+    _optional(_element("ReportContent", _TEXT)),
+    _optional(_element("ReportType", _TEXT)),
+    _element("Date", f"(?P<date>{_CIM})"),
+    _optional(_element("Version", _TEXT)),
+    _optional(_element("Format", _TEXT)),
+    _optional(_CLAIM),
 )
-_HEAD = (
-    "<Report><ReportHeader>"
-    + _element("Identification", _element("Machine", _MACHINE))
-    + _element("ReportDetails", _DETAILS)
-    + "</ReportHeader><ReportBody>"
-)
-_TAIL = "</ReportBody></Report>"
+_HEADER = _parent("ReportHeader", _parent("Identification", _MACHINE), _DETAILS)
+_HEAD = _SPACE.join(("<Report>", _HEADER, "<ReportBody>", ""))
+_TAIL = _SPACE.join(("</ReportBody>", "</Report>"))
 
 _TOPIC = (
     "<Topic"
@@ -163,9 +169,8 @@ _PARAMETERS = (
     "<UserParameters"
     + _optional(_attribute("Flags", _INT4))
     + _optional(_attribute("Count", _INT4))
-    + ">((?:"
-    + _element("Param", _ESCAPED)
-    + f"){{0,{MAX_PARAMS}}}+"
+    + f">{_SPACE}("
+    + f"(?:{_element('Param', _ESCAPED)}{_SPACE}){{0,{MAX_PARAMS}}}+"
     + ")</UserParameters>"
 )
 _STATE_DETAILS = (
@@ -173,11 +178,19 @@ _STATE_DETAILS = (
     + _optional(_attribute("Type", f"({_NAME})"))
     + f">(?:{_CDATA}|({_ESCAPED}))</StateDetails>"
 )
-_MESSAGE = (
-    "<StateMessage"
-    + _attribute("MessageTime", f"({_CIM})")
-    + _optional(_attribute("SerialNumber", f"(?P<serial>{_SERIAL})"))
-    + f">{_TOPIC}{_STATE}{_optional(_PARAMETERS)}{_optional(_STATE_DETAILS)}</StateMessage>"
+_MESSAGE = _SPACE.join(
+    (
+        "<StateMessage"
+        + _attribute("MessageTime", f"({_CIM})")
+        + _optional(_attribute("SerialNumber", f"(?P<serial>{_SERIAL})"))
+        + ">",
+        _TOPIC,
+        _STATE,
+        _optional(_PARAMETERS),
+        _optional(_STATE_DETAILS),
+        "</StateMessage>",
+        "",
+    )
 )
 
 # -- a batch ----------------------------------------------------------------------------------
@@ -199,6 +212,7 @@ _before_root = re.compile(f"(?:{_DECLARATION})?+{_SPACE}").match
 _behind_root = re.compile(rf"{_SPACE}\0?+{_SPACE}").fullmatch
 _head = re.compile(_HEAD).match
 _message = re.compile(_MESSAGE).match
+_tail = re.compile(_TAIL).match
 _params = re.compile(_PARAM).findall
 _batch = re.compile(_BATCH).match
 _smx = re.compile(_SMX).match
@@ -314,9 +328,10 @@ def _report(text: str, begin: int) -> Canonical | None:
     while (message := _message(text, at)) is not None:
         messages.append(message)
         at = message.end()
-    if not messages or not text.startswith(_TAIL, at):
+    tail = _tail(text, at)
+    if not messages or tail is None:
         return None
-    found = Canonical(text, begin, at + len(_TAIL), head, messages)
+    found = Canonical(text, begin, tail.end(), head, messages)
     return found if _consistent(found) else None
 
 

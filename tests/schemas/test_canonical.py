@@ -155,6 +155,7 @@ SHORT = {
             for n in (2147942405, 3221225477, -2016411012, -2147467259, -2147024891, 1999999999)
         )
     ),
+    "pretty print": re.sub(r"(?<!])><(?!!)", ">\r\n\t <", FULL),
     "a NUL behind": f"{FULL}\r\n\0\n",
     "a space before the end of a tag": FULL.replace('"/>', '" />'),
     "a declaration": f'<?xml version="1.0" encoding="utf-8"?>\r\n{FULL}\n\n ',
@@ -213,7 +214,10 @@ LONG = {
     "XML 1.1": '<?xml version="1.1"?>' + FULL,
     "white space before a declaration": ' <?xml version="1.0"?>' + FULL,
     "a mark within": "\ufeff\ufeff" + FULL,
-    "white space between elements": changed("<State ", "\n<State "),
+    "a letter between elements": changed("<State ", "x<State "),
+    "a NUL between elements": changed("<State ", "\0<State "),
+    "another space between elements": changed("<State ", "\x85<State "),
+    "space around a client id": changed("GUID:", " GUID:"),
     "another order of attributes": changed('Type="302" IDType="3"', 'IDType="3" Type="302"'),
     "another attribute": changed('ID="2"', 'ID="2" More=""'),
     "single quotes": changed('ID="a"', "ID='a'"),
@@ -362,7 +366,7 @@ def test_a_border_behind_the_root_forges_nothing(border: str) -> None:
 
 
 def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
-    plain, odd = smx(FULL), smx(changed("<State ", "\n<State "), 2)
+    plain, odd = smx(FULL), smx(changed("<State ", "<!-- --><State "), 2)
     for order in ((plain, odd), (odd, plain), (plain, odd, plain), (odd,), (plain,)):
         assert len(batch_both_ways(in_a_batch(*order)).smx) == len(order)
 
