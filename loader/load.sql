@@ -50,12 +50,16 @@ CREATE TEMPORARY TABLE stage (
     rival          boolean NOT NULL
 ) ON COMMIT DELETE ROWS;
 
+-- Clients of the chunk that the ledger has to be kept for: something is missing, or a claim is open.
+-- Hardly any chunk has one, and then the four statements behind the storing have nothing to do.
+CREATE TEMPORARY TABLE attention (client_id uuid NOT NULL) ON COMMIT DELETE ROWS;
+
 
 -- Creates the clients that are new and locks all of the chunk, in key order.
 -- ON CONFLICT locks a row even when its WHERE then declines the update: no new row version.
 PREPARE lock_clients AS
 INSERT INTO client (client_id)
-SELECT DISTINCT client_id FROM stage ORDER BY client_id
+SELECT client_id FROM stage WHERE client_name IS NOT NULL ORDER BY client_id
 ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false;
 
 
@@ -66,15 +70,32 @@ ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false
 -- comes late, after a resync or a merge had written it off. Only a client's row lock makes
 -- "not in accounted" and "not in the history" one and the same moment.
 --
+-- How it is written follows from its plan, which is made once, perhaps while all tables are empty:
+--
+--   * Rows of the tables are looked up by LATERAL behind a fence (OFFSET 0): one look-up of the
+--     index for each client or topic of the chunk, whatever the planner believes of their sizes.
+--   * What was looked up is updated by its place (ctid). Nobody can have moved it: the client is
+--     locked, and the look-up is in the same statement. (Not the requests: the resync duty changes
+--     them without that lock.)
+--   * Rows of the chunk are joined by hash, and what belongs to a client is counted once.
+--   * EXISTS is written as a LIMIT 1: it may be planned as a hash of a whole table.
+--
 -- $1: how much later than the report with the highest serial, or than the resync answer that
 -- wrote its serials off, a report with lower serials may be rendered before it is a sign that the
 -- client counts anew, or that another machine counts under its id.
 PREPARE store_messages(interval) AS
-WITH judged AS MATERIALIZED (
-    SELECT s.*, c.highest_serial, c.highest_report_date, c.resynced_below,
+WITH known AS MATERIALIZED (
+    SELECT s.client_id, c.*
+    FROM stage s CROSS JOIN LATERAL (
+        SELECT k.ctid AS client_row, k.accounted, k.highest_serial, k.highest_report_date,
+               k.resynced_below
+        FROM client k WHERE k.client_id = s.client_id OFFSET 0) c
+    WHERE s.client_name IS NOT NULL
+),
+judged AS MATERIALIZED (
+    SELECT
         CASE
             WHEN s.serial IS NULL THEN
-                -- Not EXISTS: that may be planned as a hash of all the history.
                 CASE WHEN (
                     SELECT true FROM state_message h
                     WHERE h.client_id = s.client_id AND h.serial IS NULL AND h.digest = s.digest
@@ -91,11 +112,9 @@ WITH judged AS MATERIALIZED (
                     WHEN false THEN 'reused'
                     ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
                 END
-        END AS verdict
-    -- One lookup for each row, behind a fence: joined, the whole table of clients would be read
-    -- for every chunk until it is a hundred times as large as the chunk.
-    FROM stage s CROSS JOIN LATERAL (
-        SELECT * FROM client k WHERE k.client_id = s.client_id OFFSET 0) c
+        END AS verdict,
+        c.resynced_below, s.*
+    FROM stage s JOIN known c USING (client_id)
 ),
 stored AS (
     INSERT INTO state_message (
@@ -111,59 +130,78 @@ stored AS (
     FROM judged WHERE verdict <> 'duplicate'
 ),
 -- What may become current: types 700 and 701 are no state, and what a resync overtook stays so.
--- (Not "verdict IN (new, late)", of which the planner believes that hardly a row fits; joins with
--- the outcome would then be nested loops, and cost the square of the chunk.)
-stateful AS (
-    SELECT * FROM judged
-    WHERE verdict NOT IN ('duplicate', 'reused')
-      AND topic_type NOT IN (700, 701)
-      AND (serial IS NULL OR serial >= resynced_below)
-),
+-- (Not "verdict IN (new, late)", of which the planner believes that hardly a row fits.)
 -- Clocks jump, serials do not: the serial orders first. The digest makes the order total.
-applied AS (
-    INSERT INTO current_state AS now_current (
-        client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
-        message_time, digest, params, details)
+newest AS MATERIALIZED (
     SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
         message_time, digest, params, details
-    FROM stateful
+    FROM judged
+    WHERE verdict NOT IN ('duplicate', 'reused')
+      AND topic_type NOT IN (700, 701)
+      AND (serial IS NULL OR serial >= resynced_below)
     ORDER BY client_id, topic_type, topic_id, user_sid,
              coalesce(serial, 0) DESC, message_time DESC, digest DESC
-    ON CONFLICT (client_id, topic_type, topic_id, user_sid) DO UPDATE SET
-        id_type = excluded.id_type, state_id = excluded.state_id,
-        criticality = excluded.criticality, serial = excluded.serial,
-        message_time = excluded.message_time, digest = excluded.digest,
-        params = excluded.params, details = excluded.details
-    WHERE (coalesce(excluded.serial, 0), excluded.message_time, excluded.digest)
-        > (coalesce(now_current.serial, 0), now_current.message_time, now_current.digest)
-    RETURNING client_id
 ),
-tally AS (
-    SELECT client_id, highest_serial, highest_report_date,
+compared AS MATERIALIZED (
+    SELECT k.state_row,
+        k.state_row IS NULL OR (coalesce(n.serial, 0), n.message_time, n.digest)
+            > (coalesce(k.serial, 0), k.message_time, k.digest) AS applies,
+        n.*
+    FROM newest n LEFT JOIN LATERAL (
+        SELECT w.ctid AS state_row, w.serial, w.message_time, w.digest
+        FROM current_state w
+        WHERE (w.client_id, w.topic_type, w.topic_id, w.user_sid)
+            = (n.client_id, n.topic_type, n.topic_id, n.user_sid) OFFSET 0) k ON true
+),
+inserted AS (
+    INSERT INTO current_state (
+        client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+        message_time, digest, params, details)
+    SELECT client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+        message_time, digest, params, details
+    FROM compared WHERE state_row IS NULL
+),
+updated AS (
+    UPDATE current_state w SET
+        id_type = n.id_type, state_id = n.state_id, criticality = n.criticality,
+        serial = n.serial, message_time = n.message_time, digest = n.digest,
+        params = n.params, details = n.details
+    FROM compared n WHERE w.ctid = n.state_row AND n.applies
+),
+tally AS MATERIALIZED (
+    SELECT client_id,
         -- Not without the null check: a range with null bounds is the range of everything.
         coalesce(range_agg(int8range(serial, serial + 1))
             FILTER (WHERE verdict = 'new' AND serial IS NOT NULL), '{}') AS arrived,
         max(serial) FILTER (WHERE verdict = 'new') AS highest,
-        (array_agg(report_date ORDER BY serial DESC)
-            FILTER (WHERE verdict = 'new' AND serial IS NOT NULL))[1] AS highest_date,
-        sum(copies) - count(*) FILTER (WHERE verdict <> 'duplicate') AS duplicates,
+        max(report_date) AS latest_report_date,
+        sum(copies) AS copies,
+        count(*) FILTER (WHERE verdict = 'new') AS new,
+        count(*) FILTER (WHERE verdict = 'late') AS late,
         count(*) FILTER (WHERE verdict = 'reused') AS reused,
+        count(*) FILTER (WHERE verdict NOT IN ('duplicate', 'reused')
+            AND topic_type NOT IN (700, 701)
+            AND (serial IS NULL OR serial >= resynced_below)) AS stateful,
+        bool_or(claim_id IS NOT NULL) AS claims,
         max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
         max(received_at) AS last_seen, max(message_time) AS last_message_time
-    FROM judged GROUP BY client_id, highest_serial, highest_report_date
+    FROM judged GROUP BY client_id
 ),
 -- The client's counters as they will be, to measure the second sign of reuse against.
 ahead AS MATERIALIZED (
-    SELECT *,
-        greatest(highest, highest_serial) AS new_highest,
-        CASE WHEN highest > highest_serial THEN highest_date
-             ELSE highest_report_date END AS new_highest_date
-    FROM tally
+    SELECT t.*, k.client_row,
+        greatest(t.highest, k.highest_serial) AS new_highest,
+        CASE WHEN t.highest > k.highest_serial THEN j.report_date
+             ELSE k.highest_report_date END AS new_highest_date
+    FROM tally t
+    JOIN known k USING (client_id)
+    LEFT JOIN judged j ON j.client_id = t.client_id AND j.serial = t.highest AND j.verdict = 'new'
 ),
 behind AS (
-    SELECT DISTINCT client_id
-    FROM judged j JOIN ahead a USING (client_id)
+    SELECT DISTINCT j.client_id
+    FROM (SELECT * FROM ahead WHERE latest_report_date > new_highest_date + $1) a
+    JOIN judged j USING (client_id)
     WHERE j.verdict NOT IN ('duplicate', 'reused')
       AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
     UNION
@@ -178,12 +216,15 @@ behind AS (
           WHERE h.client_id = j.client_id AND h.serial = j.resynced_below AND NOT h.reused
           LIMIT 1)
 ),
--- Joined as a whole: a subquery for each client would read the chunk once for each.
-overtaken AS (
-    SELECT client_id, s.messages - coalesce(a.messages, 0) AS messages
-    FROM (SELECT client_id, count(*) AS messages FROM stateful GROUP BY client_id) s
-    LEFT JOIN (SELECT client_id, count(*) AS messages FROM applied GROUP BY client_id) a
-        USING (client_id)
+applied AS (
+    SELECT client_id, count(*) AS messages FROM compared WHERE applies GROUP BY client_id
+),
+moves AS MATERIALIZED (
+    SELECT a.*, b.client_id IS NOT NULL AS counts_anew,
+        a.stateful - coalesce(p.messages, 0) AS superseded
+    FROM ahead a
+    LEFT JOIN behind b ON b.client_id = a.client_id
+    LEFT JOIN applied p ON p.client_id = a.client_id
 ),
 counted AS (
     UPDATE client c SET
@@ -191,7 +232,7 @@ counted AS (
         highest_report_date = a.new_highest_date,
         accounted = c.accounted + a.arrived,
         reuse_seen_at = CASE
-            WHEN a.reused > 0 OR b.client_id IS NOT NULL
+            WHEN a.reused > 0 OR a.counts_anew
             THEN statement_timestamp() ELSE c.reuse_seen_at END,
         -- The latest report says who the client is, whatever order reports are loaded in.
         name = CASE WHEN c.last_seen > a.last_seen THEN c.name ELSE a.name END,
@@ -200,21 +241,29 @@ counted AS (
                            ELSE a.reply_queue END,
         last_seen = greatest(c.last_seen, a.last_seen),
         last_message_time = greatest(c.last_message_time, a.last_message_time),
-        duplicates = c.duplicates + a.duplicates,
-        superseded = c.superseded + coalesce(o.messages, 0),
+        duplicates = c.duplicates + a.copies - a.new - a.late - a.reused,
+        superseded = c.superseded + a.superseded,
         reused = c.reused + a.reused
-    FROM ahead a
-    LEFT JOIN behind b ON b.client_id = a.client_id
-    LEFT JOIN overtaken o ON o.client_id = a.client_id
-    WHERE a.client_id = c.client_id
-      AND c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
+    FROM moves a
+    WHERE c.ctid = a.client_row
+    RETURNING c.client_id, a.claims,
+        c.accounted <> int8multirange(int8range(1, c.highest_serial + 1)) AS incomplete
+),
+attending AS (
+    INSERT INTO attention (client_id)
+    SELECT client_id FROM counted
+    WHERE claims OR incomplete
+       OR (SELECT true FROM missing_message_range m
+           WHERE m.client_id = counted.client_id AND m.closed_at IS NULL LIMIT 1)
+       OR (SELECT true FROM resync_request r
+           WHERE r.client_id = counted.client_id AND r.first_serial IS NOT NULL LIMIT 1)
 )
 SELECT
-    count(*) FILTER (WHERE verdict = 'new') AS new,
-    count(*) FILTER (WHERE verdict = 'late') AS late,
-    count(*) FILTER (WHERE verdict = 'reused') AS reused,
-    coalesce(sum(copies), 0) - count(*) FILTER (WHERE verdict <> 'duplicate') AS duplicates
-FROM judged;
+    coalesce(sum(new), 0)::bigint AS new,
+    coalesce(sum(late), 0)::bigint AS late,
+    coalesce(sum(reused), 0)::bigint AS reused,
+    coalesce(sum(copies - new - late - reused), 0)::bigint AS duplicates
+FROM tally;
 
 
 -- Writes down which serials an answer claims as the client's whole state.
@@ -227,19 +276,22 @@ PREPARE note_claims AS
 WITH claim AS (
     SELECT s.client_id, s.claim_id, s.claim_first, s.claim_last,
         r.request_id IS NULL OR r.first_serial IS NULL AS fits
-    FROM (SELECT DISTINCT client_id, claim_id, claim_first, claim_last FROM stage
-          WHERE claim_id IS NOT NULL) s
-    LEFT JOIN resync_request r ON (r.client_id, r.request_id) = (s.client_id, s.claim_id)
+    FROM (SELECT DISTINCT client_id, claim_id, claim_first, claim_last
+          FROM attention JOIN stage USING (client_id) WHERE claim_id IS NOT NULL) s
+    LEFT JOIN LATERAL (
+        SELECT * FROM resync_request k
+        WHERE (k.client_id, k.request_id) = (s.client_id, s.claim_id) OFFSET 0) r ON true
 ),
 unknown AS (
     SELECT *, row_number() OVER (
         PARTITION BY client_id, claim_id ORDER BY claim_first, claim_last) AS n
     FROM claim
-    WHERE fits OR NOT EXISTS (
-        SELECT FROM resync_request k
+    WHERE fits OR (
+        SELECT true FROM resync_request k
         WHERE k.client_id = claim.client_id
           AND (k.first_serial, k.last_serial) = (claim_first, claim_last)
-          AND (k.request_id = claim_id OR k.requested_at IS NULL))
+          AND (k.request_id = claim_id OR k.requested_at IS NULL)
+        LIMIT 1) IS NULL
 )
 INSERT INTO resync_request AS known (client_id, request_id, first_serial, last_serial)
 SELECT client_id, CASE WHEN fits AND n = 1 THEN claim_id ELSE gen_random_uuid() END,
@@ -258,10 +310,14 @@ ON CONFLICT (client_id, request_id) DO UPDATE
 -- After a merge accounted says more than arrived; then the history is counted.
 PREPARE complete_claims AS
 WITH complete AS (
-    SELECT r.client_id, r.request_id, r.first_serial, r.requested_at
-    FROM resync_request r JOIN client c USING (client_id)
-    WHERE r.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
-      AND r.first_serial IS NOT NULL
+    SELECT r.client_id, r.request_id, r.first_serial, r.requested_at, c.client_row
+    FROM attention t
+    CROSS JOIN LATERAL (
+        SELECT * FROM resync_request k WHERE k.client_id = t.client_id OFFSET 0) r
+    CROSS JOIN LATERAL (
+        SELECT k.ctid AS client_row, k.accounted, k.resynced_below FROM client k
+        WHERE k.client_id = t.client_id OFFSET 0) c
+    WHERE r.first_serial IS NOT NULL
       AND (r.closed_at IS NULL OR r.closed_how NOT IN ('answered', 'overtaken')
            OR r.first_serial > c.resynced_below)
       AND c.accounted @> int8range(r.first_serial, r.last_serial + 1)
@@ -274,13 +330,17 @@ WITH complete AS (
                WHERE h.client_id = r.client_id
                  AND h.serial BETWEEN r.first_serial AND r.last_serial))
 ),
-effect AS (
-    SELECT client_id, max(first_serial) AS first_serial, max(requested_at) AS requested_at
-    FROM complete GROUP BY client_id
+effect AS MATERIALIZED (
+    SELECT client_id, client_row, max(first_serial) AS first_serial,
+           max(requested_at) AS requested_at
+    FROM complete GROUP BY client_id, client_row
 ),
 overtaken AS (
-    DELETE FROM current_state s USING effect e
-    WHERE s.client_id = e.client_id AND s.serial < e.first_serial
+    DELETE FROM current_state s
+    USING effect e CROSS JOIN LATERAL (
+        SELECT k.ctid AS state_row FROM current_state k
+        WHERE k.client_id = e.client_id AND k.serial < e.first_serial OFFSET 0) o
+    WHERE s.ctid = o.state_row
     RETURNING s.client_id, s.topic_type, s.topic_id, s.user_sid
 ),
 -- A numbered state hides an unnumbered one of the same topic, but a resync speaks of numbered
@@ -300,7 +360,7 @@ moved AS (
     UPDATE client c SET
         resynced_below = greatest(c.resynced_below, e.first_serial),
         accounted = c.accounted + int8multirange(int8range(1, e.first_serial))
-    FROM effect e WHERE e.client_id = c.client_id
+    FROM effect e WHERE c.ctid = e.client_row
 )
 UPDATE resync_request r SET
     closed_at = statement_timestamp(),
@@ -319,21 +379,27 @@ WHERE r.client_id = e.client_id
 -- The insert reads what the delete returns, so the old rows are gone before the new one comes.
 PREPARE merge_ranges(integer) AS
 WITH crowded AS MATERIALIZED (
-    SELECT c.client_id, c.highest_serial, lower(missing) AS first_serial,
+    SELECT c.client_id, c.client_row, lower(missing) AS first_serial,
            upper(missing) - 1 AS last_serial
-    FROM client c,
-         LATERAL (SELECT int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted) m(missing)
-    WHERE c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
-      AND c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
+    FROM attention t
+    CROSS JOIN LATERAL (
+        SELECT k.ctid AS client_row, k.* FROM client k
+        WHERE k.client_id = t.client_id OFFSET 0) c
+    CROSS JOIN LATERAL (
+        SELECT int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted) m(missing)
+    WHERE c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
       AND (SELECT count(*) FROM unnest(missing)) > $1
 ),
 counted AS (
     UPDATE client c SET accounted = int8multirange(int8range(1, c.highest_serial + 1))
-    FROM crowded WHERE crowded.client_id = c.client_id
+    FROM crowded WHERE c.ctid = crowded.client_row
 ),
 removed AS (
-    DELETE FROM missing_message_range m USING crowded
-    WHERE m.client_id = crowded.client_id AND m.closed_at IS NULL
+    DELETE FROM missing_message_range m
+    USING crowded CROSS JOIN LATERAL (
+        SELECT k.ctid AS range_row FROM missing_message_range k
+        WHERE k.client_id = crowded.client_id AND k.closed_at IS NULL OFFSET 0) o
+    WHERE m.ctid = o.range_row
     RETURNING m.client_id, m.first_serial, m.last_serial, m.detected_at
 ),
 was AS (
@@ -357,21 +423,19 @@ PREPARE keep_ledger(interval) AS
 WITH touched AS MATERIALIZED (
     SELECT c.client_id, c.resynced_below,
            int8multirange(int8range(1, c.highest_serial + 1)) - c.accounted AS missing
-    FROM client c
-    WHERE c.client_id = ANY (ARRAY(SELECT DISTINCT client_id FROM stage))
-      AND (c.accounted <> int8multirange(int8range(1, c.highest_serial + 1))
-           OR EXISTS (SELECT FROM missing_message_range m
-                      WHERE m.client_id = c.client_id AND m.closed_at IS NULL))
+    FROM attention t
+    CROSS JOIN LATERAL (SELECT * FROM client k WHERE k.client_id = t.client_id OFFSET 0) c
 ),
 missing AS MATERIALIZED (
     SELECT client_id, lower(piece) AS first_serial, upper(piece) - 1 AS last_serial
     FROM touched, unnest(missing) AS piece
 ),
 open_row AS MATERIALIZED (
-    SELECT m.client_id, m.id, m.first_serial, m.last_serial, m.detected_at, m.merged,
+    SELECT m.client_id, m.id, m.range_row, m.first_serial, m.last_serial, m.detected_at, m.merged,
            t.resynced_below
-    FROM missing_message_range m JOIN touched t USING (client_id)
-    WHERE m.closed_at IS NULL
+    FROM touched t CROSS JOIN LATERAL (
+        SELECT k.ctid AS range_row, k.* FROM missing_message_range k
+        WHERE k.client_id = t.client_id AND k.closed_at IS NULL OFFSET 0) m
 ),
 hit AS (
     SELECT * FROM open_row o
@@ -381,7 +445,8 @@ hit AS (
             = (o.client_id, o.first_serial, o.last_serial))
 ),
 piece AS MATERIALIZED (
-    SELECT p.client_id, p.first_serial, p.last_serial, h.id AS origin, h.detected_at,
+    SELECT p.client_id, p.first_serial, p.last_serial, h.id AS origin, h.range_row,
+           h.detected_at,
            row_number() OVER (PARTITION BY h.client_id, h.id ORDER BY p.first_serial) AS n
     FROM missing p LEFT JOIN hit h
         ON h.client_id = p.client_id
@@ -394,7 +459,7 @@ piece AS MATERIALIZED (
 shrunk AS (
     UPDATE missing_message_range m SET first_serial = p.first_serial, last_serial = p.last_serial
     FROM piece p
-    WHERE p.origin IS NOT NULL AND p.n = 1 AND (m.client_id, m.id) = (p.client_id, p.origin)
+    WHERE m.ctid = p.range_row AND p.n = 1
 ),
 gone AS (
     SELECT * FROM hit h
@@ -406,12 +471,12 @@ closed AS (
         closed_how = CASE WHEN g.last_serial < g.resynced_below THEN 'resynced'
                           ELSE 'arrived' END
     FROM gone g
-    WHERE (m.client_id, m.id) = (g.client_id, g.id)
+    WHERE m.ctid = g.range_row
       AND g.detected_at + $1 <= statement_timestamp()
 ),
 forgotten AS (
     DELETE FROM missing_message_range m USING gone g
-    WHERE (m.client_id, m.id) = (g.client_id, g.id)
+    WHERE m.ctid = g.range_row
       AND g.detected_at + $1 > statement_timestamp()
 ),
 merged_closed AS (
@@ -419,13 +484,13 @@ merged_closed AS (
         closed_at = statement_timestamp(), closed_how = 'resynced'
     FROM open_row o
     WHERE o.merged AND o.last_serial < o.resynced_below
-      AND (m.client_id, m.id) = (o.client_id, o.id)
+      AND m.ctid = o.range_row
 ),
 merged_cut AS (
     UPDATE missing_message_range m SET first_serial = o.resynced_below
     FROM open_row o
     WHERE o.merged AND o.first_serial < o.resynced_below AND o.resynced_below <= o.last_serial
-      AND (m.client_id, m.id) = (o.client_id, o.id)
+      AND m.ctid = o.range_row
 )
 INSERT INTO missing_message_range (client_id, first_serial, last_serial, detected_at)
 SELECT client_id, first_serial, last_serial, coalesce(detected_at, statement_timestamp())

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from runtime.database import own_session
 
 _PREPARE = files("loader").joinpath("load.sql").read_bytes()
-#: Chunks after which the statements are planned anew, which costs about as much as a chunk. A plan
-#: that was made while tables were small reads them from end to end, and would be kept until an
-#: autovacuum looks at them.
-_PLANS_LAST = 64
+#: Each statement is planned once, perhaps while all tables are empty, and that plan must be right
+#: at any size: it looks rows up by index or by their place, also where reading a small table from
+#: end to end is said to cost less. Planning anew would cost a fifth of a chunk.
+_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class Loaded(NamedTuple):
@@ -46,14 +46,13 @@ class ChunkStore:
         max_ranges: int,
         min_missing_age: timedelta,
     ) -> None:
-        self._session = own_session(url, name)
+        self._session = own_session(url, name, different=_PLANS)
         try:
             self._session.execute(_PREPARE)
             self._session.commit()
         except BaseException:
             self._session.close()
             raise
-        self._chunks = 0
         # One string without parameters travels as one message: the server takes the locks,
         # does the work and commits, whether this process still runs or not.
         self._rest = (
@@ -79,9 +78,6 @@ class ChunkStore:
         """
         try:
             with self._session.translated(), self._session.connection.cursor() as cursor:
-                if self._chunks % _PLANS_LAST == 0:
-                    cursor.execute("DISCARD PLANS")
-                self._chunks += 1
                 with cursor.copy("COPY stage FROM STDIN") as copy:
                     copy.write(lines)
                 cursor.execute(self._rest)

@@ -23,6 +23,17 @@ from schemas.errors import DatabaseUnavailable, SchemaMissing, StatesysError
 #: never cost a message its place.
 _POISON_CLASSES, _POISON_STATES = ("22",), ("23502", "54000")
 _CONSTRAINT_CLASS = "23"
+#: Keys of our tables. A loader looks before it inserts, under the client's lock: what stands in its
+#: way came past that lock, and the next try sees it.
+OUR_KEYS = frozenset(
+    (
+        "client_pkey",
+        "current_state_pkey",
+        "missing_message_range_pkey",
+        "missing_message_range_open",
+        "resync_request_pkey",
+    )
+)
 _NOT_ALLOWED = "42501"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
 #: The temporary table or the prepared statements of a session are not there, or twice.
@@ -87,7 +98,10 @@ def _is_poison(error: psycopg.Error, state: str) -> bool:
     return (
         state.startswith(_POISON_CLASSES)
         or state in _POISON_STATES
-        or (state.startswith(_CONSTRAINT_CLASS) and error.diag.constraint_name is not None)
+        or (
+            state.startswith(_CONSTRAINT_CLASS)
+            and error.diag.constraint_name not in (None, *OUR_KEYS)
+        )
     )
 
 

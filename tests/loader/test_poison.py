@@ -12,6 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from loader.store import ChunkStore
+from runtime.database import StatementFailed
+from runtime.database.errors import OUR_KEYS
 from runtime.dead_letters import DETAIL, QUEUE, REASON, STAGE
 from schemas.report import StateMessage
 from schemas.smx import parse_batch, render_batch, render_smx
@@ -26,7 +29,7 @@ from tests.loader.processes import (
     ready,
     take_all,
 )
-from tests.loader.world import CLIENT, Tables, message, report, smx
+from tests.loader.world import CLIENT, Tables, load, message, report, smx
 from tests.waiting import wait_until
 
 POISON = "poison"
@@ -307,3 +310,30 @@ def test_a_stop_while_half_of_a_poisoned_chunk_waits_gives_its_batch_back(
     drain(amqp_url, database_url)
     assert serials(tables) == {1}
     assert [parse_batch(letter.body).smx[0].report.serials for letter in take_all(amqp_url, DEAD)]
+
+
+def test_a_key_of_ours_that_is_taken_costs_no_message_its_place(
+    open_store: Callable[..., ChunkStore], tables: Tables
+) -> None:
+    tables.connection.execute(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE unique_violation USING CONSTRAINT = 'current_state_pkey'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON current_state
+            FOR EACH ROW EXECUTE FUNCTION refuse()
+        """
+    )
+    store = open_store()
+    with pytest.raises(StatementFailed):
+        load(store, report(message(1)))
+    tables.connection.execute("DROP TRIGGER refuse ON current_state")
+    assert load(store, report(message(1))).new == 1
+
+
+def test_the_keys_of_ours_are_those_of_the_tables(tables: Tables) -> None:
+    query = (
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE i.indisunique AND i.indrelid = ANY (ARRAY['client', 'current_state', "
+        "'missing_message_range', 'resync_request']::regclass[])"
+    )
+    assert {name for (name,) in tables.rows(query)} == OUR_KEYS
