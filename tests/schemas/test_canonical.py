@@ -14,9 +14,10 @@ from producers.scenarios import recorded
 from schemas.errors import Refused
 from schemas.report import Claim, Report, StateMessage
 from schemas.report_writer import render_report, report_xml
-from schemas.smx import Envelope, render_batch, render_smx
+from schemas.smx import MAX_BATCH_BYTES, Envelope, render_batch, render_smx
 from tests.schemas.documents import (
     CLIENT_ID,
+    GUID,
     MALFORMED,
     SAMPLE,
     STATE,
@@ -163,6 +164,7 @@ SHORT = {
     "a bare client id": changed("GUID:", ""),
     "a space in the client id": changed("GUID:", "GUID: "),
     "attributes of the client id": changed("<ClientID>", '<ClientID IDType="0" IDFlag="1">'),
+    "spaces around a version": written("client version", " 5\t"),
     "spaces around a name": written("client name", " n\u3000"),
     "the longest names": written("topic id", "🔒" * 512),
 }
@@ -172,6 +174,12 @@ SHORT = {
 def test_it_goes_the_short_way(text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le"):
         assert goes_the_short_way(text.encode(encoding))
+
+
+@pytest.mark.parametrize("priority", ["0", "1", "5", "7", "10", "010", "999999999"])
+def test_priority_chooses_the_same_lane(priority: str) -> None:
+    for text in (FULL, FULL.replace(claim("1", "1432"), "")):
+        assert goes_the_short_way(changed(">5</Priority", f">{priority}</Priority", text).encode())
 
 
 DAYS = (
@@ -263,6 +271,8 @@ LONG = {
     "a number of eleven digits": changed('State ID="2"', 'State ID="11111111111"'),
     "an unknown element": changed("<State ", "<More/><State "),
     "a number with space": changed('State ID="2"', 'State ID=" 2"'),
+    "a number of another script": changed('State ID="2"', 'State ID="1\u0662"'),
+    "minus zero": changed('State ID="2"', 'State ID="-0"'),
     "an empty number": changed('State ID="2"', 'State ID=""'),
     "six parameters": report(
         message(f"{TOPIC}{STATE}<UserParameters>{'<Param></Param>' * 6}</UserParameters>")
@@ -270,6 +280,10 @@ LONG = {
     "a priority that is no number": changed(">5</Priority", ">high</Priority"),
     "a priority above all": changed(">5</Priority", f">{'1' * 12}</Priority"),
     "a client id that is none": changed("GUID:", "GUID:GUID:"),
+    "half a brace": changed("GUID:", "{"),
+    "a client id without a hyphen": report(
+        machine=f"<ClientID>{GUID.replace('-', '', 1)}</ClientID>"
+    ),
     "a prefix of another case": changed("GUID:", "guid:"),
     "no client id": changed(CLIENT_ID, ""),
     "no message": report(""),
@@ -282,6 +296,9 @@ LONG = {
     "the 31st of April": report(message(time="20240431000000.000000+000")),
     "month 13": report(message(time="20241301000000.000000+000")),
     "day 0": report(message(time="20241200000000.000000+000")),
+    "an offset of two digits": report(message(time="20241201000000.000000+00")),
+    "an offset without a sign": report(message(time="20241201000000.000000 000")),
+    "a short fraction": report(message(time="20241201000000.0+000")),
     "hour 24": report(message(time="20241201240000.000000+000")),
     "minute 60": report(message(time="20241201006000.000000+000")),
     "second 60": report(message(time="20241201000060.000000+000")),
@@ -392,6 +409,7 @@ def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
         ('ReceivedAt="2026', 'ReceivedAt="0000'),
         ("T08:15:00+00:00", "T08:15:60+00:00"),
         ("T08:15:00+00:00", "T08:15:00+02:00"),
+        ("T08:15:00+00:00", "T08:15:00.000000+00:00"),
         ("T08:15:00+00:00", "T08:15:00"),
         ("T08:15:00+00:00", "T08:1:500+00:00"),
         ("T08:15:00+00:00", "T08:15:00.5+00:00"),
@@ -399,6 +417,7 @@ def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
         (' MessageID="m', ' MessageID="&lt;'),
         (' MessageID="m', ' More="" MessageID="m'),
         (str(UUID(int=2)), "A"),
+        (str(UUID(int=2)), "ABCDEF00-0000-0000-0000-000000000002"),
         (str(UUID(int=2)), str(UUID(int=2)).replace("-", "")),
     ],
 )
@@ -408,6 +427,12 @@ def test_an_envelope_is_read_equally_in_any_place(old: str, new: str) -> None:
     for text in (changed(old, new, body), new.join(body.rsplit(old, 1))):
         with suppress(Refused):
             batch_both_ways(text.encode())
+
+
+def test_a_batch_that_is_too_large_is_refused_unread() -> None:
+    large = smx(written("CDATA", "x" * (MAX_BATCH_BYTES // 2)))
+    with pytest.raises(Refused, match="too_large"):
+        batch_both_ways(in_a_batch(large, large))
 
 
 # -- the law --------------------------------------------------------------------------------------
