@@ -211,10 +211,10 @@ SHAPES: Mapping[str, Shape] = {
     "priority, long text and CDATA": _pieces(
         lambda t: document(machine=f"{CLIENT_ID}<Priority>{t}</Priority>")
     ),
-    "canonical, CDATA that does not end": _filled("]", lambda t: _cdata(t).replace("]]>", "")),
+    "canonical, CDATA that does not end": _filled("x", lambda t: _cdata(t).replace("]]>", "")),
     "canonical, one letter too much": _filled(message(serial="%d"), lambda t: f"{document(t)}x"),
     "canonical, an odd one last": _filled(
-        message(serial="%d"), lambda t: document(f"{t}{message(f'{TOPIC} {STATE}')}")
+        message(serial="%d"), lambda t: document(f"{t}{message(f'{TOPIC}<!-- -->{STATE}')}")
     ),
     "canonical, an attribute that does not end": _filled("x", lambda t: _topic(f' User="{t}')),
     "canonical, escaped": _filled("&lt;", _details),
