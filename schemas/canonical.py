@@ -1,14 +1,13 @@
 """The short way to read reports: one grammar for the shape in which real clients write them.
 
 ConfigMgr's clients and ours always write a report in the same shape: elements and attributes in
-one order, no comments. In a text of that shape, regular
-expressions find every value in a small part of the time that it takes to parse XML and walk its
-tree.
+one order, no comments. In a text of that shape, regular expressions find every value in a small
+part of the time that it takes to parse XML and walk its tree.
 
-**The law**: what is found here, `report_reader` and `batch_reader` read with the same values. All
-else is left to them: None means "not of this shape", and never "refused". So the contract and its
-reasons are told there alone, and a guard that is too strict here costs time and nothing else.
-Tests hold the two ways equal, the fuzz run does so on any number of mutated documents.
+**The law**: what is found here, `report_reader` and `smx` read with the same values. All else is
+left to them: None means "not of this shape", and never "refused". So the contract and its reasons
+are told there alone, and a guard that is too strict here costs time and nothing else. Tests hold
+the two ways equal, and the fuzz run does so on any number of mutated documents.
 
 How the grammar keeps the law:
 
@@ -213,6 +212,7 @@ _behind_root = re.compile(rf"{_SPACE}\0?+{_SPACE}").fullmatch
 _head = re.compile(_HEAD).match
 _message = re.compile(_MESSAGE).match
 _tail = re.compile(_TAIL).match
+# Only within what `_PARAMETERS` has matched: no text there has a tag.
 _params = re.compile(_PARAM).findall
 _batch = re.compile(_BATCH).match
 _smx = re.compile(_SMX).match
