@@ -1,5 +1,6 @@
 """The users and roles of docs/operations.md suffice, and can do no more."""
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ from psycopg import errors
 
 from loader.store import PartitionStore
 from runtime.broker import Administration, persistent
+from runtime.health import judge
 from schemas.errors import PermissionMissing
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
 from tests.acceptance.life import Life
@@ -54,6 +56,13 @@ def test_a_lossy_fleet_is_asked_and_answers_and_all_of_it_is_verified(life: Life
     assert totals["answered"] > 0
     assert totals["missing_ranges"] == 0
     assert life.status["broker"]["management"] is True
+
+
+def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> None:
+    pulses = [json.loads(words) for words in life.health]
+    assert {pulse["note"].partition(" (")[0] for pulse in pulses} == {"topology not verified"}
+    assert all(judge(p, now=p["at"], interval=60).problem is None for p in pulses)
+    assert "topology_not_verified" in life.logs
 
 
 @pytest.mark.parametrize(

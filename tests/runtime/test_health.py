@@ -30,6 +30,21 @@ def _problem(**changes: object) -> str | None:
     return judge({**HEALTHY, **changes}, now=NOW, interval=60).problem
 
 
+def test_a_note_is_no_problem(tmp_path: Path) -> None:
+    pulse = Pulse(tmp_path, "relay")
+    pulse.note("topology not verified")
+    pulse.beat(held=0, now=True)
+    environment = {**os.environ, "STATESYS_HOME": str(tmp_path)}
+    health = [sys.executable, "-m", "statesys", "health", "relay"]
+    done = subprocess.run(health, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.endswith(": healthy; topology not verified\n")
+    pulse.note(None)
+    pulse.beat(held=0, now=True)
+    assert [judge(p, now=p["at"], interval=60).note for p in read_pulses(tmp_path, "relay")] == [
+        None
+    ]
+
+
 def test_a_worker_that_makes_progress_is_healthy() -> None:
     assert _problem() is None
 
