@@ -24,6 +24,7 @@ def loader() -> None:
 @loader.command()
 @setting("loader_threads", "--threads")
 @setting("loader_chunk_size", "--chunk-size")
+@setting("chunks_together")
 @setting("max_chunks_fetched")
 @setting("inbox_polling_interval")
 @setting("resync_check_interval")

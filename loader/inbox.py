@@ -28,12 +28,17 @@ class Inbox:
         queues: names, the most urgent first.
         chunk_bytes: a chunk is whole batches up to this size, at least one.
         wait: seconds until an incomplete chunk is given out all the same.
+        together: chunks that one thread takes at most while more of them wait. A transaction
+            costs something for itself; under backlog nobody waits for the small ones.
     """
 
-    def __init__(self, queues: Iterable[str], *, chunk_bytes: int, wait: float) -> None:
+    def __init__(
+        self, queues: Iterable[str], *, chunk_bytes: int, wait: float, together: int
+    ) -> None:
         self._lanes: dict[str, deque[Held]] = {queue: deque() for queue in queues}
         self._chunk_bytes = chunk_bytes
         self._wait = wait
+        self._together = together
         self._bytes = 0
         self._hurry = False
         self._closed = False
@@ -88,12 +93,15 @@ class Inbox:
 
     def _cut(self) -> list[Held]:
         chunk: list[Held] = []
-        size = 0
+        size, limit = 0, self._limit()
         for lane in self._lanes.values():
-            while lane and self._fits(lane[0], chunk, size):
+            while lane and (not chunk or self._fits(lane[0], size, limit)):
                 held = lane.popleft()
                 size += len(held.delivery.body)
                 chunk.append(held)
+                if held.delivery.redelivered:
+                    # Alone: somebody may have died of it.
+                    limit = 0
             if lane:
                 break
         self._bytes -= size
@@ -102,5 +110,10 @@ class Inbox:
             self._change.notify()
         return chunk
 
-    def _fits(self, held: Held, chunk: list[Held], size: int) -> bool:
-        return not chunk or size + len(held.delivery.body) <= self._chunk_bytes
+    def _limit(self) -> int:
+        """Bytes to take: one chunk, or several while another one waits behind them."""
+        waiting = self._bytes // self._chunk_bytes
+        return self._chunk_bytes * min(self._together, max(1, waiting - 1))
+
+    def _fits(self, held: Held, size: int, limit: int) -> bool:
+        return not held.delivery.redelivered and size + len(held.delivery.body) <= limit

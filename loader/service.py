@@ -53,6 +53,7 @@ class Loader:
             queues,
             chunk_bytes=chunk_bytes,
             wait=settings.inbox_polling_interval.total_seconds(),
+            together=settings.chunks_together,
         )
         self._intake = Intake(
             self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         le=65536,
         description="KiB of SMX in one transaction; a chunk is whole SMX, at least one.",
     )
+    chunks_together: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Chunks that one transaction loads at most while more of them wait.",
+    )
     max_chunks_fetched: int = Field(
         default=100,
         ge=1,

@@ -12,20 +12,24 @@ from runtime.broker import Administration
 from schemas.topology import DEAD, INCOMING, QUEUES
 from tests.loader.processes import PATIENCE, Program, batch, fill, ready, return_all, take_all
 from tests.loader.world import Tables, message, report
+from tests.management import Management
+from tests.runtime.brokers import vhost
 from tests.waiting import wait_until
 
 #: Returns after which the broker gives up, instead of 1,000.
 LIMIT = 2
 
 
-def declare_with_limit(amqp_url: str) -> None:
-    """Make the queues before anybody else does; workers take queues as they find them."""
+def limit_deliveries(management: Management, amqp_url: str) -> None:
+    """By a policy, which counts where it is below the argument that every worker insists on."""
+    policy = {
+        "pattern": r"^statesys\.incoming",
+        "definition": {"delivery-limit": LIMIT},
+        "apply-to": "queues",
+    }
+    management.call("PUT", "policies", vhost(amqp_url), "limit", body=policy)
     with Administration(amqp_url, name="test") as desk:
-        desk.declare(
-            queue._replace(arguments=queue.arguments | {"x-delivery-limit": LIMIT})
-            for queue in QUEUES
-            if queue.name in INCOMING.values()
-        )
+        desk.declare(QUEUES)
 
 
 def neighbours(number: int) -> list[UUID]:
@@ -42,6 +46,7 @@ def buried(amqp_url: str, count: int) -> bool:
 def test_who_kills_again_and_again_dies_alone(
     amqp_url: str,
     database_url: str,
+    management: Management,
     tables: Tables,
     tmp_path: Path,
 ) -> None:
@@ -56,7 +61,7 @@ def test_who_kills_again_and_again_dies_alone(
     run_loader = partial(
         Program, tmp_path / "log", "loader", "run", amqp_url=amqp_url, database_url=database_url
     )
-    declare_with_limit(amqp_url)
+    limit_deliveries(management, amqp_url)
     poisons = []
     for number, queue in enumerate(INCOMING.values()):
         innocent = [batch(report(message(1), client=client)) for client in neighbours(number)]

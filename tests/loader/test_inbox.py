@@ -16,8 +16,15 @@ QUEUES = ("high", "normal", "low")
 NEVER = 3600.0
 
 
-def held(tag: int, *, queue: str = "normal", size: int = 10, arrived: float | None = None) -> Held:
-    delivery = Delivery(tag, queue, b"x" * size, Properties(), redelivered=False)
+def held(
+    tag: int,
+    *,
+    queue: str = "normal",
+    size: int = 10,
+    arrived: float | None = None,
+    redelivered: bool = False,
+) -> Held:
+    delivery = Delivery(tag, queue, b"x" * size, Properties(), redelivered)
     return Held(1, time.monotonic() if arrived is None else arrived, delivery)
 
 
@@ -25,8 +32,8 @@ def tags(chunk: list[Held]) -> list[int]:
     return [one.delivery.tag for one in chunk]
 
 
-def inbox(*, chunk_bytes: int = 100, wait: float = NEVER) -> Inbox:
-    return Inbox(QUEUES, chunk_bytes=chunk_bytes, wait=wait)
+def inbox(*, chunk_bytes: int = 100, wait: float = NEVER, together: int = 1) -> Inbox:
+    return Inbox(QUEUES, chunk_bytes=chunk_bytes, wait=wait, together=together)
 
 
 @contextmanager
@@ -90,6 +97,26 @@ def test_a_batch_larger_than_a_chunk_travels_alone() -> None:
     box.put(held(2, size=40))
     assert tags(box.take()) == [1]
     assert tags(box.take()) == [2]
+
+
+def test_several_chunks_are_taken_together_while_another_one_waits() -> None:
+    box = inbox(chunk_bytes=20, together=3)
+    for tag in range(1, 13):
+        box.put(held(tag))
+    assert tags(box.take()) == [1, 2, 3, 4, 5, 6], "three of six"
+    assert tags(box.take()) == [7, 8, 9, 10], "two of three"
+    assert tags(box.take()) == [11, 12], "the last for itself"
+
+
+@pytest.mark.parametrize("place", [1, 2, 4])
+def test_what_was_delivered_before_is_taken_alone(place: int) -> None:
+    box = inbox(chunk_bytes=20, together=3, wait=0)
+    for tag in range(1, 9):
+        box.put(held(tag, redelivered=tag == place))
+    taken: list[list[int]] = []
+    while not taken or place not in taken[-1]:
+        taken.append(tags(box.take()))
+    assert taken[-1] == [place]
 
 
 def test_a_lower_lane_does_not_fill_a_chunk_while_a_higher_one_has_more() -> None:

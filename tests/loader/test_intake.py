@@ -22,7 +22,7 @@ QUEUES = list(INCOMING.values())
 
 @pytest.fixture
 def inbox() -> Inbox:
-    return Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=0)
+    return Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=0, together=1)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: Intak
 def test_what_is_held_alone_is_given_out_at_once(amqp_url: str) -> None:
     fill(amqp_url, bodies(1))
     # Neither full nor overdue: nothing more can come, so there is nothing to wait for.
-    inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600)
+    inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600, together=1)
     intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=PREFETCH)
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -238,7 +238,7 @@ def test_a_full_hand_makes_the_threads_hurry_also_beyond_the_broker_s_bounds(
     # A chunk that never fills and an inbox that never is overdue: what the prefetch allows is
     # all that comes, so it has to be given out.
     fill(amqp_url, [])
-    inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600)
+    inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600, together=1)
     intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=100_000)
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -261,7 +261,7 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
     monkeypatch.setattr("runtime.broker.consumer.HELD_LIMIT", 64 * kib)
     monkeypatch.setattr("runtime.broker.consumer.HELD_AGAIN", 32 * kib)
     fill(amqp_url, [b"x" * 10 * kib for _ in range(40)])
-    inbox = Inbox(QUEUES, chunk_bytes=10 * kib, wait=3600)
+    inbox = Inbox(QUEUES, chunk_bytes=10 * kib, wait=3600, together=1)
     intake = Intake(amqp_url, queues=QUEUES, inbox=inbox, prefetch=10)
     got = 0
     try:
