@@ -53,4 +53,9 @@ def render(moment: datetime) -> str:
     Args:
         moment: aware; of any zone.
     """
-    return moment.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+000")
+    # strftime takes ten times as long.
+    m = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return (
+        f"{m.year:04}{m.month:02}{m.day:02}{m.hour:02}{m.minute:02}{m.second:02}"
+        f".{m.microsecond:06}+000"
+    )

@@ -1,5 +1,6 @@
 """Report to bytes: the XML a client sends."""
 
+import re
 from xml.sax.saxutils import escape, quoteattr
 
 from schemas import cim_datetime
@@ -8,6 +9,8 @@ from schemas.report import Claim, Report, StateMessage
 
 #: A bare carriage return in text would be read back as a line feed (XML 1.0, section 2.11).
 _TEXT_ENTITIES = {"\r": "&#13;"}
+#: What XML or the way it is read would take for something else; few texts hold any of it.
+_special = re.compile(r"""[&<>"'\t\r\n]""").search
 
 
 def render_report(report: Report) -> bytes:
@@ -50,10 +53,10 @@ def _claim(claim: Claim) -> str:
 
 def _message(m: StateMessage) -> str:
     number = m.serial_text if m.serial is None else m.serial
-    serial = "" if number is None else f" SerialNumber={quoteattr(str(number))}"
+    serial = "" if number is None else f" SerialNumber={_quoted(str(number))}"
     id_type = "" if m.id_type is None else f' IDType="{m.id_type}"'
-    user = f" User={quoteattr(m.user_name)}" if m.user_name else ""
-    sid = f" UserSID={quoteattr(m.user_sid)}" if m.user_sid else ""
+    user = f" User={_quoted(m.user_name)}" if m.user_name else ""
+    sid = f" UserSID={_quoted(m.user_sid)}" if m.user_sid else ""
     params = (
         f'<UserParameters Flags="0" Count="{len(m.params)}">'
         + "".join(f"<Param>{_escaped(param)}</Param>" for param in m.params)
@@ -63,7 +66,7 @@ def _message(m: StateMessage) -> str:
     )
     return (
         f'<StateMessage MessageTime="{cim_datetime.render(m.message_time)}"{serial}>'
-        f'<Topic ID={quoteattr(m.topic_id)} Type="{m.topic_type}"{id_type}{user}{sid}/>'
+        f'<Topic ID={_quoted(m.topic_id)} Type="{m.topic_type}"{id_type}{user}{sid}/>'
         f'<State ID="{m.state_id}" Criticality="{m.criticality}"/>'
         f"{params}{_details(m)}</StateMessage>"
     )
@@ -72,7 +75,7 @@ def _message(m: StateMessage) -> str:
 def _details(m: StateMessage) -> str:
     if m.details is None:
         return ""
-    kind = "" if m.details_type is None else f" Type={quoteattr(m.details_type)}"
+    kind = "" if m.details_type is None else f" Type={_quoted(m.details_type)}"
     # CDATA can hold neither its own end nor a carriage return that survives reading.
     if "]]>" in m.details or "\r" in m.details:
         return f"<StateDetails{kind}>{_escaped(m.details)}</StateDetails>"
@@ -80,4 +83,8 @@ def _details(m: StateMessage) -> str:
 
 
 def _escaped(text: str) -> str:
-    return escape(text, _TEXT_ENTITIES)
+    return escape(text, _TEXT_ENTITIES) if _special(text) else text
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(text) if _special(text) else f'"{text}"'

@@ -25,6 +25,7 @@ from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
 from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
 from runtime.broker.properties import Properties, Received
+from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
 #: Bounds of the prefetch of one consumer (messages).
@@ -299,6 +300,7 @@ class Session:
             raise self._failure or failure(error, self._parameters) from None
 
     def _turn(self, timeout: float) -> None:
+        join_frames(self._connection)
         timer = self._loop.call_later(max(timeout, 0), _nothing)
         try:
             self._loop.poll()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.broker import Administration
-from schemas.topology import QUEUES
+from runtime.broker import Administration, Session
+from schemas.topology import DEAD, QUEUES
 
 
 @pytest.fixture
@@ -14,3 +14,12 @@ def desk(amqp_url: str) -> Iterator[Administration]:
     with Administration(amqp_url, name="test desk") as found:
         found.declare(QUEUES)
         yield found
+
+
+@pytest.fixture
+def session(amqp_url: str, desk: Administration) -> Iterator[Session]:
+    """A session beside it."""
+    assert desk.depth(DEAD)
+    found = Session(amqp_url, name="test session")
+    yield found
+    found.close()

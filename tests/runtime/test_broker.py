@@ -1,7 +1,7 @@
 """The broker session, on a real broker."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -24,15 +24,6 @@ from tests.runtime.brokers import cut, fill, vhost
 from tests.waiting import wait_until
 
 E = TypeVar("E", bound=Event)
-
-
-@pytest.fixture
-def session(amqp_url: str, desk: Administration) -> Iterator[Session]:
-    """A session beside it."""
-    assert desk.depth(DEAD)
-    found = Session(amqp_url, name="test session")
-    yield found
-    found.close()
 
 
 def collect(session: Session, kind: type[E], count: int) -> list[E]:
