@@ -61,7 +61,7 @@ def test_a_lossy_fleet_is_asked_and_answers_and_all_of_it_is_verified(life: Life
 def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> None:
     pulses = [json.loads(words) for words in life.health]
     assert {pulse["note"].partition(" (")[0] for pulse in pulses} == {"topology not verified"}
-    assert all(judge(p, now=p["at"], interval=60).problem is None for p in pulses)
+    assert all(judge(p, now=p["written"], interval=60).problem is None for p in pulses)
     assert "topology_not_verified" in life.logs
 
 

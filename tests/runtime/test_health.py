@@ -40,9 +40,9 @@ def test_a_note_is_no_problem(tmp_path: Path) -> None:
     assert done.stdout.endswith(": healthy; topology not verified\n")
     pulse.note(None)
     pulse.beat(held=0, now=True)
-    assert [judge(p, now=p["at"], interval=60).note for p in read_pulses(tmp_path, "relay")] == [
-        None
-    ]
+    assert [
+        judge(p, now=p["written"], interval=60).note for p in read_pulses(tmp_path, "relay")
+    ] == [None]
 
 
 def test_a_worker_that_makes_progress_is_healthy() -> None:
