@@ -1,30 +1,22 @@
 """The workers of a run: processes as an operator starts them, their logs read while they work."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from console.bench.events import Event, EventLog
 from console.bench.job import Crew
 from console.bench.meter import Meter
+from console.program import Program
 from console.servers import Servers
 from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 
-#: Seconds that a worker has for what it holds after SIGTERM.
-_STOP_WITHIN = 30
 #: Seconds between two looks at the logs, and without any change before a run gives up.
 _LOOK_EVERY, _STALL = 0.05, 60.0
-#: Lines of a log that are shown when its worker died.
-_TAIL = 15
 
 #: The event that a role's messages are counted by, and the one that says it has begun.
 _WORK = {"relay": "relay.batch_sent", "loader": "loader.chunk_loaded"}
@@ -45,15 +37,14 @@ class Workers:
         self._directory = directory
         self._meter = meter
         self._running: dict[str, list[_Worker]] = {}
-        self._environment = {
-            **os.environ,
-            "STATESYS_HOME": str(directory),
-            "STATESYS_AMQP_URL": servers.amqp_url,
-            "STATESYS_DATABASE_URL": servers.database_url,
-            "STATESYS_LOG_FORMAT": "json",
-            "STATESYS_LOG_LEVEL": "info",
-            "STATESYS_LOADER_THREADS": str(crew.threads),
-            "STATESYS_LOADER_CHUNK_SIZE": str(crew.chunk_size),
+        self._settings = {
+            "home": directory,
+            "amqp_url": servers.amqp_url,
+            "database_url": servers.database_url,
+            "log_format": "json",
+            "log_level": "info",
+            "loader_threads": crew.threads,
+            "loader_chunk_size": crew.chunk_size,
         }
 
     def __enter__(self) -> Self:
@@ -75,9 +66,11 @@ class Workers:
         """
         workers = self._running[role] = []
         for number in range(1, processes + 1):
-            worker = _Worker(role, self._directory / f"{role}-{number}.log", self._environment)
+            log = self._directory / f"{role}-{number}.log"
+            log.unlink(missing_ok=True)
+            worker = _Worker(Program(role, "run", log=log, settings=self._settings), EventLog(log))
             workers.append(worker)
-            self._meter.watch(role, worker.pid)
+            self._meter.watch(role, worker.program.process.pid)
         begun = self._wait(role, _BEGUN[role], lambda found: len(found) >= processes)
         return min(event.at for event in begun)
 
@@ -102,7 +95,7 @@ class Workers:
     def stop(self, role: str) -> None:
         """End the workers of a role."""
         workers = self._running.pop(role, [])
-        close_in_order(self._meter.sample, *(worker.stop for worker in workers))
+        close_in_order(self._meter.sample, *(worker.program.stop for worker in workers))
 
     def _wait(self, role: str, event: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
         seen, moved_at = -1, time.monotonic()
@@ -118,42 +111,10 @@ class Workers:
                 )
             for workers in self._running.values():
                 for worker in workers:
-                    worker.check()
+                    worker.program.check()
             time.sleep(_LOOK_EVERY)
 
 
-class _Worker:
-    def __init__(self, role: str, path: Path, environment: dict[str, str]) -> None:
-        self._role = role
-        self._path = path
-        with path.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "statesys", role, "run"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                # Ctrl-C is for the bench, which stops its workers itself.
-                start_new_session=True,
-            )
-        self.log = EventLog(path)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def check(self) -> None:
-        code = self._process.poll()
-        if code is not None:
-            with self._path.open(encoding="utf-8", errors="replace") as log:
-                last = "".join(deque(log, _TAIL)).rstrip()
-            raise StatesysError(f"the {self._role} ended with {code}; its last lines:\n{last}")
-
-    def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+class _Worker(NamedTuple):
+    program: Program
+    log: EventLog

@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
+from console import program
 from loader.service import Loader
 from runtime.broker import (
     Administration,
@@ -142,7 +141,7 @@ def environment(**settings: str | Path) -> dict[str, str]:
     return os.environ | {f"STATESYS_{name.upper()}": str(value) for name, value in settings.items()}
 
 
-class Program:
+class Program(program.Program):
     """A `statesys` command as a process of its own, with its log as values.
 
     Args:
@@ -150,14 +149,9 @@ class Program:
     """
 
     def __init__(self, log: Path, *arguments: str, **settings: str | Path) -> None:
-        self.log = log
-        with log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "statesys", *arguments],
-                stderr=stderr,
-                stdin=subprocess.DEVNULL,
-                env=environment(log_format="json", **{"home": _HOME, **settings}),
-            )
+        super().__init__(
+            *arguments, log=log, settings={"log_format": "json", "home": _HOME, **settings}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -168,12 +162,11 @@ class Program:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self.process.kill()
-        self.process.wait()
+        self.kill()
 
     @property
     def text(self) -> str:
-        """All that it wrote to stderr."""
+        """All that it wrote."""
         return self.log.read_text(encoding="utf-8")
 
     def events(self, name: str) -> list[dict[str, Any]]:
