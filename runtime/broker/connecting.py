@@ -18,6 +18,7 @@ from pika.exceptions import (
 
 from runtime.broker import tls, unlike
 from runtime.broker.properties import Properties
+from runtime.urls import strictly_split
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, TopologyWrong
 
 Permission = Literal["configure", "write", "read"]
@@ -49,6 +50,7 @@ def parameters(url: str, name: str) -> pika.URLParameters:
         # pika takes every URL, even an empty one, and means localhost as guest.
         if not url.startswith(("amqp://", "amqps://")):
             raise ValueError("another scheme")
+        strictly_split(url)
         url, files = tls.divided(url)
         # pika would take what stands before the second slash.
         if "/" in urlsplit(url).path[1:]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from runtime.broker import tls
+from runtime.urls import strictly_split
 from schemas.errors import BrokerUnavailable
 
 #: Seconds. An operator waits for it, and the rest of the command does not need it.
@@ -98,7 +99,7 @@ def call(url: str, path: str, *, method: str) -> bytes:
         BrokerUnavailable: a certificate or key cannot be read.
     """
     url, files = tls.divided(url)
-    parts = urlsplit(url)
+    parts = strictly_split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("no http URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

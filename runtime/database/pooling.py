@@ -2,6 +2,9 @@
 
 from contextlib import closing
 
+import psycopg
+
+from runtime.database.errors import translated
 from runtime.database.session import open_connection
 from runtime.database.url import parsed
 from schemas.errors import DatabaseUnavailable
@@ -20,12 +23,15 @@ def require_own_sessions(url: str) -> None:
         SettingsError: the URL cannot be used.
     """
     target, name = parsed(url), "statesys pooler check"
-    with (
-        closing(open_connection(target, name)) as one,
-        closing(open_connection(target, name)) as other,
-    ):
-        if one.execute(_PID).fetchone() == other.execute(_PID).fetchone():
-            raise DatabaseUnavailable(
-                f"PostgreSQL at {target.where}: a pooler there gives each transaction another "
-                "session, with which a loader cannot work; use one in session mode, or none"
-            )
+    try:
+        with closing(open_connection(target, name)) as one:
+            first = one.execute(_PID).fetchone()
+            with closing(open_connection(target, name)) as other:
+                second = other.execute(_PID).fetchone()
+    except psycopg.Error as error:
+        raise translated(error, target.where) from None
+    if first == second:
+        raise DatabaseUnavailable(
+            f"PostgreSQL at {target.where}: a pooler there gives each transaction another "
+            "session, with which a loader cannot work; use one in session mode, or none"
+        )

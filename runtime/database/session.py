@@ -7,7 +7,7 @@ Neither needs a startup parameter that a pooler refuses.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Self
 
 import psycopg
@@ -131,10 +131,7 @@ class Session:
             if self._in_transaction:
                 yield self.connection
                 return
-            self._renew_if_lost()
-            self.connection.isolation_level = isolation
-            with self.connection.transaction(force_rollback=force_rollback):
-                self._set_for_transaction()
+            with self._begun(isolation, force_rollback=force_rollback):
                 yield self.connection
 
     def execute(self, query: Any, values: Any = None) -> psycopg.Cursor[Any]:
@@ -177,15 +174,22 @@ class Session:
             return f"{self.connection.info.host}:{self.connection.info.port}"
         return self._target.where
 
-    def _renew_if_lost(self) -> None:
-        """An idle session may have been ended by the server (idle_session_timeout, a restart)."""
-        if self._shared:
-            with suppress(psycopg.Error):
-                # Reads what has arrived: the server's last words, and that it has hung up.
-                self.connection.pgconn.consume_input()
-                self.connection.pgconn.consume_input()
-            if self.connection.closed:
-                self.connection = self._connect()
+    def _begun(self, isolation: IsolationLevel, *, force_rollback: bool) -> ExitStack:
+        """Begin; the server may have ended an idle session (idle_session_timeout, a restart)."""
+        try:
+            return self._begin(isolation, force_rollback=force_rollback)
+        except psycopg.OperationalError:
+            if not (self._shared and self.connection.closed):
+                raise
+        self.connection = self._connect()
+        return self._begin(isolation, force_rollback=force_rollback)
+
+    def _begin(self, isolation: IsolationLevel, *, force_rollback: bool) -> ExitStack:
+        self.connection.isolation_level = isolation
+        with ExitStack() as begun:
+            begun.enter_context(self.connection.transaction(force_rollback=force_rollback))
+            self._set_for_transaction()
+            return begun.pop_all()
 
     def _set_for_transaction(self) -> None:
         if self._shared:
@@ -219,9 +223,14 @@ class Session:
         connection.deferrable = False
         if self._shared and self._read_only:
             connection.read_only = True
-        elif _overridable(connection):
-            connection.read_only = False
+        else:
+            with connection.transaction():
+                # Reading the settings may take longer than a timeout that we overrule.
+                connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
+                overridable = _overridable(connection)
+            connection.read_only = False if overridable else None
         if not self._shared:
+            connection.execute("SET statement_timeout = 0; SET jit = off")
             self._set(connection)
         connection.autocommit = self._autocommit
 

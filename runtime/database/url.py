@@ -7,18 +7,17 @@ nothing of it.
 
 import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from psycopg import pq
 
 from runtime.database.settings import OURS, Setting
+from runtime.urls import strictly_split
 from schemas.errors import SettingsError
 
 #: A session's own.
 _OURS = {"client_encoding", "replication"}
 _SCHEMES = ("postgresql://", "postgres://")
-#: What a URL may hold unencoded: RFC 3986's characters, without the fragment's `#`.
-_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
 #: `-c name=value` or `--name=value` in libpq's `options`.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=\s*(\S*)")
@@ -69,13 +68,12 @@ def unusable_database_url() -> SettingsError:
 
 
 def _parsed(url: str) -> Target:
-    if not url.startswith(_SCHEMES) or not _CHARACTERS.fullmatch(url):
+    if not url.startswith(_SCHEMES):
         raise ValueError("not a URL of PostgreSQL")
-    parts = urlsplit(url)
-    userinfo, at, hosts = parts.netloc.rpartition("@")
-    # A second @, or one behind the host, is most likely part of a password.
-    if "@" in userinfo + parts.path + parts.query or "/" in parts.path[1:] or (at and not userinfo):
-        raise ValueError("ambiguous")
+    parts = strictly_split(url)
+    userinfo, _, hosts = parts.netloc.rpartition("@")
+    if "/" in parts.path[1:]:
+        raise ValueError("a slash in the name")
     user, _, password = userinfo.partition(":")
     addresses = [_address(one) for one in hosts.split(",")] if hosts else []
     given = {
@@ -108,6 +106,8 @@ def _address(text: str) -> tuple[str, str]:
 def _query(text: str) -> list[tuple[str, str]]:
     """Parameters that libpq knows; it quotes those that it does not."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - _OURS
+    # libpq's + is no space.
+    text = text.replace("+", "%2B")
     found = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     if any(name not in known for name, _ in found):
         raise ValueError("an unknown parameter")

@@ -1,0 +1,28 @@
+"""URLs that hold a password, read strictly.
+
+Libraries are generous with a special character that should have been written as %XX: part of the
+password then becomes part of a host name, and their errors quote it.
+"""
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+#: What a URL may hold unencoded: RFC 3986's characters, without the fragment's `#`.
+_CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+
+
+def strictly_split(url: str) -> SplitResult:
+    """The parts of a URL that can be read in one way only.
+
+    Raises:
+        ValueError: a character must be encoded, or an `@` stands where none belongs; says nothing
+            of the URL.
+    """
+    if not _CHARACTERS.fullmatch(url):
+        raise ValueError("a character that must be encoded")
+    parts = urlsplit(url)
+    userinfo, at, _ = parts.netloc.rpartition("@")
+    # A second @, or one behind the host, is most likely part of a password.
+    if "@" in userinfo + parts.path + parts.query or (at and not userinfo):
+        raise ValueError("an @ that must be encoded")
+    return parts

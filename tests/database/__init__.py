@@ -1,0 +1,1 @@
+"""Sessions with PostgreSQL, directly and through a pooler."""
