@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import click
 
-from runtime.log_stream import guard_standard_streams
+from runtime.standard_streams import set_up_standard_streams
 from schemas.errors import StatesysError
 
 #: Seconds to end in once a command is done. Only Python's own end is left then: threads and child
@@ -91,7 +91,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line, and end."""
-    guard_standard_streams()
+    set_up_standard_streams()
     try:
         run_command()
     finally:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.printable import as_json, printable
+from runtime.standard_streams import shows_any_character
 from schemas.serials import SerialRanges
 
 #: Columns of a table, on a narrow terminal too: an id that is broken over lines cannot be copied,
@@ -33,8 +34,11 @@ def stdout() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(as_data(value), ensure_ascii=False, indent=2))
+    """One JSON document on stdout; in ASCII where stdout lacks characters.
+
+    The stream's own escapes are none of JSON's.
+    """
+    click.echo(json.dumps(as_data(value), ensure_ascii=not shows_any_character(), indent=2))
 
 
 def as_data(value: Any) -> Any:

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-_STDERR = 2
 #: Seconds that lines wait for a reader with a full pipe before they are lost, altogether; and the
 #: share of the time in which these seconds come back. So a slow reader costs work one part in 60.
 _PATIENCE, _REGAINED = 1.0, 1 / 60
@@ -109,25 +108,6 @@ class LogStream(io.RawIOBase):
         self._measured_at = time.monotonic()
         self._patience = max(0.0, self._patience - (self._measured_at - now))
         return ready
-
-
-def guard_standard_streams() -> None:
-    """Put a `LogStream` behind stderr, and see that no descriptor of 0 to 2 is closed.
-
-    The next file or socket would get the number of a closed one, and whatever a library writes to
-    stderr. To stdout that was closed nothing can be written, as to a full disk.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
-        pass
-    os.close(descriptor)
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
-    sys.stderr = io.TextIOWrapper(
-        LogStream(_STDERR),
-        encoding="utf-8" if sys.stderr is None else sys.stderr.encoding,
-        errors="backslashreplace",
-        line_buffering=True,
-    )
 
 
 def log_stream() -> LogStream | None:

@@ -144,9 +144,9 @@ def test_a_closed_stdout_is_one_sentence(tmp_path: Path, arguments: str) -> None
 def test_the_line_that_tells_what_is_lost_is_a_line_of_the_log(pipe: Pipe) -> None:
     program = (
         "import structlog, sys\n"
-        "from runtime.log_stream import guard_standard_streams\n"
+        "from runtime.standard_streams import set_up_standard_streams\n"
         "from runtime.logs import set_up_logs\n"
-        "guard_standard_streams()\n"
+        "set_up_standard_streams()\n"
         "set_up_logs(form='json', level='info')\n"
         "for number in range(5000): structlog.get_logger().info('test', number=number)\n"
         "print('full', flush=True)\n"

@@ -1,0 +1,66 @@
+"""The standard streams of every command: nothing that is written raises for what it is.
+
+A stream shows what its encoding has. A character that it lacks is shown as Python would write it,
+`\\u65e5`: the names of clients come from strangers, and no name may end a command. The encoding is
+Python's own choice, from locale and PYTHONIOENCODING.
+"""
+
+import codecs
+import io
+import os
+import sys
+from typing import TextIO
+
+from runtime.log_stream import LogStream
+
+_STDERR = 2
+_ESCAPED = "backslashreplace"
+#: ASCII under a name of our own. click takes a stream that calls its encoding ASCII for one whose
+#: locale is wrong, and writes UTF-8 there.
+_ASCII = "statesys_ascii"
+
+
+def set_up_standard_streams() -> None:
+    """Put a `LogStream` behind stderr, escape what cannot be shown, and close no descriptor.
+
+    The next file or socket would get the number of a closed descriptor of 0 to 2, and whatever a
+    library writes to stderr. To stdout that was closed nothing can be written, as to a full disk.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    codecs.register(_own_ascii)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=_encoding(stream), errors=_ESCAPED)
+    sys.stderr = io.TextIOWrapper(
+        LogStream(_STDERR),
+        encoding="utf-8" if sys.stderr is None else _encoding(sys.stderr),
+        errors=_ESCAPED,
+        line_buffering=True,
+    )
+
+
+def shows_any_character() -> bool:
+    """Whether stdout has every character: its encoding is a form of Unicode."""
+    return sys.stdout.encoding.lower().startswith("utf")
+
+
+def _encoding(stream: TextIO) -> str:
+    name = codecs.lookup(stream.encoding).name
+    return _ASCII if name == "ascii" else name
+
+
+def _own_ascii(name: str) -> codecs.CodecInfo | None:
+    if name != _ASCII:
+        return None
+    ascii_ = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        name=_ASCII,
+        encode=ascii_.encode,
+        decode=ascii_.decode,
+        incrementalencoder=ascii_.incrementalencoder,
+        incrementaldecoder=ascii_.incrementaldecoder,
+    )
