@@ -185,7 +185,9 @@ tally AS MATERIALIZED (
             AND (serial IS NULL OR serial >= resynced_below)) AS stateful,
         bool_or(claim_id IS NOT NULL) AS claims,
         max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
-        max(received_at) AS last_seen, max(message_time) AS last_message_time
+        -- A relay's clock may be ahead: nothing was received later than now.
+        max(least(received_at, statement_timestamp())) AS last_seen,
+        max(message_time) AS last_message_time
     FROM judged GROUP BY client_id
 ),
 -- The client's counters as they will be, to measure the second sign of reuse against.
@@ -235,11 +237,14 @@ counted AS (
             WHEN a.reused > 0 OR a.counts_anew
             THEN statement_timestamp() ELSE c.reuse_seen_at END,
         -- The latest report says who the client is, whatever order reports are loaded in.
-        name = CASE WHEN c.last_seen > a.last_seen THEN c.name ELSE a.name END,
-        version = CASE WHEN c.last_seen > a.last_seen THEN c.version ELSE a.version END,
-        reply_queue = CASE WHEN c.last_seen > a.last_seen THEN c.reply_queue
-                           ELSE a.reply_queue END,
-        last_seen = greatest(c.last_seen, a.last_seen),
+        -- What was stored before clocks were bounded is bounded here, and gives way to the next.
+        name = CASE WHEN c.last_seen > a.last_seen
+                    THEN c.name ELSE a.name END,
+        version = CASE WHEN c.last_seen > a.last_seen
+                       THEN c.version ELSE a.version END,
+        reply_queue = CASE WHEN c.last_seen > a.last_seen
+                           THEN c.reply_queue ELSE a.reply_queue END,
+        last_seen = least(greatest(c.last_seen, a.last_seen), statement_timestamp()),
         last_message_time = greatest(c.last_message_time, a.last_message_time),
         duplicates = c.duplicates + a.copies - a.new - a.late - a.reused,
         superseded = c.superseded + a.superseded,
