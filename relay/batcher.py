@@ -14,6 +14,7 @@ class Closed(NamedTuple):
         tags: delivery tags of the reports in it.
         body: the rendered batch.
         messages: state messages in it.
+        canonical: reports in it that went the short way.
     """
 
     batch_id: UUID
@@ -21,6 +22,7 @@ class Closed(NamedTuple):
     tags: tuple[int, ...]
     body: bytes
     messages: int
+    canonical: int
 
 
 class _Open:
@@ -105,4 +107,5 @@ class Batcher:
             tuple(found.tags),
             render_batch(batch_id, self._relay, found.canonical + found.others),
             found.messages,
+            len(found.canonical),
         )

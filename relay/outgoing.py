@@ -48,6 +48,7 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
         queue=queue,
         reports=reports,
         messages=batch.messages,
+        canonical=batch.canonical,
         bytes=len(batch.body),
     )
     return Outgoing(batch.tags, queue, batch.body, properties, tell)

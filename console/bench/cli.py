@@ -1,6 +1,7 @@
 """`statesys bench`."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,9 @@ from runtime.options import json_option, setting
 from runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from console.bench.job import Existing
+    from console.bench.ground import Ground
+    from console.bench.job import Crew, Existing, Job
+    from console.bench.result import Result
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,6 +42,26 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return apply
 
 
+def cores_option(default: int | None) -> Callable[[Command], Command]:
+    """The option `--cores`; it takes effect at once, for all that this process starts."""
+
+    def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        if cores is not None and cores > len(usable):
+            raise click.BadParameter(f"this process may use {len(usable)} processors")
+        os.sched_setaffinity(0, usable[:cores])
+
+    return click.option(
+        "--cores",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True if default else "all",
+        callback=pin,
+        expose_value=False,
+        help="Processors for the whole run, servers included.",
+    )
+
+
 _clients = click.option(
     "--clients",
     type=click.IntRange(1, 100_000),
@@ -65,6 +88,14 @@ _keep = click.option(
     is_flag=True,
     help="Leave the servers running, with the data of the last run; "
     "`statesys down --home .statesys/bench` stops them.",
+)
+_shape = click.option(
+    "--shape",
+    type=click.Choice(["canonical", "other", "both"]),
+    default="both",
+    show_default=True,
+    help="How the reports are written: as ConfigMgr's clients and ours do it, or as other "
+    "programs may, which takes longer to read; both are two runs.",
 )
 _sweep = click.option(
     "--sweep",
@@ -105,131 +136,75 @@ _loaders = click.option(
 _threads = setting("loader_threads", "--threads")
 _chunk = setting("loader_chunk_size", "--chunk-size")
 _size = _together(_reports, _messages, _clients)
-_output = _together(_keep, json_option)
+_loading = _together(_loaders, _threads, _chunk, _existing)
+_output = _together(cores_option(None), _keep, json_option)
 
 
 @bench.command()
 @_size
 @_output
-def publish(*, reports: int, messages: int, clients: int, keep: bool, as_json: bool) -> None:
+def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
     """The producers: state recorded, numbered, rendered into the outbox, published, confirmed.
 
     \b
     Example:
       statesys bench publish --clients 1000 --reports 5000
     """
-    from console.bench.job import Job  # noqa: PLC0415
     from console.bench.publish import run_publish  # noqa: PLC0415
 
-    job = Job(reports=reports, messages=messages, clients=clients)
-    _measure(load_settings(), [lambda ground: run_publish(ground, job)], keep, as_json)
+    settings, job, _ = _chosen(**size)
+    _measure(settings, [partial(run_publish, job=job)], keep=keep, as_json=as_json)
 
 
 @bench.command()
 @_size
+@_shape
 @_relays
 @_output
-def relay(
-    *, reports: int, messages: int, clients: int, relays: int, keep: bool, as_json: bool
-) -> None:
+def relay(**flags: Any) -> None:
     """The relay alone, on a queue that is full of reports.
 
     \b
     Example:
       statesys bench relay --relays 2
     """
-    from console.bench.job import Crew, Job  # noqa: PLC0415
-    from console.bench.relay import run_relay  # noqa: PLC0415
-
-    settings = load_settings()
-    job = Job(reports=reports, messages=messages, clients=clients)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays=relays)
-    _measure(settings, [lambda ground: run_relay(ground, job, crew)], keep, as_json)
+    _drain("run_relay", **flags)
 
 
 @bench.command()
 @_size
-@_loaders
-@_threads
-@_chunk
-@_existing
+@_shape
+@_loading
 @_sweep
 @_output
-def loader(
-    *,
-    reports: int,
-    messages: int,
-    clients: int,
-    loaders: int,
-    sweeps: tuple[str, ...],
-    existing_clients: int,
-    existing_messages: int,
-    existing_days: int,
-    keep: bool,
-    as_json: bool,
-    **flags: Any,
-) -> None:
+def loader(**flags: Any) -> None:
     """The loader alone, on queues that are full of batches.
 
     \b
     Example:
       statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
     """
-    from console.bench.job import Crew, Job  # noqa: PLC0415
-    from console.bench.loader import run_loader  # noqa: PLC0415
-    from console.bench.sweep import combinations  # noqa: PLC0415
-
-    settings = load_settings(**flags)
-    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
-    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size, loaders=loaders)
-    runs = [_bound(run_loader, *one) for one in combinations(job, crew, sweeps)]
-    _measure(settings, runs, keep, as_json)
+    _drain("run_loader", **flags)
 
 
 @bench.command()
 @_size
+@_shape
 @_relays
-@_loaders
-@_threads
-@_chunk
-@_existing
+@_loading
 @_sweep
 @_output
-def drain(
-    *,
-    reports: int,
-    messages: int,
-    clients: int,
-    relays: int,
-    loaders: int,
-    sweeps: tuple[str, ...],
-    existing_clients: int,
-    existing_messages: int,
-    existing_days: int,
-    keep: bool,
-    as_json: bool,
-    **flags: Any,
-) -> None:
+def drain(**flags: Any) -> None:
     """Relay and loader together, from a queue that is full of reports into the database.
 
     \b
     Example:
-      statesys bench drain
+      statesys bench drain --cores 2
       statesys bench drain --relays 2 --loaders 2 --threads 2
-      statesys bench drain --sweep reports=20000,40000
+      statesys bench drain --sweep reports=20000,40000 --shape canonical
       statesys bench drain --existing-clients 1000000 --existing-messages 20000000
     """
-    from console.bench.drain import run_drain  # noqa: PLC0415
-    from console.bench.job import Crew, Job  # noqa: PLC0415
-    from console.bench.sweep import combinations  # noqa: PLC0415
-
-    settings = load_settings(**flags)
-    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
-    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
-    runs = [_bound(run_drain, *one) for one in combinations(job, crew, sweeps)]
-    _measure(settings, runs, keep, as_json)
+    _drain("run_drain", **flags)
 
 
 @bench.command()
@@ -250,10 +225,7 @@ def drain(
 @_messages
 @_clients
 @_relays
-@_loaders
-@_threads
-@_chunk
-@_existing
+@_loading
 @click.option(
     "--drop-partition",
     is_flag=True,
@@ -266,11 +238,6 @@ def steady(
     seconds: float,
     messages: int,
     clients: int,
-    relays: int,
-    loaders: int,
-    existing_clients: int,
-    existing_messages: int,
-    existing_days: int,
     drop_partition: bool,
     keep: bool,
     as_json: bool,
@@ -286,21 +253,59 @@ def steady(
       statesys bench steady --rate 2000 --seconds 30
       statesys bench steady --drop-partition --existing-clients 10000 --existing-messages 500000
     """
-    from console.bench.job import Crew, Job  # noqa: PLC0415
     from console.bench.steady import run_steady  # noqa: PLC0415
 
-    settings = load_settings(**flags)
     reports = max(1, round(rate * seconds / messages))
-    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
-    if drop_partition and (not existing.messages or existing_days < 2):
+    settings, job, crew = _chosen(
+        reports=reports, messages=messages, clients=min(clients, reports), **flags
+    )
+    if drop_partition and (not job.existing.messages or job.existing.days < 2):
         raise click.UsageError(
             "--drop-partition needs --existing-clients and --existing-messages, "
             "over at least 2 --existing-days"
         )
-    job = Job(reports=reports, messages=messages, clients=min(clients, reports), existing=existing)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
     run = partial(run_steady, job=job, crew=crew, rate=rate / messages)
-    _measure(settings, [partial(run, drop_partition=drop_partition)], keep, as_json)
+    runs = [partial(run, drop_partition=drop_partition)]
+    _measure(settings, runs, keep=keep, as_json=as_json)
+
+
+def _drain(
+    run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
+) -> None:
+    """The runs of `prefilled` that a command line asks for."""
+    from console.bench import prefilled  # noqa: PLC0415
+    from console.bench.job import Shape  # noqa: PLC0415
+    from console.bench.sweep import combinations  # noqa: PLC0415
+
+    settings, job, crew = _chosen(**flags)
+    shapes = list(Shape) if shape == "both" else [Shape(shape)]
+    runs = [
+        partial(getattr(prefilled, run), job=job, crew=crew)
+        for job, crew in combinations(job, crew, sweeps, shapes)
+    ]
+    _measure(settings, runs, keep=keep, as_json=as_json)
+
+
+def _chosen(
+    *,
+    reports: int,
+    messages: int,
+    clients: int,
+    relays: int = 1,
+    loaders: int = 1,
+    existing_clients: int = 0,
+    existing_messages: int = 0,
+    existing_days: int = 1,
+    **flags: Any,
+) -> "tuple[Settings, Job, Crew]":
+    """What a command line chose; what it has no option for is as in the standard job."""
+    from console.bench.job import Crew, Job  # noqa: PLC0415
+
+    settings = load_settings(**flags)
+    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
+    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
+    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
+    return settings, job, crew
 
 
 def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> "Existing":
@@ -323,15 +328,8 @@ def _site(settings: Settings, clients: int, messages: int, days: int, size: int)
     return Existing(clients, reports, size, days)
 
 
-def _bound(run: Callable[[Any, Any, Any], Any], job: Any, crew: Any) -> Callable[[Any], Any]:
-    return lambda ground: run(ground, job, crew)
-
-
 def _measure(
-    settings: Settings,
-    runs: list[Callable[[Any], Any]],
-    keep: bool,  # noqa: FBT001 (from a flag)
-    as_json: bool,  # noqa: FBT001
+    settings: Settings, runs: "Sequence[Callable[[Ground], Result]]", *, keep: bool, as_json: bool
 ) -> None:
     from console.bench.ground import ground  # noqa: PLC0415
     from console.bench.result import machine  # noqa: PLC0415

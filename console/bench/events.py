@@ -16,6 +16,7 @@ class Event(NamedTuple):
         name: such as `loader.chunk_loaded`.
         at: seconds since 1970.
         messages: state messages it is about; 0 when it is not about any.
+        canonical: reports of the canonical shape in it; 0 when it does not say.
         seconds: that it took; 0 when it does not say.
         trouble: whether it is a warning or an error.
     """
@@ -23,6 +24,7 @@ class Event(NamedTuple):
     name: str
     at: float
     messages: int
+    canonical: int
     seconds: float
     trouble: bool
 
@@ -58,6 +60,7 @@ def _event(line: bytes) -> Event | None:
             keys["event"],
             datetime.fromisoformat(keys["timestamp"]).timestamp(),
             int(keys.get("messages", 0)),
+            int(keys.get("canonical", 0)),
             float(keys.get("load_ms", 0)) / 1000,
             keys.get("level") not in _CALM,
         )

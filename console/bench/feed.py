@@ -15,7 +15,6 @@ from runtime.broker import (
 )
 from schemas.errors import StatesysError
 from schemas.report import Report
-from schemas.report_writer import render_report
 from schemas.topology import QUEUES, REPORTS
 
 #: Seconds of one wait for the broker.
@@ -58,14 +57,14 @@ class Feed:
         finally:
             self._publisher.session.close()
 
-    def send(self, report: Report) -> None:
-        """Publish a report; waits while too many are in the air."""
+    def send(self, report: Report, body: bytes) -> None:
+        """Publish a report, rendered as `body`; waits while too many are in the air."""
         numbers = report.serials
         self._publisher.publish(
             Message(
                 exchange=REPORTS,
                 routing_key=REPORTS,
-                body=render_report(report),
+                body=body,
                 token=None,
                 properties=persistent(
                     content_type="application/xml",

@@ -1,6 +1,7 @@
 """Where a bench takes place: private servers that nobody else uses."""
 
 import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def ground(directory: Path, show: Show, *, keep: bool) -> Iterator[Ground]:
         except BlockingIOError:
             raise StatesysError(f"another bench is at work in {directory}") from None
         try:
+            _stop_servers_on_other_cores(directory)
             found = services.up(directory)
             yield Ground(
                 Servers(found.amqp_url, found.database_url, found.management_url),
@@ -76,6 +78,15 @@ def ground(directory: Path, show: Show, *, keep: bool) -> Iterator[Ground]:
             if not keep:
                 show("stopping private servers")
                 services.down(directory, purge=True)
+
+
+def _stop_servers_on_other_cores(directory: Path) -> None:
+    """Those of an earlier run stay on the processors that they were started on."""
+    if services.running(directory) is None:
+        return
+    cores = os.sched_getaffinity(0)
+    if any(os.sched_getaffinity(pid) != cores for pid in _processes(directory).values()):
+        services.down(directory)
 
 
 def _processes(directory: Path) -> dict[str, int]:

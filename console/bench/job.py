@@ -1,6 +1,7 @@
 """What is to be carried, by whom, and what is in the tables before."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 #: One client in so many has a missing range: its serial 2.
@@ -39,6 +40,15 @@ class Existing(NamedTuple):
         return sent + (client % GAP_EVERY == 0 and sent > 1)
 
 
+class Shape(StrEnum):
+    """How the reports of a job are written, which decides what reading them costs."""
+
+    #: As ConfigMgr's clients and ours write them: relay and loader read them the short way.
+    CANONICAL = "canonical"
+    #: The same reports as other programs would write them: all of them take the long way.
+    OTHER = "other"
+
+
 #: The tables as a migration leaves them.
 NOTHING = Existing()
 
@@ -52,12 +62,14 @@ class Job:
         messages: state messages in each.
         clients: that the reports are of, in turn.
         existing: what is in the tables before.
+        shape: of all reports.
     """
 
     reports: int = 20_000
     messages: int = 4
     clients: int = 5_000
     existing: Existing = NOTHING
+    shape: Shape = Shape.CANONICAL
 
     @property
     def total(self) -> int:

@@ -1,4 +1,13 @@
-"""The reports of a job: what synthetic clients would send, with a fixed number of messages each."""
+"""The reports of a job: what synthetic clients would send, with a fixed number of messages each.
+
+Reports of another shape say the same in the hand of other programs; each client is one of three:
+
+- UTF-16, the attributes in the opposite order,
+- UTF-16, indented, and a comment in every state message,
+- UTF-8, both of these.
+
+None of them is canonical, so relay and loader parse them as XML (`schemas/canonical.py`).
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -6,14 +15,19 @@ from hashlib import md5
 from itertools import count, islice
 from uuid import UUID
 
-from console.bench.job import Job
+from lxml import etree
+
+from console.bench.job import Job, Shape
 from producers.scenarios import recorded
 from schemas.report import Report, StateMessage
+from schemas.report_writer import render_report
 
 _SEED = 1
 _VERSION = "5.00.9128.1000"
 #: A normal report.
 _PRIORITY = 5
+#: Encoding, attributes in the opposite order, indented with comments.
+_HANDS = (("UTF-16", True, False), ("UTF-16", False, True), ("UTF-8", True, True))
 
 
 def reports(job: Job) -> Iterator[Report]:
@@ -37,6 +51,34 @@ def reports(job: Job) -> Iterator[Report]:
             messages=tuple(islice(streams[client], job.messages)),
             priority=_PRIORITY,
         )
+
+
+def written(report: Report, shape: Shape) -> bytes:
+    """A report of a job as its client sends it."""
+    body = render_report(report)
+    if shape is Shape.CANONICAL:
+        return body
+    root = etree.fromstring(body, etree.XMLParser(strip_cdata=False))
+    encoding, swapped, indented = _HANDS[report.client_id.int % len(_HANDS)]
+    if swapped:
+        _swap(root)
+    if indented:
+        _indent(root)
+    text = etree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="{encoding}"?>\n{text}'.encode(encoding)
+
+
+def _swap(root: etree._Element) -> None:
+    for element in root.iter():
+        attributes = element.items()[::-1]
+        element.attrib.clear()
+        element.attrib.update(attributes)
+
+
+def _indent(root: etree._Element) -> None:
+    for message in root.iter("StateMessage"):
+        message.insert(0, etree.Comment(" as it was seen "))
+    etree.indent(root)
 
 
 def _id(client: int) -> UUID:

@@ -1,7 +1,8 @@
 """What a run came to."""
 
+import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class Result:
         kind: the subcommand.
         crew: None where no worker of it took part.
         reports, messages: that were carried.
+        short_way: reports of these that relay and loader read as canonical ones; None where
+            neither took part.
         seconds: from the first delivery to the last commit or confirm.
         cpu: seconds by process: relay, loader, broker, database, producers.
         peak: bytes of memory by process.
@@ -30,6 +33,7 @@ class Result:
             own making.
         total: from the moment a report was due to loaded; only at a constant rate.
         disturbance: a partition was dropped meanwhile.
+        cores: processors that servers and workers had.
     """
 
     kind: str
@@ -43,6 +47,8 @@ class Result:
     queue: Percentiles | None = None
     total: Percentiles | None = None
     disturbance: Disturbance | None = None
+    short_way: int | None = None
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
     @property
     def messages_per_second(self) -> float:
@@ -55,6 +61,17 @@ class Result:
         return self.reports / self.seconds
 
     @property
+    def long_way(self) -> int | None:
+        """Reports that were parsed as XML; None as of `short_way`."""
+        return None if self.short_way is None else self.reports - self.short_way
+
+    @property
+    def cpu_per_report(self) -> dict[str, float]:
+        """Microseconds of CPU by process, and `sum`: full processors carry 1 s / sum reports."""
+        each = {name: seconds / self.reports * 1e6 for name, seconds in self.cpu.items()}
+        return {**each, "sum": sum(each.values())}
+
+    @property
     def clients(self) -> int:
         """How many clients this is, at one report in 15 minutes."""
         return round(self.reports_per_second * CYCLE)
@@ -63,6 +80,10 @@ class Result:
         """For `--json`."""
         return {
             "kind": self.kind,
+            "cores": self.cores,
+            "shape": self.job.shape.value,
+            "short_way": self.short_way,
+            "long_way": self.long_way,
             "crew": None if self.crew is None else self.crew._asdict(),
             "existing": {
                 "clients": self.job.existing.clients,
@@ -76,6 +97,7 @@ class Result:
             "reports_per_second": round(self.reports_per_second, 1),
             "clients_at_15_min": self.clients,
             "cpu_seconds": self.cpu,
+            "cpu_us_per_report": {name: round(us, 1) for name, us in self.cpu_per_report.items()},
             "peak_bytes": self.peak,
             "queue_seconds": None if self.queue is None else self.queue._asdict(),
             "total_seconds": None if self.total is None else self.total._asdict(),

@@ -15,6 +15,7 @@ from console.bench.measures import times
 from console.bench.reports import reports
 from console.bench.result import Result
 from console.bench.stage import check_loaded, stage
+from schemas.report_writer import render_report
 
 
 def run_steady(
@@ -49,8 +50,10 @@ def run_steady(
                 while (left := started + due - time.monotonic()) > 0:
                     feed.poll(left)
                 date = datetime.fromtimestamp(first, UTC) + timedelta(seconds=due)
-                feed.send(report._replace(date=date))
+                dated = report._replace(date=date)
+                feed.send(dated, render_report(dated))
         last = workers.work("loader", job.total)
+        short_way = running.short_way()
         drop = dropped()
         said = workers.events("loader"), workers.events("relay")
         workers.stop("relay")
@@ -63,6 +66,7 @@ def run_steady(
         crew=crew,
         reports=job.reports,
         messages=job.total,
+        short_way=short_way,
         seconds=last - first,
         cpu=meter.cpu(first, last),
         peak=running.peak(),

@@ -6,20 +6,23 @@ from itertools import product
 
 import click
 
-from console.bench.job import Crew, Job
+from console.bench.job import Crew, Job, Shape
 from runtime.settings import load_settings
 
 #: Name of a sweep -> the setting behind it.
 _SETTINGS = {"threads": "loader_threads", "chunk": "loader_chunk_size"}
 
 
-def combinations(job: Job, crew: Crew, sweeps: Sequence[str]) -> Iterator[tuple[Job, Crew]]:
+def combinations(
+    job: Job, crew: Crew, sweeps: Sequence[str], shapes: Sequence[Shape]
+) -> Iterator[tuple[Job, Crew]]:
     """Every combination of the values that are to be tried.
 
     Args:
         job, crew: have the values that are not swept.
         sweeps: such as `reports=20000,40000`, `threads=1,2,4` and `chunk=64,256`; one text may
             hold several.
+        shapes: each of them with every combination.
 
     Raises:
         click.BadParameter: it cannot be read.
@@ -38,12 +41,12 @@ def combinations(job: Job, crew: Crew, sweeps: Sequence[str]) -> Iterator[tuple[
                 param_hint="--sweep",
             )
         chosen[name] = values.split(",")
-    for reports, threads, chunk in product(*chosen.values()):
+    for (reports, threads, chunk), shape in product(product(*chosen.values()), shapes):
         settings = load_settings(
             **{_SETTINGS["threads"]: threads, _SETTINGS["chunk"]: chunk},
         )
         yield (
-            replace(job, reports=_count(reports)),
+            replace(job, reports=_count(reports), shape=shape),
             crew._replace(threads=settings.loader_threads, chunk_size=settings.loader_chunk_size),
         )
 

@@ -26,12 +26,18 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def last_line(results: Sequence[Result]) -> str:
-    """What the best run means."""
-    return f"= {max(result.clients for result in results):,} clients at 15 min"
+    """What the best run of each shape means: they are told together."""
+    best: dict[str, int] = {}
+    for result in results:
+        best[result.job.shape] = max(result.clients, best.get(result.job.shape, 0))
+    shapes = ", ".join(f"{clients:,} ({shape})" for shape, clients in best.items())
+    return f"= {shapes} clients at 15 min"
 
 
 def _rows() -> list[tuple[str, Cell]]:
     return [
+        ("shape of the reports", lambda r: r.job.shape.value),
+        ("cores", lambda r: str(r.cores)),
         ("loader threads", lambda r: str(r.crew.threads) if r.crew and _loads(r) else "-"),
         ("chunk size, KiB", lambda r: str(r.crew.chunk_size) if r.crew and _loads(r) else "-"),
         ("relays", lambda r: str(r.crew.relays) if r.crew and "relay" in r.cpu else "-"),
@@ -39,11 +45,14 @@ def _rows() -> list[tuple[str, Cell]]:
         ("clients before", _before(lambda existing: existing.clients)),
         ("state messages before", _before(lambda existing: existing.messages)),
         ("reports", lambda r: f"{r.reports:,}"),
+        ("which went the short way", _count(lambda r: r.short_way)),
+        ("which went the long way", _count(lambda r: r.long_way)),
         ("state messages", lambda r: f"{r.messages:,}"),
         ("seconds", lambda r: f"{r.seconds:.2f}"),
         ("messages/s", lambda r: f"{r.messages_per_second:,.0f}"),
         ("reports/s", lambda r: f"{r.reports_per_second:,.0f}"),
         *((f"CPU seconds, {name}", _cpu(name)) for name in _PROCESSES),
+        *((f"CPU per report, {name}", _cpu_per_report(name)) for name in (*_PROCESSES, "sum")),
         *_percentiles("queue time", lambda r: r.queue),
         *_percentiles("total time", lambda r: r.total),
         *_drop(),
@@ -58,6 +67,10 @@ def _loads(result: Result) -> bool:
 
 def _before(count: Callable[[Existing], int]) -> Cell:
     return lambda r: f"{count(r.job.existing):,}" if r.job.existing.messages else "-"
+
+
+def _count(of: Callable[[Result], int | None]) -> Cell:
+    return lambda r: "-" if (found := of(r)) is None else f"{found:,}"
 
 
 def _drop() -> list[tuple[str, Cell]]:
@@ -88,6 +101,10 @@ def _milliseconds(seconds: float | None) -> str:
 
 def _cpu(name: str) -> Cell:
     return lambda r: f"{r.cpu[name]:.2f}" if name in r.cpu else "-"
+
+
+def _cpu_per_report(name: str) -> Cell:
+    return lambda r: f"{r.cpu_per_report[name]:,.0f} µs" if name in r.cpu_per_report else "-"
 
 
 def _peak(name: str) -> Cell:

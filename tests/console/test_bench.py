@@ -14,10 +14,16 @@ import pytest
 
 from console.bench.drop import Drop, Stall, disturbance
 from console.bench.events import Event, EventLog
-from console.bench.job import Crew, Job
-from console.bench.reports import reports
+from console.bench.job import Crew, Job, Shape
+from console.bench.reports import reports, written
 from console.bench.sweep import combinations
 from runtime import services
+from runtime.services import registry
+from schemas import xml
+from schemas.canonical import find_report
+from schemas.report import MAX_REPORT_BYTES
+from schemas.report_reader import parse_report
+from schemas.report_writer import render_report
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE = ("--reports", "60", "--messages", "3", "--clients", "20")
@@ -66,6 +72,9 @@ def runs(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
         )
         assert run["clients_at_15_min"] == pytest.approx(run["reports_per_second"] * 900, rel=0.05)
         assert all(seconds >= 0 for seconds in run["cpu_seconds"].values())
+        each = {name: us for name, us in run["cpu_us_per_report"].items() if name != "sum"}
+        assert set(each) == set(run["cpu_seconds"])
+        assert run["cpu_us_per_report"]["sum"] == pytest.approx(sum(each.values()), abs=1)
         assert all(peak > 1024 * 1024 for peak in run["peak_bytes"].values())
     return list(found["runs"])
 
@@ -81,12 +90,17 @@ def runs(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
 def test_a_prefilled_job_is_carried_to_its_end(
     kind: str, processes: set[str], bench: Bench
 ) -> None:
-    (run,) = runs(bench(kind, *SIZE, "--keep", "--json"))
-    assert (run["kind"], run["reports"], run["messages"]) == (kind, REPORTS, MESSAGES)
-    assert set(run["cpu_seconds"]) == {*processes, "broker", "database"}
-    assert set(run["peak_bytes"]) == processes
-    assert (run["queue_seconds"] is not None) == (kind == "drain")
-    assert run["total_seconds"] is None
+    canonical, other = found = runs(bench(kind, *SIZE, "--keep", "--json"))
+    for run in found:
+        assert (run["kind"], run["reports"], run["messages"]) == (kind, REPORTS, MESSAGES)
+        assert set(run["cpu_seconds"]) == {*processes, "broker", "database"}
+        assert set(run["peak_bytes"]) == processes
+        assert (run["queue_seconds"] is not None) == (kind == "drain")
+        assert run["total_seconds"] is None
+    # Both figures are told together, with what the relay said of the way that reports took.
+    assert [run["shape"] for run in found] == ["canonical", "other"]
+    assert (canonical["short_way"], canonical["long_way"]) == (REPORTS, 0)
+    assert (other["short_way"], other["long_way"]) == (0, REPORTS)
 
 
 def test_a_constant_rate_tells_how_long_a_message_takes(bench: Bench) -> None:
@@ -107,10 +121,11 @@ def test_a_sweep_is_a_run_for_each_combination_and_a_person_sees_them_side_by_si
     bench: Bench,
 ) -> None:
     sweep = ("--sweep", "threads=1,2", "--sweep", "chunk=64")
-    done = bench("loader", *SIZE, *sweep, "--keep")
+    done = bench("loader", *SIZE, *sweep, "--shape", "other", "--keep")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     table = {name: cells for name, *cells in (re.split(r"  +", line) for line in lines)}
+    assert table["shape of the reports"] == ["other", "other"]
     assert table["loader threads"] == ["1", "2"]
     assert table["chunk size, KiB"] == ["64", "64"]
     assert lines[-1].startswith("= ")
@@ -118,8 +133,19 @@ def test_a_sweep_is_a_run_for_each_combination_and_a_person_sees_them_side_by_si
 
 
 def test_a_sweep_of_reports_tells_what_a_longer_drain_takes(bench: Bench) -> None:
-    found = runs(bench("drain", *SIZE, "--sweep", "reports=30,60", "--keep", "--json"))
+    words = ("--sweep", "reports=30,60", "--shape", "canonical", "--keep", "--json")
+    found = runs(bench("drain", *SIZE, *words))
     assert [(run["reports"], run["messages"]) for run in found] == [(30, 90), (60, 180)]
+
+
+def test_more_processors_than_there_are_are_refused_before_anything_starts(
+    bench: Bench, home: Path
+) -> None:
+    running = services.running(home / "bench")
+    done = bench("drain", "--cores", str((os.cpu_count() or 1) + 1))
+    assert done.returncode == 2
+    assert "--cores" in done.stderr
+    assert services.running(home / "bench") == running
 
 
 def rows(home: Path, query: str) -> list[Any]:
@@ -135,7 +161,7 @@ def test_a_run_may_begin_with_tables_that_are_as_loaders_leave_them(
     bench: Bench, home: Path
 ) -> None:
     existing = ("--existing-clients", "101", "--existing-messages", "700", "--existing-days", "3")
-    (run,) = runs(bench("loader", *SIZE, *existing, "--keep", "--json"))
+    (run,) = runs(bench("loader", *SIZE, *existing, "--shape", "other", "--keep", "--json"))
     # Whole reports of three.
     assert run["existing"] == {"clients": 101, "messages": 699, "days": 3}
     assert run["messages"] == MESSAGES
@@ -189,11 +215,11 @@ def test_the_oldest_day_is_dropped_behind_a_reader_during_a_constant_rate(
 
 def test_a_stall_is_what_reaches_into_the_drop() -> None:
     def chunk(at: float, seconds: float) -> Event:
-        return Event("loader.chunk_loaded", at, 1, seconds, trouble=False)
+        return Event("loader.chunk_loaded", at, 1, 0, seconds, trouble=False)
 
     drop = Drop(began=10.0, ended=20.0, read=8.0, tries=3, partitions=["state_message_20260101"])
     loader = [chunk(8.0, 0.5), chunk(9.0, 0.25), chunk(14.0, 4.5), chunk(21.0, 0.5)]
-    relay = [Event("worker.waiting", 11.0, 0, 0.0, trouble=True)]
+    relay = [Event("worker.waiting", 11.0, 0, 0, 0.0, trouble=True)]
     found = disturbance(drop, loader, relay)
     # The chunk that ended at 14 had begun before the drop, and was held up by it; the gap that
     # ended with it is the drop's too, and the one that ended at 21.
@@ -222,8 +248,19 @@ def test_an_earlier_life_that_cannot_be_is_refused_before_anything_starts(
     assert services.running(home / "bench") == running
 
 
+def test_all_of_a_run_stays_on_the_processors_that_it_is_given(bench: Bench, home: Path) -> None:
+    # The servers of the tests before have all processors, and are started anew.
+    (run,) = runs(bench("publish", *SIZE, "--cores", "1", "--keep", "--json"))
+    assert run["cores"] == 1
+    known = registry.load(home / "bench")
+    assert known is not None
+    for server in (known.rabbitmq, known.postgres):
+        assert server.process is not None
+        assert len(os.sched_getaffinity(server.process.pid)) == 1
+
+
 def test_servers_that_are_not_kept_are_gone(bench: Bench, home: Path) -> None:
-    runs(bench("relay", *SIZE, "--json"))
+    runs(bench("relay", *SIZE, "--shape", "canonical", "--cores", "1", "--json"))
     assert services.running(home / "bench") is None
 
 
@@ -231,7 +268,7 @@ def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> 
     done = subprocess.run(
         [
             *(sys.executable, "benchmarks/compare.py", "--no-write"),
-            *("--reports", "40", "--repetitions", "1"),
+            *("--reports", "40", "--repetitions", "1", "--cores", str(os.cpu_count())),
         ],
         env={**os.environ, "STATESYS_HOME": str(home), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
@@ -241,9 +278,13 @@ def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["ratio"] == pytest.approx(
-        found["messages_per_second"] / found["bare_pipe_messages_per_second"], abs=0.01
-    )
+    rates, ratios = found["messages_per_second"], found["ratio"]
+    assert set(rates) == {"canonical", "other", "bare pipe"}
+    assert set(ratios) == {"canonical", "other"}
+    for shape, ratio in ratios.items():
+        assert ratio == pytest.approx(rates[shape] / rates["bare pipe"], rel=0.01, abs=0.01)
+    for (run,) in found["runs"].values():
+        assert (run["reports"], run["messages"]) == (40, 160)
 
 
 def test_a_value_that_is_no_setting_is_refused_before_anything_starts(
@@ -256,7 +297,7 @@ def test_a_value_that_is_no_setting_is_refused_before_anything_starts(
 
 def test_a_sweep_may_name_all_in_one_text() -> None:
     sweeps = ["threads=1,2 chunk=64,128", "reports=10"]
-    found = list(combinations(Job(reports=50), Crew(4, 256), sweeps))
+    found = list(combinations(Job(reports=50), Crew(4, 256), sweeps, [Shape.CANONICAL]))
     assert [(c.threads, c.chunk_size) for _, c in found] == [(1, 64), (1, 128), (2, 64), (2, 128)]
     assert {job for job, _ in found} == {Job(reports=10)}
 
@@ -268,6 +309,19 @@ def test_the_reports_of_a_job_have_consecutive_serials_for_every_client() -> Non
         serials.setdefault(report.client_id, []).extend(report.serials)
     assert len(serials) == 20
     assert all(found == list(range(1, len(found) + 1)) for found in serials.values())
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_reports_of_both_shapes_say_the_same_and_take_the_way_of_their_shape(shape: Shape) -> None:
+    for report in reports(Job(reports=60, messages=5, clients=30)):
+        body = written(report, shape)
+        assert parse_report(body) == parse_report(render_report(report))
+        text = xml.text(body)
+        assert text is not None
+        assert (find_report(text) is not None) == (shape is Shape.CANONICAL)
+        # Its root is what travels on, and the loader reads it the same way.
+        root = xml.root_element(xml.utf8(body, max_bytes=MAX_REPORT_BYTES)).decode()
+        assert (find_report(root) is not None) == (shape is Shape.CANONICAL)
 
 
 def test_a_log_that_grows_is_read_by_whole_lines(tmp_path: Path) -> None:
