@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.printable import as_json, printable
+from runtime.printable import as_json, printable
 from runtime.standard_streams import shows_any_character
 from schemas.serials import SerialRanges
 

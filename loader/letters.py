@@ -49,12 +49,7 @@ class Letters:
             PermissionMissing: the loader's user may not publish.
         """
         properties = dead_letter(
-            original,
-            stage="loader",
-            reason=refusal.reason,
-            detail=refusal.detail,
-            queue=queue,
-            now=datetime.now(UTC),
+            original, refusal, stage="loader", queue=queue, now=datetime.now(UTC)
         )
         with self._turn:
             until_available(self._stop, "letters", self._pulse)(self._publish, body, properties)

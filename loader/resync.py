@@ -14,8 +14,8 @@ from runtime.broker import (
     Message,
     Session,
     Settled,
-    persistent,
 )
+from runtime.messages import request_properties
 from runtime.rules import SiteRules
 from schemas.errors import BrokerUnavailable
 from schemas.resync import render_request
@@ -155,23 +155,11 @@ class ResyncDuty:
                     self._settle(store, event, now)
 
     def _message(self, one: UnsentRequest) -> Message:
-        request = one.request
-        expiration = max(self._rules.min_missing_message_age, MIN_EXPIRATION)
+        expires_after = max(self._rules.min_missing_message_age, MIN_EXPIRATION)
         return Message(
             routing_key=one.reply_queue or RESYNC,
-            body=render_request(request),
-            properties=persistent(
-                content_type="application/xml",
-                message_id=str(request.request_id),
-                correlation_id=str(request.request_id),
-                expiration=str(round(expiration.total_seconds() * 1000)),
-                headers={
-                    "client_id": str(request.client_id),
-                    "reason": request.reason.value,
-                    "highest_serial": request.highest_serial,
-                    "ranges": len(request.ranges),
-                },
-            ),
+            body=render_request(one.request),
+            properties=request_properties(one.request, expires_after=expires_after),
             token=one,
         )
 

@@ -15,9 +15,9 @@ from loader.prepare import stage_lines
 from loader.reader import Reader, Rows
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.backoff import until_available
-from runtime.broker import persistent
 from runtime.fresh_thread import in_fresh_thread
 from runtime.health import Pulse
+from runtime.messages import report_properties
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused
 from schemas.refusal import Reason
 from schemas.report import Lane
@@ -158,15 +158,12 @@ class Worker(threading.Thread):
         serial = item.messages[0].serial
         self._letters.bury(
             body,
-            persistent(
-                content_type="application/xml",
-                message_id=str(uuid4()),
-                headers={
-                    "client_id": str(report.client_id),
-                    "first_serial": serial,
-                    "last_serial": serial,
-                    "messages": 1,
-                },
+            report_properties(
+                report.client_id,
+                first_serial=serial,
+                last_serial=serial,
+                messages=1,
+                message_id=uuid4(),
             ),
             refusal,
             queue=INCOMING[Lane.NORMAL],

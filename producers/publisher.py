@@ -22,8 +22,8 @@ from runtime.broker import (
     Session,
     Settled,
     declare,
-    persistent,
 )
+from runtime.messages import report_properties
 from schemas import topology
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
@@ -207,18 +207,15 @@ class Publisher:
             routing_key=topology.REPORTS,
             body=report.body,
             token=report.position,
-            properties=persistent(
-                content_type="application/xml",
-                message_id=str(report.message_id),
+            properties=report_properties(
+                report.client_id,
+                first_serial=report.first_serial,
+                last_serial=report.last_serial,
+                messages=report.messages,
+                message_id=report.message_id,
                 timestamp=report.rendered_at,
                 reply_to=self._reply_queue.name,
                 correlation_id=None if answering is None else str(answering),
-                headers={
-                    "client_id": str(report.client_id),
-                    "first_serial": report.first_serial,
-                    "last_serial": report.last_serial,
-                    "messages": report.messages,
-                },
             ),
         )
 

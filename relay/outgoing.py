@@ -8,8 +8,9 @@ from typing import NamedTuple
 import structlog
 
 from relay.batcher import Closed
-from runtime.broker import Delivery, Properties, persistent
+from runtime.broker import Delivery, Properties
 from runtime.dead_letters import dead_letter
+from runtime.messages import batch_properties
 from schemas.errors import Refused
 from schemas.topology import DEAD, INCOMING, REPORTS
 
@@ -35,11 +36,8 @@ class Outgoing(NamedTuple):
 def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
     """A batch, for the queue of its lane; `now` is aware."""
     queue, reports = INCOMING[batch.lane], len(batch.tags)
-    properties = persistent(
-        content_type="application/xml",
-        message_id=str(batch.batch_id),
-        timestamp=int(now.timestamp()),
-        headers={"reports": reports, "messages": batch.messages},
+    properties = batch_properties(
+        batch.batch_id, reports=reports, messages=batch.messages, sent_at=now
     )
     tell = partial(
         _log.info,
@@ -56,14 +54,7 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
 
 def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
     """The letter of a refused report; `now` is aware."""
-    properties = dead_letter(
-        delivery.properties,
-        stage="relay",
-        reason=refusal.reason,
-        detail=refusal.detail,
-        queue=REPORTS,
-        now=now,
-    )
+    properties = dead_letter(delivery.properties, refusal, stage="relay", queue=REPORTS, now=now)
     tell = partial(
         _log.warning,
         "relay.report_refused",

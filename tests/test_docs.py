@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,12 +12,16 @@ import click
 import pytest
 from lxml import etree
 
+from runtime.broker import Properties
+from runtime.dead_letters import dead_letter
 from runtime.durations import render_duration
+from runtime.messages import batch_properties, report_properties, request_properties
 from runtime.settings import PREFIX, Settings
 from schemas import errors
+from schemas.errors import Refused
 from schemas.refusal import Reason
 from schemas.report_reader import parse_report
-from schemas.resync import parse_request
+from schemas.resync import ResyncReason, ResyncRequest, parse_request
 from schemas.smx import parse_batch
 from schemas.topology import QUEUES, is_reply_queue, reply_queue
 from statesys import cli
@@ -27,6 +31,7 @@ README, WIRE = ROOT / "README.md", ROOT / "docs" / "wire.md"
 DECISIONS = ROOT / "docs" / "decisions"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
+MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
 READERS = {"Report": parse_report, "Batch": parse_batch, "ResyncRequest": parse_request}
 
 
@@ -165,6 +170,45 @@ def test_the_queues_are_those_of_the_topology() -> None:
         shown = ", ".join(f"`{key}: {value}`" for key, value in arguments.items())
         expected.append([f"`{queue.name}`", queue.carries, shown])
     assert table(WIRE, "queue", "carries", "arguments") == expected
+
+
+def test_the_properties_of_each_message_are_those_that_are_written() -> None:
+    report = report_properties(
+        UUID(int=0),
+        first_serial=1,
+        last_serial=1,
+        messages=1,
+        message_id=UUID(int=1),
+        timestamp=0,
+        reply_to="q",
+        correlation_id="r",
+    )
+    rows = [row for row, _ in table(WIRE, "property", "value") if "exchange" not in row]
+    assert {word for row in rows for word in re.findall("`(.+?)`", row)} == written(report)
+    batch = batch_properties(UUID(int=1), reports=1, messages=1, sent_at=MOMENT)
+    request = request_properties(
+        ResyncRequest(UUID(int=1), UUID(int=0), ResyncReason.MISSING, 1, MOMENT),
+        expires_after=timedelta(minutes=1),
+    )
+    for properties, line in (
+        (batch, r"The AMQP message carries the batch's id.+"),
+        (request, r"The AMQP message has the request's id.+"),
+    ):
+        (sentence,) = re.findall(line, text(WIRE))
+        assert set(properties.headers or {}) <= set(re.findall("`(.+?)`", sentence))
+
+
+def test_the_headers_of_a_dead_letter_are_those_that_are_written() -> None:
+    refusal = Refused(Reason.DATABASE, "why")
+    letter = dead_letter(Properties(), refusal, stage="loader", queue="q", now=MOMENT)
+    rows = table(WIRE, "header", "value")
+    assert [row[0] for row in rows] == [f"`{header}`" for header in letter.headers or {}]
+
+
+def written(properties: Properties) -> set[str]:
+    """Names of the properties and headers that are set."""
+    given = {key for key, value in vars(properties).items() if value is not None}
+    return given - {"headers"} | set(properties.headers or {})
 
 
 def test_reply_queues_are_named_as_the_page_says() -> None:

@@ -11,8 +11,8 @@ from runtime.broker import (
     Message,
     Session,
     Settled,
-    persistent,
 )
+from runtime.messages import report_properties
 from schemas.errors import StatesysError
 from schemas.report import Report
 from schemas.topology import QUEUES, REPORTS
@@ -66,16 +66,13 @@ class Feed:
                 routing_key=REPORTS,
                 body=body,
                 token=None,
-                properties=persistent(
-                    content_type="application/xml",
-                    message_id=str(uuid4()),
+                properties=report_properties(
+                    report.client_id,
+                    first_serial=numbers[0],
+                    last_serial=numbers[-1],
+                    messages=len(report.messages),
+                    message_id=uuid4(),
                     timestamp=int(report.date.timestamp()),
-                    headers={
-                        "client_id": str(report.client_id),
-                        "first_serial": numbers[0],
-                        "last_serial": numbers[-1],
-                        "messages": len(report.messages),
-                    },
                 ),
             )
         )

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from console.dead.letter import Letter, read_letter, replayed
 from runtime.broker import Administration, Delivery
+from runtime.dead_letters import Letter, read_letter, replayed
 from schemas.errors import StatesysError
 from schemas.topology import DEAD, QUEUES
 

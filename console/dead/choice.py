@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.dead.letter import Letter
+from runtime.dead_letters import Letter
 from schemas.errors import StatesysError
 
 

@@ -71,10 +71,10 @@ def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
       statesys dead show 1
       statesys dead show 1 --raw > report.xml
     """
-    from console.dead.letter import headers_of  # noqa: PLC0415
     from console.dead.view import readable, show_letter  # noqa: PLC0415
     from console.output import print_json, stdout  # noqa: PLC0415
-    from console.printable import as_json as harmless  # noqa: PLC0415
+    from runtime.dead_letters import headers_of  # noqa: PLC0415
+    from runtime.printable import as_json as harmless  # noqa: PLC0415
 
     found = None
     with _box() as box:

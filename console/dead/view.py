@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.dead.letter import Letter, headers_of
 from console.output import facts, table
-from console.printable import printable, printable_text
 from runtime.broker import Delivery
+from runtime.dead_letters import Letter, headers_of
+from runtime.printable import printable, printable_text
 from schemas.refusal import Reason
 
 _BOMS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8"))

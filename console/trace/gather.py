@@ -5,11 +5,11 @@ from uuid import UUID
 
 from console.dead.box import Box
 from console.dead.contents import contents
-from console.dead.letter import Letter
 from console.queries import Queries
 from console.trace.values import ClientTrace, FleetSide, SerialTrace
 from producers.store import open_store
 from runtime.broker import Administration
+from runtime.dead_letters import Letter
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
 

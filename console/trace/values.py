@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from console.dead.letter import Letter
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault
+from runtime.dead_letters import Letter
 
 
 class FleetSide(NamedTuple):

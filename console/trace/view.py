@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from console.dead.letter import Letter
 from console.due import due_words
 from console.names import state_name, topic_name
 from console.output import facts, moment, table
 from console.queries.rows import MessageRow, MissingRow, RequestRow
 from console.trace.values import ClientTrace, FleetSide, SerialTrace
+from runtime.dead_letters import Letter
 
 
 def show_serial(trace: SerialTrace, console: Console) -> None:

@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from console.dead.box import Box
 from console.dead.choice import Choice
-from console.dead.letter import Letter
-from runtime.broker import Administration, persistent
-from schemas.errors import TopologyWrong
+from runtime.broker import Administration, Properties
+from runtime.dead_letters import Letter, dead_letter
+from schemas.errors import Refused, TopologyWrong
+from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
 from tests.console.conftest import Run
 from tests.management import Management
 from tests.runtime.brokers import vhost
 from tests.waiting import wait_until
+
+REFUSED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -30,17 +34,15 @@ def box(desk: Administration) -> Box:
     return Box(desk)
 
 
-def bury(desk: Administration, name: str, *, reason: str = "doctype", queue: str = REPORTS) -> None:
-    headers = {
-        "client_id": "c",
-        "statesys-stage": "relay",
-        "statesys-reason": reason,
-        "statesys-detail": "why",
-        "statesys-queue": queue,
-        "statesys-first-refused-at": "2026-01-01T00:00:00+00:00",
-    }
-    properties = persistent(message_id=name, headers=headers, reply_to="statesys.resync.00000000")
-    desk.publish(routing_key=DEAD, body=f"body of {name}".encode(), properties=properties)
+def bury(
+    desk: Administration, name: str, *, reason: Reason = Reason.DOCTYPE, queue: str = REPORTS
+) -> None:
+    original = Properties(
+        message_id=name, headers={"client_id": "c"}, reply_to="statesys.resync.00000000"
+    )
+    refusal = Refused(reason, "why")
+    letter = dead_letter(original, refusal, stage="relay", queue=queue, now=REFUSED_AT)
+    desk.publish(routing_key=DEAD, body=f"body of {name}".encode(), properties=letter)
 
 
 def names(box: Box) -> list[str]:
@@ -92,14 +94,14 @@ def test_replay_puts_back_exactly_what_was_refused(desk: Administration, box: Bo
     headers = {k: v for k, v in back.properties.headers.items() if not k.startswith("x-")}
     assert headers == {
         "client_id": "c",
-        "statesys-first-refused-at": "2026-01-01T00:00:00+00:00",
+        "statesys-first-refused-at": REFUSED_AT.isoformat(),
     }
     assert ready(desk, DEAD) == 0
 
 
 def test_only_the_chosen_letters_are_put_back(desk: Administration, box: Box) -> None:
     bury(desk, "a")
-    bury(desk, "b", reason="database", queue=INCOMING[Lane.NORMAL])
+    bury(desk, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
     bury(desk, "c")
     moved = box.replay(Choice(reason="database"))
     assert (len(moved.done), moved.kept) == (1, 2)
@@ -154,7 +156,7 @@ class TestCommands:
     @pytest.fixture(autouse=True)
     def _letters(self, desk: Administration) -> None:
         bury(desk, "a")
-        bury(desk, "b", reason="database", queue="statesys.incoming")
+        bury(desk, "b", reason=Reason.DATABASE, queue="statesys.incoming")
 
     @pytest.fixture
     def env(self, bare_environment: dict[str, str], amqp_url: str) -> dict[str, str]:

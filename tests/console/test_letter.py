@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.dead.contents import Content, contents
-from console.dead.letter import Letter, read_letter, replayed
 from console.dead.view import readable
 from console.output import as_data
-from console.printable import as_json, printable
 from runtime.broker import Delivery, Properties
+from runtime.dead_letters import Letter, read_letter, replayed
+from runtime.printable import as_json, printable
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS
 

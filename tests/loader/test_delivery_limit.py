@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from console.dead.letter import read_letter
 from runtime.broker import Administration
+from runtime.dead_letters import read_letter
 from schemas.topology import DEAD, INCOMING, QUEUES
 from tests.loader.processes import PATIENCE, Program, batch, fill, ready, return_all, take_all
 from tests.loader.world import Tables, message, report
