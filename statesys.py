@@ -13,7 +13,7 @@ from importlib.metadata import version
 import click
 
 from runtime.standard_streams import set_up_standard_streams
-from schemas.errors import StatesysError
+from schemas.errors import ExitCode, StatesysError
 
 #: Seconds to end in once a command is done. Only Python's own end is left then: threads and child
 #: processes that it waits for.
@@ -120,7 +120,7 @@ def run_command() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except StatesysError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -128,7 +128,7 @@ def run_command() -> None:
         # What the system refuses, such as output to a full disk. (A reader who has gone, click and
         # rich end with 1 themselves, without a word.)
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

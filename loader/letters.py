@@ -13,7 +13,7 @@ from runtime.backoff import until_available
 from runtime.broker import Administration, Properties
 from runtime.dead_letters import dead_letter
 from runtime.health import Pulse
-from schemas.errors import BrokerUnavailable, PermissionMissing, Refused, StatesysError
+from schemas.errors import BrokerUnavailable, NotTaken, Refused
 from schemas.topology import DEAD
 
 _log = structlog.get_logger()
@@ -69,8 +69,6 @@ class Letters:
         except BrokerUnavailable:
             self._desk = None
             raise
-        except PermissionMissing:
-            raise
-        except StatesysError as error:
-            # Returned or not taken: not sent. The queue may come back; until then, wait.
+        except NotTaken as error:
+            # The queue may come back; until then, wait.
             raise BrokerUnavailable(str(error)) from None

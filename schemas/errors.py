@@ -4,6 +4,7 @@
 error                  what happens next                                           exit code
 =====================  ==========================================================  =========
 `Refused`              the input breaks the contract: dead-letter it, go on        1
+`NotTaken`             keep the message, try again or leave it where it is         1
 `BrokerUnavailable`    wait, reconnect, go on                                      3
 `PermissionMissing`    an operator has to grant it: end, and be redelivered        3
 `TopologyWrong`        an operator has to delete a queue: end, and be redelivered  3
@@ -14,7 +15,24 @@ any other              a defect or a full machine: crash and be redelivered     
 =====================  ==========================================================  =========
 """
 
+import signal
+from enum import IntEnum
+
 from schemas.refusal import Reason
+
+
+class ExitCode(IntEnum):
+    """With which code a command ends; README.md tells the same. Click ends with 1 and 2, too."""
+
+    DONE = 0
+    #: Failed, or not verified.
+    FAILED = 1
+    #: A command line, variable or URL that cannot be used.
+    USAGE = 2
+    BROKER = 3
+    DATABASE = 4
+    #: By Ctrl-C, or without an answer to its question.
+    INTERRUPTED = 128 + signal.SIGINT
 
 
 class StatesysError(Exception):
@@ -23,7 +41,7 @@ class StatesysError(Exception):
     The message says what is wrong and what to do about it.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 class Refused(StatesysError):
@@ -44,28 +62,32 @@ class Refused(StatesysError):
         return type(self), (self.reason, self.detail)
 
 
+class NotTaken(StatesysError):
+    """RabbitMQ returned a message that no queue takes, or did not accept it."""
+
+
 class BrokerUnavailable(StatesysError):
     """RabbitMQ cannot be reached, refused user or host, or closed the connection."""
 
-    exit_code = 3
+    exit_code = ExitCode.BROKER
 
 
 class PermissionMissing(StatesysError):
     """RabbitMQ's user may not do this. It stays so until somebody grants it: no waiting."""
 
-    exit_code = 3
+    exit_code = ExitCode.BROKER
 
 
 class TopologyWrong(StatesysError):
     """A queue or exchange is there and is not what `schemas/topology.py` says: no waiting."""
 
-    exit_code = 3
+    exit_code = ExitCode.BROKER
 
 
 class DatabaseUnavailable(StatesysError):
     """PostgreSQL cannot be reached, refuses us or is unwell; the same may succeed later."""
 
-    exit_code = 4
+    exit_code = ExitCode.DATABASE
 
 
 class SchemaMissing(StatesysError):
@@ -75,4 +97,4 @@ class SchemaMissing(StatesysError):
 class SettingsError(StatesysError):
     """A flag, a variable or a URL that cannot be used."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE

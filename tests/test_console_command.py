@@ -15,7 +15,6 @@ import pytest
 from psycopg import sql
 
 from runtime.services import Endpoints
-from schemas.errors import SchemaMissing, SettingsError, StatesysError
 from statesys import COMMANDS, cli, run_command
 
 #: A port that nothing listens on: the one reserved for port multiplexing.
@@ -257,9 +256,3 @@ def test_help_imports_only_what_it_needs(arguments: list[str], without: set[str]
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
     )
     assert not without & set(done.stderr.split())
-
-
-def test_every_error_of_ours_has_an_exit_code_of_the_list() -> None:
-    kinds: list[type[StatesysError]] = [StatesysError, *StatesysError.__subclasses__()]
-    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4}
-    assert (SchemaMissing.exit_code, SettingsError.exit_code) == (1, 2)

@@ -18,7 +18,7 @@ from runtime.durations import render_duration
 from runtime.messages import batch_properties, report_properties, request_properties
 from runtime.settings import PREFIX, Settings
 from schemas import errors
-from schemas.errors import Refused
+from schemas.errors import ExitCode, Refused, StatesysError
 from schemas.refusal import Reason
 from schemas.report_reader import parse_report
 from schemas.resync import ResyncReason, ResyncRequest, parse_request
@@ -141,18 +141,19 @@ def test_every_command_is_in_the_readme_with_its_arguments() -> None:
     assert len(rows) == len(expected)
 
 
-def test_the_exit_codes_are_those_of_the_errors() -> None:
-    ours = [
-        error
-        for error in vars(errors).values()
-        if isinstance(error, type) and issubclass(error, errors.StatesysError)
-    ]
-    # 0 is no error.
-    expected = {0, *(error.exit_code for error in ours)}
+def test_the_exit_codes_are_told_in_readme_help_and_the_table_of_errors() -> None:
+    expected = set(ExitCode) - {ExitCode.INTERRUPTED}
     rows = table(README, "code", "meaning")
     assert {int(row[0]) for row in rows} == expected
+    assert f"ends with {ExitCode.INTERRUPTED:d};" in prose(README)
     promised = re.findall(r"(\d) [a-z]", cli.help.split("Exit codes:")[1] if cli.help else "")
     assert {int(code) for code in promised} == expected
+    told = dict(re.findall(r"^`(\w+)` .+ (\d)$", errors.__doc__ or "", re.MULTILINE))
+    assert told == {
+        kind.__name__: f"{kind.exit_code:d}"
+        for kind in StatesysError.__subclasses__()
+        if kind.__module__ == errors.__name__
+    }
 
 
 # -- docs/wire.md ----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from itertools import count
 
 from runtime.broker import Administration, Delivery
 from runtime.dead_letters import Letter, read_letter, replayed
-from schemas.errors import StatesysError
+from schemas.errors import NotTaken
 from schemas.topology import DEAD, QUEUES
 
 #: Letters that are looked at; more are only counted. Each costs a round trip to the broker.
@@ -96,9 +96,7 @@ class Box:
                     body=delivery.body,
                     properties=replayed(delivery.properties),
                 )
-            except StatesysError as error:
-                if error.exit_code != StatesysError.exit_code:
-                    raise
+            except NotTaken:
                 return False
             return True
 

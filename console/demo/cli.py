@@ -9,6 +9,7 @@ import click
 from runtime.logs import set_up_logs
 from runtime.options import json_option
 from runtime.settings import Settings, load_settings
+from schemas.errors import ExitCode
 
 
 @click.command()
@@ -122,7 +123,7 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
         click.echo(summary.last_line())
         click.echo(f"fleet and logs: {plan.directory}", err=True)
     if not summary.verified:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 def _start_servers(settings: Settings, tell: Callable[[str, str], None]) -> None:

@@ -31,5 +31,4 @@ def status(*, as_json: bool) -> None:
         print_json(found)
     else:
         show(found, stdout())
-    if found.exit_code:
-        sys.exit(found.exit_code)
+    sys.exit(found.exit_code)

@@ -18,7 +18,7 @@ from console.status.values import (
 from runtime.broker import Administration
 from runtime.broker.management import QueueStatistics, queue_statistics
 from runtime.settings import Settings
-from schemas.errors import StatesysError
+from schemas.errors import ExitCode, StatesysError
 from schemas.topology import QUEUES, Queue, is_reply_queue
 
 _NAME = "statesys status"
@@ -49,7 +49,7 @@ def gather(settings: Settings) -> Status:
         database,
         [str(error) for error in troubles],
         # The broker's trouble comes first on a message's way, so it comes first here.
-        troubles[-1].exit_code if troubles else 0,
+        troubles[-1].exit_code if troubles else ExitCode.DONE,
     )
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from console.queries.rows import QueueTime, RulesWritten, Totals
+from schemas.errors import ExitCode
 
 
 class QueueStatus(NamedTuple):
@@ -87,11 +88,11 @@ class Status(NamedTuple):
     """Both halves, and why one of them is missing.
 
     Attributes:
-        exit_code: 0, or what the missing half asks for.
+        exit_code: done, or what the missing half asks for.
     """
 
     at: datetime
     broker: BrokerStatus | None
     database: DatabaseStatus | None
     troubles: list[str]
-    exit_code: int
+    exit_code: ExitCode

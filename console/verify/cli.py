@@ -7,6 +7,7 @@ import click
 
 from runtime.logs import settings_and_logs
 from runtime.options import json_option
+from schemas.errors import ExitCode
 
 
 class DurationType(click.ParamType[float]):
@@ -79,4 +80,4 @@ def verify(*, directory: Path, timeout: float, as_json: bool) -> None:
     else:
         show(outcome.tally, stdout())
     if not outcome.verified:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)

@@ -17,7 +17,7 @@ from pika.exceptions import (
 from runtime.broker.connecting import ACCESS_REFUSED, Permission, failure, parameters
 from runtime.broker.events import Delivery
 from runtime.broker.properties import Properties
-from schemas.errors import StatesysError
+from schemas.errors import NotTaken
 from schemas.topology import Queue
 
 T = TypeVar("T")
@@ -132,19 +132,17 @@ class Administration:
         """Publish and wait for the confirm.
 
         Raises:
-            StatesysError: when the broker returned or refused the message.
+            NotTaken: the broker returned or refused the message.
         """
         try:
             with self._translated():
                 self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
         except UnroutableError:
-            raise StatesysError(
+            raise NotTaken(
                 f"no queue takes messages for {routing_key!r}; start a worker, it declares them"
             ) from None
         except NackError:
-            raise StatesysError(
-                f"the broker did not take the message for {routing_key!r}"
-            ) from None
+            raise NotTaken(f"the broker did not take the message for {routing_key!r}") from None
 
     def _open(self) -> BlockingChannel:
         channel = self._connection.channel()

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.broker import Administration, QueueDepth, persistent
-from schemas.errors import BrokerUnavailable, StatesysError
+from schemas.errors import BrokerUnavailable, NotTaken
 from schemas.topology import DEAD, QUEUES, REPORTS
 from tests.management import Management
 from tests.runtime.brokers import cut, fill, vhost
@@ -40,11 +40,11 @@ def test_taken_messages_are_settled_one_way_or_the_other(desk: Administration) -
 def test_an_errand_that_nobody_takes_fails_and_the_next_one_works(
     desk: Administration, amqp_url: str, management: Management
 ) -> None:
-    with pytest.raises(StatesysError, match="no queue"):
+    with pytest.raises(NotTaken, match="no queue"):
         fill(desk, b"1", queue="no.such.queue")
     limit = {"pattern": "^mp_", "definition": {"max-length": 2}, "apply-to": "queues"}
     management.call("PUT", "policies", vhost(amqp_url), "limit", body=limit)
-    with pytest.raises(StatesysError, match="did not take"):
+    with pytest.raises(NotTaken, match="did not take"):
         wait_until(lambda: fill(desk, b"1", queue=REPORTS), what="the limit to take effect")
     fill(desk, b"1")
     assert desk.depth(DEAD) == QueueDepth(1, 0)
