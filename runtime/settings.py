@@ -165,15 +165,24 @@ class Settings(BaseSettings):
         """
         url = self._required("database_url", "PostgreSQL")
         # Imported late: psycopg, of which it asks libpq's keywords, takes its time.
-        from runtime.database.url import parsed  # noqa: PLC0415
+        from runtime.database.url import require_usable  # noqa: PLC0415
 
-        parsed(url)
+        require_usable(url)
         return url
 
     def optional_management_url(self) -> str | None:
-        """The management API's URL, None when nothing is known of one."""
+        """The management API's URL, None when nothing is known of one.
+
+        Raises:
+            SettingsError: it cannot be used.
+        """
         if self.management_url is not None:
-            return self.management_url.get_secret_value()
+            url = self.management_url.get_secret_value()
+            # Imported late, as below.
+            from runtime.broker.management import require_usable  # noqa: PLC0415
+
+            require_usable(url)
+            return url
         if self.amqp_url is not None:
             # The private broker's counts say nothing about another broker.
             return None

@@ -11,18 +11,27 @@ from urllib.parse import SplitResult, urlsplit
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 
 
+class UnusableURL(ValueError):
+    """Why a URL cannot be used, in words that quote nothing of it but names that we know."""
+
+
 def strictly_split(url: str) -> SplitResult:
     """The parts of a URL that can be read in one way only.
 
     Raises:
-        ValueError: a character must be encoded, or an `@` stands where none belongs; says nothing
-            of the URL.
+        UnusableURL: a character must be encoded, or an `@` stands where none belongs.
+        ValueError: the same for what `urlsplit` refuses, in words that may quote it.
     """
     if not _CHARACTERS.fullmatch(url):
-        raise ValueError("a character that must be encoded")
+        raise UnusableURL("a character must be encoded")
     parts = urlsplit(url)
     userinfo, at, _ = parts.netloc.rpartition("@")
     # A second @, or one behind the host, is most likely part of a password.
     if "@" in userinfo + parts.path + parts.query or (at and not userinfo):
-        raise ValueError("an @ that must be encoded")
+        raise UnusableURL("an @ must be encoded")
     return parts
+
+
+def why(error: Exception) -> str:
+    """The reason in brackets, where it may be told."""
+    return f" ({error})" if isinstance(error, UnusableURL) else ""

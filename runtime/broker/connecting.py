@@ -4,7 +4,7 @@ import logging
 import re
 import ssl
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pika
 from pika.exceptions import (
@@ -18,7 +18,7 @@ from pika.exceptions import (
 
 from runtime.broker import tls, unlike
 from runtime.broker.properties import Properties
-from runtime.urls import strictly_split
+from runtime.urls import UnusableURL, strictly_split, why
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, TopologyWrong
 
 Permission = Literal["configure", "write", "read"]
@@ -30,6 +30,21 @@ ACCESS_REFUSED = 403
 HEARTBEAT = 30
 #: Seconds to wait for the broker's answer while connecting.
 CONNECT_TIMEOUT = 10
+
+#: What a URL may say beside the files of `tls`, where pika would take it.
+_HONOURED = ("heartbeat", "channel_max", "frame_max", "locale")
+#: What pika would take as well: how long and how often to try, and when to give up a blocked
+#: connection, is the worker's; an SSL context made by pika may check nothing.
+_OURS = (
+    "socket_timeout",
+    "stack_timeout",
+    "connection_attempts",
+    "retry_delay",
+    "blocked_connection_timeout",
+    "client_properties",
+    "ssl_options",
+    "tcp_options",
+)
 
 # pika logs every lost connection with a traceback of its own; our log has one line for it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -49,29 +64,43 @@ def parameters(url: str, name: str) -> pika.URLParameters:
     try:
         # pika takes every URL, even an empty one, and means localhost as guest.
         if not url.startswith(("amqp://", "amqps://")):
-            raise ValueError("another scheme")
+            raise UnusableURL("another scheme")
         strictly_split(url)
         url, files = tls.divided(url)
         # pika would take what stands before the second slash.
         if "/" in urlsplit(url).path[1:]:
-            raise ValueError("a slash in the virtual host")
+            raise UnusableURL("a slash in the virtual host")
+        _require_honoured(urlsplit(url).query)
         found = pika.URLParameters(url)
-    except (ValueError, TypeError, IndexError, AttributeError):
-        # Not the error's words: they quote the URL, and perhaps the password in it.
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        # Not the words of pika: they quote the URL, and perhaps the password in it.
         raise SettingsError(
-            "STATESYS_AMQP_URL cannot be used; write it as amqp://user:password@host:5672/vhost, "
+            f"STATESYS_AMQP_URL cannot be used{why(error)}; write it as "
+            "amqp://user:password@host:5672/vhost, "
             "with %XX for special characters in user, password and vhost; amqps:// may name "
             "?cacertfile=, &certfile= and &keyfile="
         ) from None
     if found.ssl_options is not None:
         found.ssl_options = pika.SSLOptions(tls.context(files))
-    found.heartbeat = HEARTBEAT
+    if found.heartbeat is None:
+        found.heartbeat = HEARTBEAT
     found.client_properties = {"connection_name": name}
     found.socket_timeout = CONNECT_TIMEOUT
     found.stack_timeout = CONNECT_TIMEOUT
     found.blocked_connection_timeout = None
     found.connection_attempts = 1
     return found
+
+
+def _require_honoured(query: str) -> None:
+    """What a person writes into the URL is honoured or refused, never dropped in silence."""
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in _OURS:
+            raise UnusableURL(f"statesys itself decides {name}; leave it out")
+        if name not in _HONOURED:
+            raise UnusableURL("it has a parameter that statesys does not know")
+        if not value:
+            raise UnusableURL(f"{name} has no value")
 
 
 def failure(

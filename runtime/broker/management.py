@@ -10,11 +10,11 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from runtime.broker import tls
-from runtime.urls import strictly_split
-from schemas.errors import BrokerUnavailable
+from runtime.urls import UnusableURL, strictly_split, why
+from schemas.errors import BrokerUnavailable, SettingsError
 
 #: Seconds. An operator waits for it, and the rest of the command does not need it.
 TIMEOUT = 3.0
@@ -75,6 +75,22 @@ def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
     return True
 
 
+def require_usable(url: str) -> None:
+    """Refuse a URL that cannot be used.
+
+    Raises:
+        SettingsError: says why, and quotes nothing of it.
+    """
+    try:
+        _read(url)
+    except ValueError as error:
+        raise SettingsError(
+            f"STATESYS_MANAGEMENT_URL cannot be used{why(error)}; write it as "
+            "http://user:password@host:15672, with %XX for special characters; https:// may name "
+            "?cacertfile=, &certfile= and &keyfile="
+        ) from None
+
+
 def virtual_host(amqp_url: str) -> str:
     """The virtual host that an AMQP URL names, as pika reads it."""
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
@@ -98,11 +114,9 @@ def call(url: str, path: str, *, method: str) -> bytes:
         OSError, HTTPException, ValueError: no answer, a refusal, or a URL that cannot be used.
         BrokerUnavailable: a certificate or key cannot be read.
     """
-    url, files = tls.divided(url)
-    parts = strictly_split(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("no http URL")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    parts, files = _read(url)
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
     port = f":{parts.port}" if parts.port else ""
     secret = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
     request = urllib.request.Request(  # noqa: S310 (the scheme was checked above)
@@ -118,6 +132,18 @@ def call(url: str, path: str, *, method: str) -> bytes:
     with opener.open(request, timeout=TIMEOUT) as answer:
         found: bytes = answer.read()
     return found
+
+
+def _read(url: str) -> tuple[SplitResult, tls.Files]:
+    strictly_split(url)
+    url, files = tls.divided(url)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UnusableURL("another scheme, or no host")
+    if parts.query:
+        raise UnusableURL("it has a parameter that statesys does not know")
+    _ = parts.port
+    return parts, files
 
 
 def _statistics(item: Mapping[str, Any]) -> QueueStatistics:

@@ -8,12 +8,11 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from runtime.urls import UnusableURL
 from schemas.errors import BrokerUnavailable
 
 #: Schemes that mean TLS.
 _SECURE = ("amqps", "https")
-#: pika's own way; a context made of it may check nothing.
-_REFUSED = "ssl_options"
 
 
 class Files(NamedTuple):
@@ -34,19 +33,19 @@ def divided(url: str) -> tuple[str, Files]:
     """A URL without the TLS files that it names, and the files.
 
     Raises:
-        ValueError: a parameter is repeated or not ours to take, or there is no TLS in the URL.
+        UnusableURL: a file is named twice or alone, or there is no TLS in the URL.
     """
     parts = urlsplit(url)
     given = parse_qsl(parts.query, keep_blank_values=True)
     named = [(name, value) for name, value in given if name in Files._fields]
     files = Files(**dict(named))
-    if len(dict(named)) < len(named) or any(name == _REFUSED for name, _ in given):
-        raise ValueError("a parameter that cannot be used")
+    if len(dict(named)) < len(named):
+        raise UnusableURL("a file is named twice")
     # Whoever names an authority does not want to be without it.
     if named and parts.scheme not in _SECURE:
-        raise ValueError("files for TLS, and no TLS")
+        raise UnusableURL("it names files for TLS, and its scheme is without TLS")
     if files.keyfile is not None and files.certfile is None:
-        raise ValueError("a key without a certificate")
+        raise UnusableURL("keyfile without certfile")
     rest = [(name, value) for name, value in given if name not in Files._fields]
     return parts._replace(query=urlencode(rest)).geturl() if named else url, files
 

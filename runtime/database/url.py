@@ -6,21 +6,47 @@ nothing of it.
 """
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from psycopg import pq
 
-from runtime.database.settings import OURS, Setting
-from runtime.urls import strictly_split
+from runtime.database.settings import OURS, READ_ONLY, Setting
+from runtime.urls import UnusableURL, strictly_split, why
 from schemas.errors import SettingsError
 
 #: A session's own.
 _OURS = {"client_encoding", "replication"}
 _SCHEMES = ("postgresql://", "postgres://")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
-#: `-c name=value` or `--name=value` in libpq's `options`.
-_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=\s*(\S*)")
+#: `-c name=value` or `--name=value` in libpq's `options`, as often as one likes.
+_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)\s*", re.ASCII)
+#: libpq looks at these only while it connects, and its answer would look like a server's.
+_NUMBER = re.compile(r"-?\d{1,9}")
+_VALUES = {
+    "sslmode": re.compile("disable|allow|prefer|require|verify-ca|verify-full"),
+    "sslnegotiation": re.compile("postgres|direct"),
+    "gssencmode": re.compile("disable|prefer|require"),
+    "channel_binding": re.compile("disable|prefer|require"),
+    "load_balance_hosts": re.compile("disable|random"),
+    "target_session_attrs": re.compile("any|read-write|read-only|primary|standby|prefer-standby"),
+    "port": re.compile(r"\d{0,5}(,\d{0,5})*"),
+    "keepalives": re.compile("[01]"),
+    **dict.fromkeys(
+        (
+            "connect_timeout",
+            "keepalives_idle",
+            "keepalives_interval",
+            "keepalives_count",
+            "tcp_user_timeout",
+        ),
+        _NUMBER,
+    ),
+}
+
+
+_OWN_SETTINGS = {**OURS, READ_ONLY: Setting(READ_ONLY, "off")}
 
 
 class Target(NamedTuple):
@@ -28,7 +54,7 @@ class Target(NamedTuple):
 
     Attributes:
         parameters: for libpq, by its keywords.
-        where: hosts and ports, for messages; empty when the URL leaves them to the environment.
+        where: hosts and ports, for messages.
     """
 
     parameters: dict[str, str]
@@ -52,28 +78,43 @@ def parsed(url: str) -> Target:
     """
     try:
         found = _parsed(url)
-    except ValueError:
-        raise unusable_database_url() from None
+        _require_values(found.parameters)
+    except ValueError as error:
+        raise SettingsError(
+            f"STATESYS_DATABASE_URL cannot be used{why(error)}; write it as "
+            "postgresql://user:password@host:5432/name, with %XX for special characters "
+            "(%40 for @, %2F for /, %23 for #, %3F for ?, %25 for %)"
+        ) from None
     _refuse_own_settings(found.parameters.get("options", ""))
     return found
 
 
-def unusable_database_url() -> SettingsError:
-    """What a person is told, without a word of the URL."""
-    return SettingsError(
-        "STATESYS_DATABASE_URL cannot be used; write it as "
-        "postgresql://user:password@host:5432/name, with %XX for special characters "
-        "(%40 for @, %2F for /, %23 for #, %3F for ?, %25 for %)"
-    )
+def require_usable(url: str) -> None:
+    """Refuse a URL that cannot be used here, before anything is begun.
+
+    Raises:
+        SettingsError: as `parsed`; or it names a file of passwords that cannot be read, which
+            libpq would pass over in silence.
+    """
+    file = parsed(url).parameters.get("passfile")
+    if file is None:
+        return
+    try:
+        with Path(file).open("rb"):
+            pass
+    except OSError:
+        raise SettingsError(
+            "the passfile that STATESYS_DATABASE_URL names cannot be read; check path and rights"
+        ) from None
 
 
 def _parsed(url: str) -> Target:
     if not url.startswith(_SCHEMES):
-        raise ValueError("not a URL of PostgreSQL")
+        raise UnusableURL("another scheme")
     parts = strictly_split(url)
     userinfo, _, hosts = parts.netloc.rpartition("@")
     if "/" in parts.path[1:]:
-        raise ValueError("a slash in the name")
+        raise UnusableURL("a slash in the name")
     user, _, password = userinfo.partition(":")
     addresses = [_address(one) for one in hosts.split(",")] if hosts else []
     given = {
@@ -86,39 +127,54 @@ def _parsed(url: str) -> Target:
     parameters = {name: value for name, value in given.items() if value.strip(",")}
     for name, value in _query(parts.query):
         if name in parameters:
-            raise ValueError("told twice")
+            raise UnusableURL(f"{name} is told twice")
         parameters[name] = value
     if any("\0" in value for value in parameters.values()):
-        raise ValueError("a NUL")
+        raise UnusableURL("a NUL")
     return Target(parameters, _where(parameters))
 
 
 def _address(text: str) -> tuple[str, str]:
     found = _HOST.fullmatch(text)
     if found is None:
-        raise ValueError("no host and port")
+        raise UnusableURL("what stands for a host and port is none")
     port = found[2] or ""
     if port and not 0 < int(port) < 65536:
-        raise ValueError("no port")
+        raise UnusableURL("a port is none")
     return unquote(found[1].strip("[]"), errors="strict"), port
 
 
 def _query(text: str) -> list[tuple[str, str]]:
     """Parameters that libpq knows; it quotes those that it does not."""
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - _OURS
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     # libpq's + is no space.
     text = text.replace("+", "%2B")
     found = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
-    if any(name not in known for name, _ in found):
-        raise ValueError("an unknown parameter")
+    for name, _ in found:
+        if name not in known:
+            raise UnusableURL("it has a parameter that libpq does not know")
+        if name in _OURS:
+            raise UnusableURL(f"statesys itself decides {name}; leave it out")
     return found
 
 
+def _require_values(parameters: dict[str, str]) -> None:
+    """Values that libpq would refuse, and as many ports and addresses as hosts."""
+    for name, allowed in _VALUES.items():
+        if name in parameters and not allowed.fullmatch(parameters[name]):
+            raise UnusableURL(f"{name} cannot have that value")
+    hosts = parameters.get("host", parameters.get("hostaddr", "")).count(",")
+    for name, alone in (("hostaddr", False), ("port", True)):
+        commas = parameters.get(name, "").count(",")
+        if name in parameters and commas != hosts and not (alone and not commas):
+            raise UnusableURL(f"{name} names another number of servers than host")
+
+
 def _where(parameters: dict[str, str]) -> str:
-    hosts = parameters.get("host", "").split(",")
+    hosts = (parameters.get("host") or parameters.get("hostaddr", "")).split(",")
     ports = parameters.get("port", "").split(",")
     if not any(hosts):
-        return ""
+        return "the address of its service or environment"
     if len(ports) != len(hosts):
         ports = ports[:1] * len(hosts)
     return ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=True))
@@ -126,9 +182,15 @@ def _where(parameters: dict[str, str]) -> str:
 
 def _refuse_own_settings(options: str) -> None:
     """What a person writes into the URL is honoured or refused, never overruled in silence."""
-    for name, value in _OPTION.findall(options):
-        setting: Setting | None = OURS.get(name.lower().replace("-", "_"))
-        if setting is not None and not setting.takes(value.strip("'\"")):
+    found = list(_OPTION.finditer(options.strip()))
+    if "".join(one[0] for one in found) != options.strip():
+        raise SettingsError(
+            "STATESYS_DATABASE_URL has options other than `-c name=value`; write them like that, "
+            "with a backslash before a space"
+        )
+    for name, value in (one.groups() for one in found):
+        setting = _OWN_SETTINGS.get(name.lower().replace("-", "_"))
+        if setting is not None and not setting.takes(value):
             raise SettingsError(
                 f"STATESYS_DATABASE_URL sets {setting.name} in its options, which statesys sets "
                 f"itself (to {setting.value}); leave it out"

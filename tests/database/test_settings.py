@@ -11,6 +11,8 @@ from runtime.database import own_session, shared_session
 from runtime.database.settings import OURS
 from schemas.errors import SettingsError
 from tests.database.round import load, look
+from tests.loader.processes import batch, drain, fill
+from tests.loader.world import message, report
 
 #: Another value for each setting of ours, and for some that we leave to the site.
 OTHERS = {
@@ -99,6 +101,16 @@ def test_a_whole_round_works_with_other_defaults(
     alter(administration, whose, OTHERS)
     load(amqp_url, database_url)
     look(amqp_url, database_url)
+
+
+def test_a_large_report_is_loaded_whatever_time_a_statement_has(
+    amqp_url: str, database_url: str, administration: psycopg.Connection
+) -> None:
+    alter(administration, "role", {"statement_timeout": "60"})
+    fill(amqp_url, [batch(report(*map(message, range(1, 12_001)))), batch(report(message(12_001)))])
+    drain(amqp_url, database_url, loader_threads=1)
+    query = "SELECT count(*) FROM statesys.state_message"
+    assert administration.execute(query).fetchone() == (12_001,)
 
 
 def test_every_setting_of_ours_is_in_force(

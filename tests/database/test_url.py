@@ -51,7 +51,7 @@ def test_a_url_gives_what_libpq_needs() -> None:
         "target_session_attrs": "read-write",
     }
     assert found.where == "one:5432, ::1:5433"
-    assert parsed("postgresql:///x?host=%2Ftmp&options=a+b").parameters["options"] == "a+b"
+    assert parsed("postgresql:///x?options=--a.b%3Da+b").parameters["options"] == "--a.b=a+b"
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "no.host.invalid", "127.0.0.1:1,127.0.0.1:2"])
