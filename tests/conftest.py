@@ -4,6 +4,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,21 +58,22 @@ def database_template(endpoints: Endpoints) -> Iterator[str]:
 @pytest.fixture
 def database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
     """A migrated database that no other test sees."""
-    name = f"test_{uuid.uuid4().hex}"
-    with _administration(endpoints) as connection:
-        _create(connection, name, template=database_template)
-        yield _database(endpoints, name)
-        _drop(connection, name)
+    with _cloned(endpoints, database_template) as url:
+        yield url
+
+
+@pytest.fixture
+def second_database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
+    """Another one, for the same test."""
+    with _cloned(endpoints, database_template) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(endpoints: Endpoints) -> Iterator[str]:
     """A database that nothing was migrated in."""
-    name = f"empty_{uuid.uuid4().hex}"
-    with _administration(endpoints) as connection:
-        _create(connection, name, template="template1")
-        yield _database(endpoints, name)
-        _drop(connection, name)
+    with _cloned(endpoints, "template1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -105,6 +107,15 @@ def _database(endpoints: Endpoints, name: str) -> str:
 def _administration(endpoints: Endpoints) -> psycopg.Connection:
     """A connection that creates and drops databases, which no transaction can."""
     return psycopg.connect(_database(endpoints, "postgres"), autocommit=True)
+
+
+@contextmanager
+def _cloned(endpoints: Endpoints, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    with _administration(endpoints) as connection:
+        _create(connection, name, template=template)
+        yield _database(endpoints, name)
+        _drop(connection, name)
 
 
 def _create(connection: psycopg.Connection, name: str, *, template: str) -> None:

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from console.queries import Queries
 from loader.store import ResyncStore, RunningLoader
+from runtime.rules import SiteRules
+from runtime.settings import Settings
 from schemas.errors import SchemaMissing
-from tests.loader.agreement import RULES, check_agrees
+from tests.loader.agreement import Site
 from tests.loader.world import Tables
 
+RULES = SiteRules.of(Settings())
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 #: All histories lie around it; the partition of its day exists.
 BASE = datetime.now(UTC).replace(microsecond=0)
@@ -113,6 +116,12 @@ def queries(database_url: str) -> Iterator[Queries]:
         yield found
 
 
+@pytest.fixture
+def site(database_url: str) -> Iterator[Site]:
+    with Site.open(database_url) as found:
+        yield found
+
+
 @settings(
     max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
 )
@@ -123,20 +132,12 @@ def queries(database_url: str) -> Iterator[Queries]:
 def test_all_readers_and_the_duty_agree_on_every_client_at_any_moment(
     found: list[dict[str, Any]],
     times: list[datetime],
-    open_resyncs: Callable[..., ResyncStore],
-    queries: Queries,
-    tables: Tables,
+    site: Site,
 ) -> None:
-    write(tables, found)
-    store = open_resyncs()
-    try:
-        for now in sorted(times):
-            check_agrees(queries, store, tables, now)
-            for one in store.unsent(now=now):
-                store.mark(one.request, sent=True, now=now)
-            store.commit()
-    finally:
-        store.close()
+    write(site.tables, found)
+    for now in sorted(times):
+        site.check_agrees(now)
+        site.send(now)
 
 
 def test_the_site_begins_with_the_defaults_of_the_settings(

@@ -24,6 +24,7 @@ from runtime.broker import Administration
 from runtime.services.polling import until
 from schemas.report import Lane, Report
 from schemas.topology import DEAD, INCOMING
+from tests.loader.agreement import walk_days
 from tests.loader.processes import Program, batches_of, fill, fleet_reports, messages_in
 from tests.loader.world import Tables, open_tables
 from tests.matrix.servers import Servers
@@ -45,6 +46,8 @@ _PER_KILL = 500
 _NOTICED = 10.0
 #: Seconds between two kills at most, on a busy machine and in a long drain.
 _PATIENCE = 600.0
+#: How far the days after the drain are walked through, with nobody answering.
+_BOUNDARIES = 5
 
 
 class Ending(NamedTuple):
@@ -324,8 +327,11 @@ def main(*, messages: int, kills: int, seed: int) -> None:
         with open_tables(url) as tables:
             ground = Ground(servers.endpoints.amqp_url, url, tables, directory, bodies)
             outcome = drain_with_kills(ground, reports, kills=kills, seed=seed, tell=click.echo)
-        done = not outcome.problems
         _summarise(outcome)
+        # Readers and the check agree on who would be asked for what was lost.
+        told = walk_days(url, _BOUNDARIES)
+        click.echo("as told beforehand: " + ", ".join(f"{n:,} {what}" for what, n in told.items()))
+        done = not outcome.problems
     finally:
         servers.close(purge=done)
     if not done:

@@ -1,7 +1,7 @@
 """Hostile clients of every kind, through a real relay and a real loader."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +18,9 @@ from producers.hostile.malformed import REASONS
 from producers.store import open_store
 from runtime.broker import Administration
 from schemas.refusal import Reason
+from tests.loader.agreement import walk_days
 from tests.loader.processes import Program
+from tests.matrix.copying import copy_rules
 from tests.waiting import wait_until
 
 #: Shares of the forward cycles: large reports are rarer than bad habits.
@@ -105,9 +107,13 @@ def servers(amqp_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -
 
 @contextmanager
 def living(
-    directory: Path, servers: Servers, hostile: Mapping[str, float], *options: str
+    directory: Path,
+    servers: Servers,
+    hostile: Mapping[str, float],
+    *options: str,
+    at_worst: Callable[[], None] = lambda: None,
 ) -> Iterator[Site]:
-    """A site whose fleet is hostile first."""
+    """A site whose fleet is hostile first; `at_worst` is called before it only lives."""
     urls = {"amqp_url": servers.amqp_url, "database_url": servers.database_url}
     fleet = directory / "fleet"
     rates = [w for kind, rate in hostile.items() for w in ("--hostile", f"{kind}={rate}")]
@@ -120,15 +126,23 @@ def living(
         command = ("producers", "publish", "--fleet", str(fleet), "--json")
         worst = run("worst", *command, *_FAULTS, *rates, *options)
         assert worst.end() == 0, worst.text
+        at_worst()
         alive = run("fleet", *_AFTERWARDS, "--fleet", str(fleet))
         yield Site(fleet, servers, [*workers, alive])
 
 
 def test_a_fleet_with_every_kind_of_hostility_ends_verified(
-    servers: Servers, tmp_path: Path
+    servers: Servers, second_database_url: str, tmp_path: Path
 ) -> None:
+    def at_worst() -> None:
+        copy_rules(servers.database_url, second_database_url)
+
     options = ("--clients", "40", "--cycles", "8", "--messages", "3", "--seed", "41")
-    with living(tmp_path, servers, RATES, *options) as site:
+    with living(tmp_path, servers, RATES, *options, at_worst=at_worst) as site:
+        # Readers and the check agree on what it was at its worst, while the site goes on.
+        told = walk_days(second_database_url, 16)
+        assert told.keys() >= {"asked", "open request", "too young", "merge interval", "silent"}
+        assert told.keys() >= {"gaps", "quiet", "complete"}
         tally = site.verified()
 
         with open_store(site.fleet) as store:
@@ -145,11 +159,16 @@ def test_a_fleet_with_every_kind_of_hostility_ends_verified(
     assert reported <= {UUID(sentence[:36]) for sentence in tally.exempt} <= harmed
 
 
-def test_two_machines_with_one_id_are_reported_and_named(servers: Servers, tmp_path: Path) -> None:
+def test_two_machines_with_one_id_are_reported_and_named(
+    servers: Servers, second_database_url: str, tmp_path: Path
+) -> None:
     options = ("--clients", "12", "--cycles", "3", "--messages", "3", "--seed", "1")
     with living(tmp_path, servers, {"twin": 0.4}, *options) as site:
         with open_store(site.fleet) as store:
             twins = {f.client_id for f in store.injected() if f.fault == "twin"}
+        wait_until(site.reported, timeout=_PATIENCE, what="a report")
+        copy_rules(servers.database_url, second_database_url)
+        assert walk_days(second_database_url, 2)["duplicate identity"] > 0
         wait_until(lambda: site.reported() == twins, timeout=_PATIENCE, what="a report of each")
         tally = site.verified()
 

@@ -20,6 +20,8 @@ from producers.store import Store
 from runtime.broker import Administration
 from schemas.errors import StatesysError
 from schemas.refusal import Reason
+from tests.loader.agreement import walk_days
+from tests.matrix.copying import copied_rules
 from tests.matrix.faults import Strike
 from tests.matrix.site import CLIENTS, MIN_MISSING_AGE, Site
 
@@ -31,6 +33,8 @@ _AFTERWARDS = 50
 _VERIFY_TIMEOUT = 20.0
 #: Seconds for a hostile fleet to be known as it is.
 _REST_TIMEOUT = 180.0
+#: How far a hostile fleet's unanswered days are walked through.
+_BOUNDARIES = 5
 _NAME = "matrix"
 
 
@@ -67,11 +71,23 @@ def attempt(site: Site, name: str, strike: Strike, chance: Random) -> Outcome:
         over = time.monotonic()
         site.await_numbered(site.numbered() + _AFTERWARDS)
         site.stop_living()
+        disagreements = _disagreements(site) if site.hostile else ()
         messages, problems = _proved(site)
         site.check()
     except StatesysError as error:
         return Outcome(name, after, progress, 0, 0, (str(error),))
-    return Outcome(name, after, progress, time.monotonic() - over, messages, problems)
+    seconds = time.monotonic() - over
+    return Outcome(name, after, progress, seconds, messages, (*disagreements, *problems))
+
+
+def _disagreements(site: Site) -> tuple[str, ...]:
+    """Where readers and the check do not say the same of who is asked, now and in days to come."""
+    with copied_rules(site.addresses.database_url) as url:
+        try:
+            walk_days(url, _BOUNDARIES)
+        except AssertionError as error:
+            return (str(error),)
+    return ()
 
 
 def _proved(site: Site) -> tuple[int, tuple[str, ...]]:
