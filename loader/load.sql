@@ -17,10 +17,8 @@
 -- beside the old history.
 
 CREATE TEMPORARY TABLE stage (
-    client_id      uuid NOT NULL,
+    -- As the digest writes a message; those without a number have its text apart.
     serial         bigint,
-    serial_text    text,
-    digest         bytea NOT NULL,
     topic_type     integer NOT NULL,
     topic_id       text NOT NULL,
     id_type        integer,
@@ -29,9 +27,13 @@ CREATE TEMPORARY TABLE stage (
     state_id       bigint NOT NULL,
     criticality    integer NOT NULL,
     message_time   timestamptz NOT NULL,
-    params         text[] NOT NULL,
+    param_count    integer NOT NULL,
+    param_texts    text NOT NULL,
     details        text,
     details_type   text,
+    serial_text    text,
+    digest         bytea NOT NULL,
+    client_id      uuid NOT NULL,
     report_date    timestamptz NOT NULL,
     forwarded_at   timestamptz,
     received_at    timestamptz NOT NULL,
@@ -113,6 +115,9 @@ judged AS MATERIALIZED (
                     ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
                 END
         END AS verdict,
+        -- One empty text and none are the same text.
+        CASE WHEN s.param_texts <> '' THEN string_to_array(s.param_texts, E'\x1d')
+             WHEN s.param_count = 0 THEN '{}' ELSE '{""}' END AS params,
         c.resynced_below, s.*
     FROM stage s JOIN known c USING (client_id)
 ),

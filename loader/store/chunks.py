@@ -4,6 +4,7 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
 
+from loader.prepare import COPY
 from runtime.database import own_session
 
 _PREPARE = files("loader").joinpath("load.sql").read_bytes()
@@ -68,7 +69,7 @@ class ChunkStore:
         """Load one chunk in one transaction.
 
         Args:
-            lines: rows of the stage in PostgreSQL's COPY text format.
+            lines: rows of the stage, of `loader.prepare.stage_lines`.
 
         Raises:
             PoisonError: some row is refused for what it holds; nothing was stored.
@@ -78,7 +79,7 @@ class ChunkStore:
         """
         try:
             with self._session.translated(), self._session.connection.cursor() as cursor:
-                with cursor.copy("COPY stage FROM STDIN") as copy:
+                with cursor.copy(COPY) as copy:
                     copy.write(lines)
                 cursor.execute(self._rest)
                 cursor.nextset()

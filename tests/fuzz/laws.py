@@ -9,6 +9,7 @@ from uuid import UUID
 from loader.prepare import stage_lines
 from relay.intake import accept
 from runtime.broker import Delivery, Properties
+from schemas.digest import FIELD
 from schemas.errors import Refused
 from schemas.plain import plain
 from schemas.refusal import Reason
@@ -24,7 +25,7 @@ _PROPERTIES = Properties(
     reply_to="statesys.resync.0a1b2c3d", message_id="m", timestamp=1_770_000_000
 )
 #: Columns of the stage.
-_FIELDS = 28
+_FIELDS = 29
 
 
 class Outcome(NamedTuple):
@@ -138,4 +139,4 @@ def _prepared(read: Batch) -> None:
     lines = stage_lines(items).decode().split("\n")
     assert lines.pop() == ""
     assert 0 < len(lines) <= sum(len(item.texts) for item in items)
-    assert all(line.count("\t") == _FIELDS - 1 for line in lines)
+    assert all(line.count(FIELD) == _FIELDS - 1 for line in lines)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.prepare import stage_lines
+from loader.prepare import COPY, stage_lines
 from loader.store import ChunkStore, PartitionStore
 from schemas.plain import plain
 from tests.loader.world import Tables, load, message, report, smx
@@ -44,7 +44,7 @@ FROM state_message JOIN client USING (client_id) WHERE highest_serial = 1;
 def plan(store: ChunkStore, statement: str, *, analyze: str = "") -> dict[str, Any]:
     """How one statement of a chunk is done, in the connection that prepared it."""
     with store._session.connection.cursor() as cursor:
-        with cursor.copy("COPY stage FROM STDIN") as copy:
+        with cursor.copy(COPY) as copy:
             copy.write(chunk())
         cursor.execute(f"EXPLAIN (FORMAT JSON {analyze}) EXECUTE {statement}".encode())
         row = cursor.fetchone()
