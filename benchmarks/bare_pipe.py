@@ -24,7 +24,7 @@ from pika import BasicProperties
 from pika.channel import Channel
 from pika.spec import Basic
 
-from runtime.settings import load_settings
+from runtime.logs import settings_and_logs
 from schemas.topology import REPORTS
 
 #: Reports of one transaction; the last one has the rest.
@@ -49,7 +49,7 @@ _COPY = "COPY bare_pipe FROM STDIN"
 @click.option("--reports", type=int, required=True, help="Reports in the queue.")
 def main(reports: int) -> None:
     """Drain a prefilled queue into one table, and print when and at what cost as JSON."""
-    settings = load_settings()
+    settings = settings_and_logs()
     amqp_url = settings.required_amqp_url()
     with psycopg.connect(settings.required_database_url(), options="-c timezone=UTC") as connection:
         connection.execute(_TABLE)

@@ -28,7 +28,7 @@ from console.bench.meter import Meter
 from console.bench.prefilled import prefill, run_drain
 from console.bench.result import Result, machine
 from console.bench.steps import steps
-from runtime.settings import load_settings
+from runtime.logs import settings_and_logs
 
 _ROOT = Path(__file__).parent.parent
 _PAGE = _ROOT / "docs" / "performance.md"
@@ -43,7 +43,7 @@ _BARE = "bare pipe"
 @cores_option(2)
 def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (a flag)
     """Measure all in turns, print the medians as JSON, and write them into the page."""
-    settings = load_settings()
+    settings = settings_and_logs()
     job = Job(reports=reports)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size)
     drains: dict[str, list[Result]] = {shape.value: [] for shape in Shape}

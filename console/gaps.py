@@ -6,8 +6,8 @@ from uuid import UUID
 import click
 
 from runtime.clients import ClientType
+from runtime.logs import settings_and_logs
 from runtime.options import json_option, site_rule
-from runtime.settings import load_settings
 
 if TYPE_CHECKING:
     # psycopg takes its time; --help does without.
@@ -42,7 +42,7 @@ def gaps(
     from console.queries import Queries  # noqa: PLC0415
     from runtime.rules import given_rules  # noqa: PLC0415
 
-    given, settings = given_rules(**flags), load_settings()
+    given, settings = given_rules(**flags), settings_and_logs()
     with Queries.open(settings.required_database_url(), name="statesys gaps") as queries:
         if client_id is not None:
             queries.known_client(client_id)

@@ -5,8 +5,8 @@ from uuid import UUID
 import click
 
 from runtime.clients import client_argument
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 
 
 @click.command()
@@ -23,7 +23,7 @@ def states(*, client_id: UUID, as_json: bool) -> None:
     from console.output import moment, print_json, stdout, table  # noqa: PLC0415
     from console.queries import Queries  # noqa: PLC0415
 
-    url = load_settings().required_database_url()
+    url = settings_and_logs().required_database_url()
     with Queries.open(url, name="statesys states") as queries:
         client = queries.known_client(client_id)
         found = queries.states(client_id)

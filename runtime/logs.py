@@ -6,16 +6,21 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
 from runtime.log_stream import Unwritten, log_stream
 from runtime.settings import Settings, load_settings
 
 
-def settings_and_logs(**flags: Any) -> Settings:
-    """Read the settings, as `load_settings` does, and set up the logs as they say."""
+def settings_and_logs(*, usual_level: str | None = None, **flags: Any) -> Settings:
+    """How a command begins: read the settings, and set up the logs as they say.
+
+    Args:
+        usual_level: the lowest level where neither flag nor variable chooses one.
+        flags: as for `load_settings`.
+    """
     settings = load_settings(**flags)
-    set_up_logs(form=settings.log_format, level=settings.log_level)
+    chosen = "log_level" in settings.model_fields_set
+    level = None if chosen else usual_level
+    set_up_logs(form=settings.log_format, level=level or settings.log_level)
     return settings
 
 
@@ -26,6 +31,9 @@ def set_up_logs(*, form: str, level: str) -> None:
         form: `console` for people (colours on a terminal, none with NO_COLOR), or `json`.
         level: lowest level written: debug, info, warning or error.
     """
+    # It takes its time; --help does without.
+    import structlog  # noqa: PLC0415
+
     colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     renderer: Any = (
         structlog.processors.JSONRenderer()

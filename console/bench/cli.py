@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtime.logs import settings_and_logs
 from runtime.options import json_option, setting
-from runtime.settings import Settings, load_settings
+from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from console.bench.ground import Ground
@@ -301,7 +302,8 @@ def _chosen(
     """What a command line chose; what it has no option for is as in the standard job."""
     from console.bench.job import Crew, Job  # noqa: PLC0415
 
-    settings = load_settings(**flags)
+    # What the loader's duties say here is no result; trouble still is worth a line.
+    settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
     job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
@@ -336,10 +338,7 @@ def _measure(
     from console.bench.steps import steps  # noqa: PLC0415
     from console.bench.view import last_line, results_table  # noqa: PLC0415
     from console.output import print_json, stdout  # noqa: PLC0415
-    from runtime.logs import set_up_logs  # noqa: PLC0415
 
-    # What the loader's duties say here is no result; trouble still is worth a line.
-    set_up_logs(form=settings.log_format, level="error")
     with steps() as show, ground(settings.home / "bench", show, keep=keep) as found:
         results = [run(found) for run in runs]
     if as_json:

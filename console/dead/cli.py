@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 from schemas.errors import StatesysError
 from schemas.refusal import Reason
 
@@ -167,7 +167,7 @@ def _box() -> "Iterator[Box]":
     from console.dead.box import Box  # noqa: PLC0415
     from runtime.broker import Administration  # noqa: PLC0415
 
-    with Administration(load_settings().required_amqp_url(), name="statesys dead") as desk:
+    with Administration(settings_and_logs().required_amqp_url(), name="statesys dead") as desk:
         yield Box(desk)
 
 

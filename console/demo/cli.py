@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from runtime.logs import set_up_logs
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import Settings, load_settings
+from runtime.settings import Settings
 from schemas.errors import ExitCode
 
 
@@ -99,10 +99,8 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
     from console.servers import Servers  # noqa: PLC0415
     from runtime.stop import Stop  # noqa: PLC0415
 
-    settings = load_settings()
     # A demo shows its progress; the fleet's own lines would only run through it.
-    chosen = "log_level" in settings.model_fields_set
-    set_up_logs(form=settings.log_format, level=settings.log_level if chosen else "warning")
+    settings = settings_and_logs(usual_level="warning")
     plan = DemoPlan(
         clients=int(size.pop("clients")),
         cycles=int(size.pop("cycles")),

@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 
 
 @click.command()
@@ -26,7 +26,7 @@ def status(*, as_json: bool) -> None:
     from console.status.gather import gather  # noqa: PLC0415
     from console.status.view import show  # noqa: PLC0415
 
-    found = gather(load_settings())
+    found = gather(settings_and_logs())
     if as_json:
         print_json(found)
     else:

@@ -2,8 +2,8 @@
 
 import click
 
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 from schemas.errors import TopologyWrong
 
 
@@ -33,7 +33,7 @@ def check(*, as_json: bool) -> None:
     from console.output import counted, print_json, stdout, table  # noqa: PLC0415
     from console.topology.checking import check as look  # noqa: PLC0415
 
-    found = look(load_settings())
+    found = look(settings_and_logs())
     if as_json:
         print_json(
             {

@@ -6,8 +6,8 @@ from uuid import UUID
 import click
 
 from runtime.clients import client_argument
+from runtime.logs import settings_and_logs
 from runtime.options import json_option
-from runtime.settings import load_settings
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 
@@ -35,7 +35,7 @@ def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_jso
     from console.trace.gather import trace_client, trace_serial  # noqa: PLC0415
     from console.trace.view import show_client, show_serial  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = settings_and_logs()
     if serial is None:
         summary = trace_client(settings, client_id, directory)
         if as_json:

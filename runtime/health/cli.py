@@ -31,6 +31,7 @@ def health(*, role: str, interval: float, as_json: bool) -> None:
     Example:
       statesys health loader
     """
+    # No logs: nothing writes any here, and supervisors ask again and again.
     home = load_settings().home
     verdicts = [judge(p, now=time.monotonic(), interval=interval) for p in read_pulses(home, role)]
     if as_json:
