@@ -5,9 +5,8 @@ from uuid import UUID
 
 import click
 
-from runtime.clients import ClientType
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, site_rule
+from runtime.options import ClientType, json_option, site_rule
 
 if TYPE_CHECKING:
     # psycopg takes its time; --help does without.

@@ -4,9 +4,8 @@ from uuid import UUID
 
 import click
 
-from runtime.clients import client_argument
 from runtime.logs import settings_and_logs
-from runtime.options import json_option
+from runtime.options import client_argument, json_option
 
 
 @click.command()

@@ -7,9 +7,8 @@ from uuid import UUID
 
 import click
 
-from runtime.clients import client_argument
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, setting, site_rule
+from runtime.options import client_argument, json_option, setting, site_rule
 from schemas.errors import StatesysError
 
 #: application_name of the connections that ask clients.

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 import structlog
@@ -17,84 +16,18 @@ from producers.faults import FAULTS
 from producers.fleet import Fleet, utc_now
 from producers.fleet import Progress as Step
 from producers.hostile import HOSTILE, meaning
-from producers.plan import MAX_CLIENTS, Plan
+from producers.options import CLIENTS, FLEET, MESSAGES, SEED, SHARE, fleet_option
+from producers.plan import Plan
 from producers.store import Store
 from producers.summary import Summary
 from runtime.durations import render_duration
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, setting
+from runtime.options import json_option, setting, together
 from runtime.stop import Stop
 from schemas import topology
 from schemas.errors import StatesysError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _log = structlog.get_logger()
-
-
-def _store_options(command: Command) -> Command:
-    """Which store, and what a new one is made of."""
-    options = [
-        click.option(
-            "--fleet",
-            "directory",
-            type=click.Path(path_type=Path, file_okay=False),
-            default=".statesys/fleet",
-            show_default=True,
-            help="Directory of the fleet's store; made when it is missing.",
-        ),
-        click.option(
-            "--clients",
-            type=click.IntRange(1, MAX_CLIENTS),
-            help="How many clients take part [default: all of the store, 100 in a new one].",
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0, 2**63 - 1),
-            help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _fleet_options(command: Command) -> Command:
-    """What both publishing commands are told about a fleet."""
-    options = [
-        _store_options,
-        click.option(
-            "--messages",
-            type=click.FloatRange(0, 10_000),
-            default=4,
-            show_default=True,
-            help="State messages that a client records in a forward cycle, on average.",
-        ),
-        *(
-            click.option(
-                f"--{name}",
-                type=click.FloatRange(0, 1),
-                default=0,
-                show_default=True,
-                help=f"Share of the reports that meet this fault: {_lower(fault.__doc__)}",
-            )
-            for name, fault in FAULTS.items()
-        ),
-        click.option(
-            "--hostile",
-            "hostile",
-            multiple=True,
-            metavar="KIND=RATE",
-            callback=_rates,
-            help="Share of the clients' forward cycles in which a client is hostile; may be "
-            "repeated. Kinds: " + " ".join(f"{kind}: {_lower(meaning(kind))}" for kind in HOSTILE),
-        ),
-        setting("log_format"),
-        setting("log_level"),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def _lower(text: str | None) -> str:
@@ -115,6 +48,58 @@ def _rates(
         except ValueError:
             raise click.BadParameter(f"{text!r} has no rate; write {kind}=0.1") from None
     return rates
+
+
+#: Which store, and what a new one is made of.
+_store_options = together(
+    fleet_option(
+        "Directory of the fleet's store; made when it is missing.",
+        default=FLEET,
+        show_default=True,
+    ),
+    click.option(
+        "--clients",
+        type=CLIENTS,
+        help="How many clients take part [default: all of the store, 100 in a new one].",
+    ),
+    click.option(
+        "--seed",
+        type=SEED,
+        help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
+    ),
+)
+#: What both publishing commands are told about a fleet.
+_fleet_options = together(
+    _store_options,
+    click.option(
+        "--messages",
+        type=MESSAGES,
+        default=4,
+        show_default=True,
+        help="State messages that a client records in a forward cycle, on average.",
+    ),
+    *(
+        click.option(
+            f"--{name}",
+            type=SHARE,
+            default=0,
+            show_default=True,
+            help=f"Share of the reports that meet this fault: {_lower(fault.__doc__)}",
+        )
+        for name, fault in FAULTS.items()
+    ),
+    click.option(
+        "--hostile",
+        "hostile",
+        multiple=True,
+        metavar="KIND=RATE",
+        callback=_rates,
+        help="Share of the clients' forward cycles in which a client is hostile; may be "
+        "repeated. Kinds: " + " ".join(f"{kind}: {_lower(meaning(kind))}" for kind in HOSTILE),
+    ),
+    setting("log_format"),
+    setting("log_level"),
+)
 
 
 @click.group()

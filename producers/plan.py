@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 
 from producers.faults import FAULTS
 from producers.hostile import HOSTILE
+from producers.options import MAX_CLIENTS, MAX_MESSAGES
 from schemas.errors import SettingsError
-
-#: Clients of a fleet; the store and the loops are made for this many on one machine.
-MAX_CLIENTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +34,8 @@ class Plan:
     def __post_init__(self) -> None:
         if not 1 <= self.clients <= MAX_CLIENTS:
             raise SettingsError(f"a fleet has 1 to {MAX_CLIENTS} clients, not {self.clients}")
-        if not 0 <= self.messages <= 10_000:
-            raise SettingsError(f"0 to 10000 messages in a cycle, not {self.messages}")
+        if not 0 <= self.messages <= MAX_MESSAGES:
+            raise SettingsError(f"0 to {MAX_MESSAGES} messages in a cycle, not {self.messages}")
         unknown = (self.faults.keys() - FAULTS.keys()) | (self.hostile.keys() - HOSTILE.keys())
         if unknown:
             raise SettingsError(f"no such fault: {', '.join(sorted(unknown))}")

@@ -1,18 +1,77 @@
-"""Command-line options made from settings, so that unit and reason are written once."""
+"""Parts of command lines: options made from settings, and the types of what people write.
+
+Unit and reason of a setting are written once, in `Settings`.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import click
 
-from runtime.durations import render_duration
+from runtime.durations import parse_duration, render_duration
 from runtime.settings import PREFIX, Settings
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+#: A directory, there or not.
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
-def setting(field: str, *flags: str) -> Callable[[Command], Command]:
+class ClientType(click.ParamType[UUID]):
+    """Which client a person means: `GUID:…` or bare, in any letter case, with braces or without."""
+
+    name = "client"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> UUID:
+        """Read it."""
+        if isinstance(value, UUID):
+            return value
+        text = str(value).strip()
+        bare = text[5:].strip() if text[:5].upper() == "GUID:" else text
+        try:
+            return UUID(bare)
+        except ValueError:
+            self.fail(f"{text!r} is no client id; write it as GUID:xxxxxxxx-xxxx-…", param, ctx)
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration as people write them: `60s`, `5m`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read it."""
+        try:
+            found = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        assert isinstance(found, timedelta)
+        return found
+
+
+client_argument = click.argument("client_id", metavar="CLIENT", type=ClientType())
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order of the help."""
+
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+def setting(field: str, *flags: str) -> Decorator:
     """An option for a field of `Settings`.
 
     The value stays a text here; `load_settings` validates it, in the same way as a variable.
@@ -34,7 +93,7 @@ def setting(field: str, *flags: str) -> Callable[[Command], Command]:
     )
 
 
-def site_rule(field: str) -> Callable[[Command], Command]:
+def site_rule(field: str) -> Decorator:
     """An option of a command that goes by the site's rules, for one field of `SiteRules`.
 
     `given_rules` validates the text.

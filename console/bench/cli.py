@@ -3,20 +3,19 @@
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from producers.options import CLIENTS
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, setting
+from runtime.options import Decorator, json_option, setting, together
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from console.bench.ground import Ground
     from console.bench.job import Crew, Existing, Job
     from console.bench.result import Result
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group()
@@ -34,16 +33,7 @@ def bench() -> None:
     """
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def apply(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return apply
-
-
-def cores_option(default: int | None) -> Callable[[Command], Command]:
+def cores_option(default: int | None) -> Decorator:
     """The option `--cores`; it takes effect at once, for all that this process starts."""
 
     def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
@@ -65,7 +55,7 @@ def cores_option(default: int | None) -> Callable[[Command], Command]:
 
 _clients = click.option(
     "--clients",
-    type=click.IntRange(1, 100_000),
+    type=CLIENTS,
     default=5_000,
     show_default=True,
     help="Clients that the reports are of, in turn.",
@@ -105,7 +95,7 @@ _sweep = click.option(
     metavar="NAME=N,N",
     help="One run for each value of reports, threads or chunk (KiB), or each combination.",
 )
-_existing = _together(
+_existing = together(
     click.option(
         "--existing-clients",
         type=click.IntRange(0, 100_000_000),
@@ -128,17 +118,18 @@ _existing = _together(
         help="Days that these are spread over, today included: one partition each.",
     ),
 )
+_PROCESSES = click.IntRange(1, 64)
 _relays = click.option(
-    "--relays", type=click.IntRange(1, 64), default=1, show_default=True, help="Relay processes."
+    "--relays", type=_PROCESSES, default=1, show_default=True, help="Relay processes."
 )
 _loaders = click.option(
-    "--loaders", type=click.IntRange(1, 64), default=1, show_default=True, help="Loader processes."
+    "--loaders", type=_PROCESSES, default=1, show_default=True, help="Loader processes."
 )
 _threads = setting("loader_threads", "--threads")
 _chunk = setting("loader_chunk_size", "--chunk-size")
-_size = _together(_reports, _messages, _clients)
-_loading = _together(_loaders, _threads, _chunk, _existing)
-_output = _together(cores_option(None), _keep, json_option)
+_size = together(_reports, _messages, _clients)
+_loading = together(_loaders, _threads, _chunk, _existing)
+_output = together(cores_option(None), _keep, json_option)
 
 
 @bench.command()

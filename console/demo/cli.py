@@ -6,14 +6,19 @@ from pathlib import Path
 
 import click
 
+from producers.options import CLIENTS, MESSAGES, SEED, SHARE
 from runtime.logs import settings_and_logs
-from runtime.options import json_option
+from runtime.options import DIRECTORY, Decorator, json_option
 from runtime.settings import Settings
 from schemas.errors import ExitCode
 
 
+def _share(flag: str, default: float, text: str) -> Decorator:
+    return click.option(flag, type=SHARE, default=default, show_default=True, help=text)
+
+
 @click.command()
-@click.option("--clients", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+@click.option("--clients", type=CLIENTS, default=1000, show_default=True)
 @click.option(
     "--cycles",
     type=click.IntRange(1),
@@ -23,49 +28,25 @@ from schemas.errors import ExitCode
 )
 @click.option(
     "--messages",
-    type=click.FloatRange(0, 10_000),
+    type=MESSAGES,
     default=4,
     show_default=True,
     help="State messages that a client records in a cycle, on average.",
 )
-@click.option(
-    "--loss",
-    type=click.FloatRange(0, 1),
-    default=0.02,
-    show_default=True,
-    help="Share of the reports that never arrive.",
-)
-@click.option(
-    "--duplicate",
-    type=click.FloatRange(0, 1),
-    default=0.02,
-    show_default=True,
-    help="Share that arrives twice.",
-)
-@click.option(
-    "--reorder",
-    type=click.FloatRange(0, 1),
-    default=0.02,
-    show_default=True,
-    help="Share that newer reports overtake.",
-)
-@click.option(
-    "--corrupt",
-    type=click.FloatRange(0, 1),
-    default=0.005,
-    show_default=True,
-    help="Share that arrives damaged and is refused.",
-)
+@_share("--loss", 0.02, "Share of the reports that never arrive.")
+@_share("--duplicate", 0.02, "Share that arrives twice.")
+@_share("--reorder", 0.02, "Share that newer reports overtake.")
+@_share("--corrupt", 0.005, "Share that arrives damaged and is refused.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=SEED,
     default=1,
     show_default=True,
     help="Everything synthetic follows from it.",
 )
 @click.option(
     "--directory",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=DIRECTORY,
     help="Takes the fleet's store and the workers' logs, and is emptied first "
     "[default: demo/ beside the private servers, .statesys/demo].",
 )

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import click
 
-from runtime.clients import client_argument
+from producers.options import fleet_option
 from runtime.logs import settings_and_logs
-from runtime.options import json_option
+from runtime.options import client_argument, json_option
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 
@@ -16,11 +16,8 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 @click.argument(
     "serial", metavar="[SERIAL]", type=click.IntRange(FIRST_SERIAL, LAST_SERIAL), required=False
 )
-@click.option(
-    "--fleet",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also ask the store of the client's fleet: what was sent, the outbox, faults on purpose.",
+@fleet_option(
+    "Also ask the store of the client's fleet: what was sent, the outbox, faults on purpose."
 )
 @json_option
 def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_json: bool) -> None:

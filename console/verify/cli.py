@@ -1,47 +1,19 @@
 """`statesys verify`."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from producers.options import FLEET, fleet_option
 from runtime.logs import settings_and_logs
-from runtime.options import json_option
+from runtime.options import DurationType, json_option
 from schemas.errors import ExitCode
 
 
-class DurationType(click.ParamType[float]):
-    """A duration as people write them, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read `60s` or `5m`."""
-        from datetime import timedelta  # noqa: PLC0415
-
-        from runtime.durations import parse_duration  # noqa: PLC0415
-
-        if isinstance(value, float):
-            return value
-        try:
-            parsed = parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        assert isinstance(parsed, timedelta)
-        return parsed.total_seconds()
-
-
 @click.command()
-@click.option(
-    "--fleet",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=".statesys/fleet",
-    show_default=True,
-    help="Directory of the fleet's store.",
-)
+@fleet_option("Directory of the fleet's store.", default=FLEET, show_default=True)
 @click.option(
     "--timeout",
     type=DurationType(),
@@ -50,7 +22,7 @@ class DurationType(click.ParamType[float]):
     help="How long to wait for the work queues to become empty.",
 )
 @json_option
-def verify(*, directory: Path, timeout: float, as_json: bool) -> None:
+def verify(*, directory: Path, timeout: timedelta, as_json: bool) -> None:
     """Prove that what a fleet's clients sent is what the server has.
 
     Waits until nothing is on its way, then looks for every message and every state of every
@@ -68,7 +40,7 @@ def verify(*, directory: Path, timeout: float, as_json: bool) -> None:
     from console.verify.view import show, waiting  # noqa: PLC0415
 
     settings = settings_and_logs()
-    outcome = look(directory, Servers.of(settings), timeout=timeout)
+    outcome = look(directory, Servers.of(settings), timeout=timeout.total_seconds())
     if as_json:
         print_json(
             {"verified": False, "waiting": str(outcome.backlog)}
