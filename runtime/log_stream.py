@@ -123,14 +123,16 @@ def unwritten_lines() -> Unwritten | None:
 
 
 def _not_blocking(descriptor: int) -> int:
-    """A descriptor of our own for a pipe, on which no write blocks.
+    """A descriptor of our own for a pipe or terminal, on which no write blocks.
 
     Several processes may write to one pipe, so one may fill it between another's look and write.
-    To make the descriptor that all of them share non-blocking would change it for all.
+    A terminal has room for a letter, and a line then waits for whoever shows it. To make the
+    descriptor that all of them share non-blocking would change it for all.
     """
     try:
-        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            return os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
+            ours = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+            return os.open(f"/dev/fd/{descriptor}", ours)
     except OSError:
         # No reader, or a pipe of another user: what a write does, a write will say.
         pass

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from runtime.health import judge, read_pulses
+from runtime.health import Verdict, judge, read_pulses
 from runtime.options import json_option
 from runtime.settings import load_settings
 from schemas.errors import StatesysError
@@ -34,13 +34,21 @@ def health(*, role: str, interval: float, as_json: bool) -> None:
     # No logs: nothing writes any here, and supervisors ask again and again.
     home = load_settings().home
     verdicts = [judge(p, now=time.monotonic(), interval=interval) for p in read_pulses(home, role)]
-    if as_json:
-        click.echo(json.dumps([v._asdict() for v in verdicts]))
-    else:
-        for verdict in verdicts:
-            words = [verdict.problem or "healthy", *filter(None, [verdict.note])]
-            click.echo(f"{role} {verdict.pid}: {'; '.join(words)}")
+    try:
+        _show(verdicts, role, as_json=as_json)
+    except OSError as error:
+        # The exit code is the answer: a full disk of a supervisor's own must not end a worker.
+        click.echo(f"the verdict cannot be written: {error.strerror}", err=True)
     if not verdicts:
         raise StatesysError(f"no {role} runs here; start one with `statesys {role} run`")
     if any(verdict.problem for verdict in verdicts):
         raise StatesysError(f"a {role} is not healthy")
+
+
+def _show(verdicts: list[Verdict], role: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([v._asdict() for v in verdicts]))
+        return
+    for verdict in verdicts:
+        words = [verdict.problem or "healthy", *filter(None, [verdict.note])]
+        click.echo(f"{role} {verdict.pid}: {'; '.join(words)}")

@@ -4,10 +4,14 @@ A file, not a port: it needs no listener and no library, works for several worke
 and a worker that hangs simply stops writing it.
 
 Ages are told by the monotonic clock, which all processes of a machine share and nobody can set.
+
+Several containers or machines may share the directory. A process of another pid namespace or boot
+cannot be looked up here: its file is left alone, and is removed when it is a day old.
 """
 
 import json
 import os
+import secrets
 import threading
 import time
 from contextlib import suppress
@@ -17,24 +21,32 @@ from pathlib import Path
 from typing import Any
 
 from runtime.log_stream import unwritten_lines
-from runtime.services.processes import Process, alive, identify
+from runtime.services.processes import Process, alive, boot, identify
 
 #: Seconds between two writes.
 _EVERY = 1.0
+#: Seconds since the last write after which the file of a process that cannot be looked up is
+#: removed. By the file's own time: one that lives writes it anew.
+_FORGOTTEN = 86_400
 
 
 class Pulse:
     """How one worker process is. `progress` and `trouble` may be called by any thread.
 
     Args:
-        home: the directory of `STATESYS_HOME`; the file is `run/<role>-<pid>.json` in it.
+        home: the directory of `STATESYS_HOME`; the file is `run/<role>-<pid>-<random>.json` in
+            it, for another container may have the same pid.
         role: `relay` or `loader`.
     """
 
     def __init__(self, home: Path, role: str) -> None:
-        self._path = home / "run" / f"{role}-{os.getpid()}.json"
-        process = identify(os.getpid())
-        self._process = process and asdict(process)
+        self._path = home / "run" / f"{role}-{os.getpid()}-{secrets.token_hex(4)}.json"
+        self._process = self._namespace = None
+        # Where /proc is hidden nobody can check this worker; that is no reason not to work.
+        with suppress(OSError):
+            process = identify(os.getpid())
+            self._process = process and asdict(process)
+            self._namespace = _pid_namespace()
         self._lock = threading.Lock()
         # One thread writes at a time; another one that comes meanwhile need not.
         self._writing = threading.Lock()
@@ -89,6 +101,7 @@ class Pulse:
             words: dict[str, Any] = {
                 "pid": os.getpid(),
                 "process": self._process,
+                "namespace": self._namespace,
                 # For people only; the other two are seconds of the monotonic clock.
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "written": at,
@@ -124,20 +137,29 @@ def read_pulses(home: Path, role: str) -> list[dict[str, Any]]:
 
     A pid that another program has by now is no sign of life.
     """
+    here = _pid_namespace()
     pulses = []
     for path in sorted((home / "run").glob(f"{role}-*.json")):
         try:
             words = json.loads(path.read_text(encoding="utf-8"))
             process = Process(**words["process"])
+            namespace = words["namespace"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if alive(process):
+        known = namespace == here and process.boot == boot()
+        if known and alive(process):
             pulses.append(words)
-        else:
-            # It may be another user's.
-            with suppress(OSError):
+            continue
+        # It may be another user's.
+        with suppress(OSError):
+            if known or time.time() - path.stat().st_mtime > _FORGOTTEN:
                 path.unlink()
     return pulses
+
+
+def _pid_namespace() -> int:
+    """Which processes a pid is one of: containers have their own."""
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _unwritten() -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def identify(pid: int) -> Process | None:
     state, *fields = stat.rpartition(")")[2].split()
     if state in "ZX":
         return None
-    return Process(pid=pid, started=int(fields[18]), boot=_boot())
+    return Process(pid=pid, started=int(fields[18]), boot=boot())
 
 
 def alive(process: Process | None) -> bool:
@@ -85,5 +85,6 @@ def kill(process: Process) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
-def _boot() -> str:
+def boot() -> str:
+    """Which start of this machine it is."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

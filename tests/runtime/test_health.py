@@ -78,19 +78,20 @@ def test_trouble_ends_with_progress_of_the_same_thread_only(tmp_path: Path) -> N
 
 
 def test_a_stopped_worker_leaves_no_pulse_and_a_dead_one_is_not_believed(tmp_path: Path) -> None:
-    Pulse(tmp_path, "relay").beat(held=0, now=True)
+    pulse = Pulse(tmp_path, "relay")
+    pulse.beat(held=0, now=True)
     dead = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"],
         check=True,
         capture_output=True,
         text=True,
     ).stdout.strip()
-    file = tmp_path / "run" / f"relay-{os.getpid()}.json"
+    (file,) = (tmp_path / "run").iterdir()
     file.with_name(f"relay-{dead}.json").write_text(
         file.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {dead}')
     )
     assert [p["pid"] for p in read_pulses(tmp_path, "relay")] == [os.getpid()]
-    Pulse(tmp_path, "relay").end()
+    pulse.end()
     assert read_pulses(tmp_path, "relay") == []
 
 
@@ -102,6 +103,26 @@ def test_a_pid_that_another_program_has_by_now_is_no_worker(tmp_path: Path) -> N
     file.write_text(json.dumps(words))
     assert read_pulses(tmp_path, "loader") == []
     assert not file.exists()
+
+
+@pytest.mark.parametrize("elsewhere", ["boot", "namespace"])
+def test_a_worker_of_another_container_or_machine_is_neither_judged_nor_removed(
+    tmp_path: Path, elsewhere: str
+) -> None:
+    for _ in range(2):
+        # Both have the same pid, as the first process of every container does.
+        Pulse(tmp_path, "loader").beat(held=0, now=True)
+    theirs, _ = (tmp_path / "run").iterdir()
+    words = json.loads(theirs.read_text())
+    where = words["process"] if elsewhere == "boot" else words
+    where[elsewhere] = "another"
+    theirs.write_text(json.dumps(words))
+    (ours,) = read_pulses(tmp_path, "loader")
+    assert ours["pid"] == os.getpid()
+    assert theirs.exists()
+    os.utime(theirs, (0, 0))
+    assert len(read_pulses(tmp_path, "loader")) == 1
+    assert not theirs.exists()
 
 
 def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
@@ -181,3 +202,21 @@ def test_a_home_that_cannot_hold_files_does_not_stop_a_worker() -> None:
     pulse.beat(held=0)
     pulse.end()
     assert read_pulses(Path(os.devnull), "loader") == []
+
+
+@pytest.mark.parametrize("stdout", [">/dev/full", ">&-", "| :"])
+def test_the_answer_is_the_exit_code_wherever_the_words_go(tmp_path: Path, stdout: str) -> None:
+    environment = {**os.environ, "STATESYS_HOME": str(tmp_path)}
+
+    def code() -> int:
+        told = tmp_path / "code"
+        command = f"({sys.executable} -m statesys health relay; echo $? >{told}) {stdout}"
+        subprocess.run(["/bin/sh", "-c", command], env=environment, check=True)
+        return int(told.read_text())
+
+    pulse = Pulse(tmp_path, "relay")
+    pulse.beat(held=0, now=True)
+    assert code() == 0
+    pulse.trouble("relay", "the broker is away")
+    pulse.beat(held=0, now=True)
+    assert code() == 1

@@ -71,6 +71,34 @@ def test_a_full_pipe_holds_nobody_and_is_told_when_it_has_room(pipe: Pipe) -> No
     assert after == "after"
 
 
+def test_a_terminal_that_shows_nothing_holds_nobody() -> None:
+    # In a process of its own, which can be ended where it is held.
+    program = (
+        "import sys\n"
+        "from runtime.standard_streams import set_up_standard_streams\n"
+        "set_up_standard_streams()\n"
+        "for _ in range(2000): print('x' * 99, file=sys.stderr)\n"
+        "from runtime.log_stream import unwritten_lines\n"
+        "print(unwritten_lines().lines, sys.stderr.isatty())\n"
+    )
+    screen, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    finally:
+        os.close(terminal)
+        os.close(screen)
+    lost, is_terminal = done.stdout.split()
+    assert 0 < int(lost) < 2000
+    assert is_terminal == "True"
+
+
 def test_what_is_lost_is_told_without_another_line_too(pipe: Pipe) -> None:
     stream = LogStream(pipe.writer)
     stream.write(b"x" * LARGE)
