@@ -95,31 +95,40 @@ WITH known AS MATERIALIZED (
     WHERE s.client_name IS NOT NULL
 ),
 judged AS MATERIALIZED (
-    SELECT
-        CASE
-            WHEN s.serial IS NULL THEN
-                CASE WHEN (
-                    SELECT true FROM state_message h
-                    WHERE h.client_id = s.client_id AND h.serial IS NULL AND h.digest = s.digest
-                    LIMIT 1
-                ) THEN 'duplicate' ELSE 'new' END
-            WHEN NOT c.accounted @> s.serial THEN
-                CASE WHEN s.rival THEN 'reused' ELSE 'new' END
-            ELSE
-                CASE (
-                    SELECT bool_or(h.digest = s.digest) FROM state_message h
-                    WHERE h.client_id = s.client_id AND h.serial = s.serial
-                )
-                    WHEN true THEN 'duplicate'
-                    WHEN false THEN 'reused'
-                    ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
-                END
-        END AS verdict,
-        -- One empty text and none are the same text.
-        CASE WHEN s.param_texts <> '' THEN string_to_array(s.param_texts, E'\x1d')
-             WHEN s.param_count = 0 THEN '{}' ELSE '{""}' END AS params,
-        c.resynced_below, s.*
-    FROM stage s JOIN known c USING (client_id)
+    SELECT v.*,
+        -- What may become current: types 700 and 701 are no state, and what a resync overtook
+        -- stays so.
+        verdict NOT IN ('duplicate', 'reused')
+        AND topic_type NOT IN (700, 701)
+        AND (serial IS NULL OR serial >= resynced_below) AS stateful
+    FROM (
+        SELECT
+            CASE
+                WHEN s.serial IS NULL THEN
+                    CASE WHEN (
+                        SELECT true FROM state_message h
+                        WHERE h.client_id = s.client_id AND h.serial IS NULL
+                          AND h.digest = s.digest
+                        LIMIT 1
+                    ) THEN 'duplicate' ELSE 'new' END
+                WHEN NOT c.accounted @> s.serial THEN
+                    CASE WHEN s.rival THEN 'reused' ELSE 'new' END
+                ELSE
+                    CASE (
+                        SELECT bool_or(h.digest = s.digest) FROM state_message h
+                        WHERE h.client_id = s.client_id AND h.serial = s.serial
+                    )
+                        WHEN true THEN 'duplicate'
+                        WHEN false THEN 'reused'
+                        ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
+                    END
+            END AS verdict,
+            -- One empty text and none are the same text.
+            CASE WHEN s.param_texts <> '' THEN string_to_array(s.param_texts, E'\x1d')
+                 WHEN s.param_count = 0 THEN '{}' ELSE '{""}' END AS params,
+            c.resynced_below, s.*
+        FROM stage s JOIN known c USING (client_id)
+        OFFSET 0) v
 ),
 stored AS (
     INSERT INTO state_message (
@@ -134,17 +143,12 @@ stored AS (
         statement_timestamp()
     FROM judged WHERE verdict <> 'duplicate'
 ),
--- What may become current: types 700 and 701 are no state, and what a resync overtook stays so.
--- (Not "verdict IN (new, late)", of which the planner believes that hardly a row fits.)
 -- Clocks jump, serials do not: the serial orders first. The digest makes the order total.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
         message_time, digest, params, details
-    FROM judged
-    WHERE verdict NOT IN ('duplicate', 'reused')
-      AND topic_type NOT IN (700, 701)
-      AND (serial IS NULL OR serial >= resynced_below)
+    FROM judged WHERE stateful
     ORDER BY client_id, topic_type, topic_id, user_sid,
              coalesce(serial, 0) DESC, message_time DESC, digest DESC
 ),
@@ -185,9 +189,7 @@ tally AS MATERIALIZED (
         count(*) FILTER (WHERE verdict = 'new') AS new,
         count(*) FILTER (WHERE verdict = 'late') AS late,
         count(*) FILTER (WHERE verdict = 'reused') AS reused,
-        count(*) FILTER (WHERE verdict NOT IN ('duplicate', 'reused')
-            AND topic_type NOT IN (700, 701)
-            AND (serial IS NULL OR serial >= resynced_below)) AS stateful,
+        count(*) FILTER (WHERE stateful) AS stateful,
         bool_or(claim_id IS NOT NULL) AS claims,
         max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
         -- A relay's clock may be ahead: nothing was received later than now.
