@@ -42,7 +42,8 @@ CREATE TEMPORARY TABLE stage (
     claim_id       uuid,
     claim_first    bigint,
     claim_last     bigint,
-    -- Set in one row of each client, from its report with the latest received_at.
+    -- Set in one row of each life of a client that is in the chunk: its report with the highest
+    -- serial says who the client is.
     client_name    text,
     client_version text,
     reply_queue    text,
@@ -61,7 +62,7 @@ CREATE TEMPORARY TABLE attention (client_id uuid NOT NULL) ON COMMIT DELETE ROWS
 -- ON CONFLICT locks a row even when its WHERE then declines the update: no new row version.
 PREPARE lock_clients AS
 INSERT INTO client (client_id)
-SELECT client_id FROM stage WHERE client_name IS NOT NULL ORDER BY client_id
+SELECT DISTINCT client_id FROM stage WHERE client_name IS NOT NULL ORDER BY client_id
 ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false;
 
 
@@ -86,13 +87,48 @@ ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false
 -- wrote its serials off, a report with lower serials may be rendered before it is a sign that the
 -- client counts anew, or that another machine counts under its id.
 PREPARE store_messages(interval) AS
-WITH known AS MATERIALIZED (
-    SELECT s.client_id, c.*
-    FROM stage s CROSS JOIN LATERAL (
+-- One report speaks for the client: name, version and reply queue are taken from it. That is the
+-- report received last, but a relay's clock may be wrong. And a serial is no better between lives: a
+-- machine that is installed anew counts from 1, and has another reply queue, by which lives are
+-- told apart here.
+--
+-- heard_at: the report was received no earlier than it was rendered, and no later than now. By a
+-- relay that is ahead nothing else is known; such a report is not `timely`, and among the lives of
+-- a chunk it goes by its own date. A client's date of the future says nothing.
+WITH speaker AS (
+    SELECT DISTINCT ON (client_id) *
+    FROM (
+        SELECT client_id, client_name, client_version, reply_queue, serial,
+            received_at <= statement_timestamp() AS timely,
+            least(report_date, statement_timestamp()) AS rendered_at,
+            CASE
+                WHEN received_at > statement_timestamp() THEN statement_timestamp()
+                WHEN report_date > statement_timestamp() THEN received_at
+                ELSE greatest(received_at, report_date)
+            END AS heard_at,
+            ctid AS place
+        FROM stage WHERE client_name IS NOT NULL) s
+    ORDER BY client_id, CASE WHEN timely THEN heard_at ELSE rendered_at END DESC, place DESC
+),
+known AS MATERIALIZED (
+    SELECT s.*, c.*,
+        CASE
+            -- Whatever else a clock or a serial says: so nothing is pinned.
+            WHEN last_seen IS NULL OR (timely AND heard_at > last_seen) THEN true
+            -- Within one life the serial decides, unless the client counts anew.
+            WHEN serial IS NOT NULL AND reply_queue IS NOT DISTINCT FROM known_queue
+                THEN serial > highest_serial OR rendered_at > highest_report_date + $1
+            -- Between two lives the later date, and before a sign of reuse was seen lies the old.
+            ELSE (rendered_at, heard_at) >= (
+                greatest(CASE WHEN highest_report_date <= statement_timestamp()
+                              THEN highest_report_date END,
+                         reuse_seen_at, '-infinity'),
+                last_seen)
+        END AS speaks
+    FROM speaker s CROSS JOIN LATERAL (
         SELECT k.ctid AS client_row, k.accounted, k.highest_serial, k.highest_report_date,
-               k.resynced_below
+               k.resynced_below, k.reuse_seen_at, k.last_seen, k.reply_queue AS known_queue
         FROM client k WHERE k.client_id = s.client_id OFFSET 0) c
-    WHERE s.client_name IS NOT NULL
 ),
 judged AS MATERIALIZED (
     SELECT v.*,
@@ -191,15 +227,12 @@ tally AS MATERIALIZED (
         count(*) FILTER (WHERE verdict = 'reused') AS reused,
         count(*) FILTER (WHERE stateful) AS stateful,
         bool_or(claim_id IS NOT NULL) AS claims,
-        max(client_name) AS name, max(client_version) AS version, max(reply_queue) AS reply_queue,
-        -- A relay's clock may be ahead: nothing was received later than now.
-        max(least(received_at, statement_timestamp())) AS last_seen,
         max(message_time) AS last_message_time
     FROM judged GROUP BY client_id
 ),
 -- The client's counters as they will be, to measure the second sign of reuse against.
 ahead AS MATERIALIZED (
-    SELECT t.*, k.client_row,
+    SELECT t.*, k.client_row, k.speaks, k.client_name, k.client_version, k.reply_queue, k.heard_at,
         greatest(t.highest, k.highest_serial) AS new_highest,
         CASE WHEN t.highest > k.highest_serial THEN j.report_date
              ELSE k.highest_report_date END AS new_highest_date
@@ -243,15 +276,11 @@ counted AS (
         reuse_seen_at = CASE
             WHEN a.reused > 0 OR a.counts_anew
             THEN statement_timestamp() ELSE c.reuse_seen_at END,
-        -- The latest report says who the client is, whatever order reports are loaded in.
+        name = CASE WHEN a.speaks THEN a.client_name ELSE c.name END,
+        version = CASE WHEN a.speaks THEN a.client_version ELSE c.version END,
+        reply_queue = CASE WHEN a.speaks THEN a.reply_queue ELSE c.reply_queue END,
         -- What was stored before clocks were bounded is bounded here, and gives way to the next.
-        name = CASE WHEN c.last_seen > a.last_seen
-                    THEN c.name ELSE a.name END,
-        version = CASE WHEN c.last_seen > a.last_seen
-                       THEN c.version ELSE a.version END,
-        reply_queue = CASE WHEN c.last_seen > a.last_seen
-                           THEN c.reply_queue ELSE a.reply_queue END,
-        last_seen = least(greatest(c.last_seen, a.last_seen), statement_timestamp()),
+        last_seen = least(greatest(c.last_seen, a.heard_at), statement_timestamp()),
         last_message_time = greatest(c.last_message_time, a.last_message_time),
         duplicates = c.duplicates + a.copies - a.new - a.late - a.reused,
         superseded = c.superseded + a.superseded,

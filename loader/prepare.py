@@ -22,22 +22,20 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
     """Render a chunk as `COPY` takes it, in the column order of the stage.
 
     The same message twice is one row with `copies` 2. Different messages under one serial are
-    rows of which all but the first are rivals. The report of a client with the latest
-    `received_at` lends one row its name, version and reply queue.
+    rows of which all but the first are rivals. Of each life of a client, which is what has one
+    reply queue, the report with the highest serial lends its row name, version and reply queue.
     """
     rows: list[_Row] = []
     clients: dict[str, _Client] = {}
     for smx in chunk:
         client = clients.get(smx.client_id)
         if client is None:
-            client = clients[smx.client_id] = _Client(smx)
-        # Texts of one zone order as moments do: "+" comes before ".".
-        elif smx.received_at > client.speaker.received_at:
-            client.speaker = smx
-        rows += _new_rows(smx, client)
-    for client in clients.values():
-        # The first row of each client has its speaker's words.
-        next(iter(client.rows.values())).said = _said(client.speaker)
+            client = clients[smx.client_id] = _Client()
+        new = list(_new_rows(smx, client))
+        # A report that brings nothing new was sent twice.
+        if new:
+            _let_speak(smx, new[-1], client)
+            rows += new
     return "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode()
 
 
@@ -54,6 +52,7 @@ def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:
         serial, serial_text = (ABSENT, number) if topic_type in _UNNUMBERED else (number, ABSENT)
         rival = serial != ABSENT and client.serials.setdefault(serial, key) != key
         row = client.rows[key] = _Row(
+            serial,
             f"{serial}{FIELD}{topic_type}{FIELD}{_escaped(rest)}{FIELD}{_escaped(serial_text)}"
             f"{FIELD}\\\\x{key.hex()}{FIELD}{tail}",
             rival=rival,
@@ -61,27 +60,47 @@ def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:
         yield row
 
 
+def _let_speak(smx: Plain, row: "_Row", client: "_Client") -> None:
+    """Let a report say who the client is, in its last row, unless its life is further already."""
+    queue = smx.reply_to
+    if queue is None or not is_reply_queue(queue):
+        queue = ABSENT
+    before = client.speakers.get(queue)
+    if before is not None:
+        if before.number > row.number:
+            return
+        before.said = _NOTHING_SAID
+    row.said = _fields(_escaped(smx.client_name), _escaped(smx.client_version), queue)
+    client.speakers[queue] = row
+
+
 class _Row:
     """A row of the stage on its way."""
 
-    __slots__ = ("copies", "rival", "said", "text")
+    __slots__ = ("copies", "rival", "said", "serial", "text")
 
-    def __init__(self, text: str, *, rival: bool) -> None:
+    def __init__(self, serial: str, text: str, *, rival: bool) -> None:
+        self.serial = serial
         self.text = text
         self.said = _NOTHING_SAID
         self.copies = 1
         self.rival = "t" if rival else "f"
 
+    @property
+    def number(self) -> int:
+        """The serial; 0 where there is none."""
+        return 0 if self.serial == ABSENT else int(self.serial)
+
 
 class _Client:
-    """What a chunk holds of one client: rows by digest, digests by serial, and who speaks."""
+    """What a chunk holds of one client: rows by digest, digests by serial, who speaks by queue."""
 
-    __slots__ = ("rows", "serials", "speaker")
+    __slots__ = ("rows", "serials", "speakers")
 
-    def __init__(self, speaker: Plain) -> None:
+    def __init__(self) -> None:
         self.rows: dict[bytes, _Row] = {}
         self.serials: dict[str, bytes] = {}
-        self.speaker = speaker
+        self.speakers: dict[str, _Row] = {}
 
 
 def _tail(smx: Plain) -> str:
@@ -98,13 +117,6 @@ def _tail(smx: Plain) -> str:
         first,
         last,
     )
-
-
-def _said(speaker: Plain) -> str:
-    """Name, version and reply queue, from the report received last."""
-    reply_to = speaker.reply_to
-    queue = reply_to if reply_to is not None and is_reply_queue(reply_to) else ABSENT
-    return _fields(_escaped(speaker.client_name), _escaped(speaker.client_version), queue)
 
 
 def _fields(*values: str) -> str:

@@ -200,32 +200,37 @@ def test_messages_without_serial_are_never_rivals() -> None:
     assert copies_and_rivals(*unnumbered) == [(ABSENT, "2", "f"), (ABSENT, "1", "f")]
 
 
-def named(name: str, serial: int, *, minute: int, client: UUID = CLIENT) -> Smx:
-    return smx(
-        report(message(serial), client=client)._replace(client_name=name),
-        received_at=START + timedelta(minutes=minute),
-        reply_to=f"statesys.resync.{serial:08x}",
-    )
+QUEUES = {number: f"statesys.resync.{number:08x}" for number in (1, 2)}
+
+
+def named(
+    name: str, serial: int | None, *, state: int = 1, queue: int = 1, client: UUID = CLIENT
+) -> Smx:
+    one = report(message(serial, state=state), client=client)._replace(client_name=name)
+    return smx(one, reply_to=QUEUES[queue])
 
 
 def speakers(*found: Smx) -> list[tuple[str, str]]:
     return [(row[-5], row[-3]) for row in lines(*found)]
 
 
-def test_the_report_received_last_speaks_for_the_client_in_one_row() -> None:
-    found = speakers(named("old", 1, minute=1), named("new", 2, minute=2), named("no", 3, minute=0))
-    assert sorted(found) == [(ABSENT, ABSENT)] * 2 + [("new", "statesys.resync.00000002")]
+def test_the_highest_serial_speaks_for_a_life_and_every_life_in_a_row_of_its_own() -> None:
+    found = speakers(named("b", 2), named("c", 3), named("a", 1), named("new", 1, state=2, queue=2))
+    assert found == [(ABSENT, ABSENT), ("c", QUEUES[1]), (ABSENT, ABSENT), ("new", QUEUES[2])]
+
+
+def test_of_two_reports_without_a_serial_the_later_speaks() -> None:
+    found = speakers(named("a", None), named("b", None, state=2))
+    assert found == [(ABSENT, ABSENT), ("b", QUEUES[1])]
 
 
 def test_every_client_has_a_speaker() -> None:
-    other = UUID(int=9, version=4)
-    found = speakers(named("a", 1, minute=1), named("b", 1, minute=0, client=other))
+    found = speakers(named("a", 1), named("b", 1, client=UUID(int=9, version=4)))
     assert [name for name, _ in found] == ["a", "b"]
 
 
-def test_the_speaker_may_be_a_copy_of_a_message_that_came_before() -> None:
-    (row,) = speakers(named("old", 1, minute=1), named("new", 1, minute=2))
-    assert row == ("new", "statesys.resync.00000001")
+def test_a_report_that_stands_in_the_chunk_already_does_not_speak() -> None:
+    assert speakers(named("first", 1), named("again", 1, queue=2)) == [("first", QUEUES[1])]
 
 
 @pytest.mark.parametrize("name", ["statesys.incoming", "statesys.resync.x", "statesys.resync.\\N"])
