@@ -29,6 +29,7 @@ from console.bench.prefilled import prefill, run_drain
 from console.bench.result import Result, machine
 from console.bench.steps import steps
 from runtime.logs import settings_and_logs
+from runtime.stop import interrupt_on_signals
 
 _ROOT = Path(__file__).parent.parent
 _PAGE = _ROOT / "docs" / "performance.md"
@@ -44,6 +45,7 @@ _BARE = "bare pipe"
 def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (a flag)
     """Measure all in turns, print the medians as JSON, and write them into the page."""
     settings = settings_and_logs()
+    interrupt_on_signals()
     job = Job(reports=reports)
     crew = Crew(settings.loader_threads, settings.loader_chunk_size)
     drains: dict[str, list[Result]] = {shape.value: [] for shape in Shape}

@@ -11,8 +11,9 @@ _END_WITHIN = 50
 
 
 class Stop(threading.Event):
-    """Set by SIGTERM or SIGINT. Whoever waits, waits on it.
+    """Set by SIGTERM, SIGINT or SIGHUP. Whoever waits, waits on it.
 
+    SIGHUP is a terminal that was closed; where it is ignored, as under nohup, it stays so.
     A process that does not end within 50 s of the signal is ended by SIGALRM.
     """
 
@@ -23,14 +24,37 @@ class Stop(threading.Event):
         self._cond = threading.Condition(threading.RLock())
 
     def install(self) -> "Stop":
-        """Catch SIGTERM and SIGINT in this process (call it in the main thread)."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Catch the signals in this process (call it in the main thread)."""
+        for number in (signal.SIGTERM, signal.SIGINT, *_hangup()):
             signal.signal(number, self._on_signal)
         return self
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.is_set():
+            if number == signal.SIGHUP:
+                # Kernel and shell both send it.
+                return
             # The operator means it. Nothing is lost: what is unsettled will be redelivered.
             os._exit(128 + number)
         self.set()
         signal.alarm(_END_WITHIN)
+
+
+def interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGHUP what Ctrl-C is, for a command that has something to clean up.
+
+    A second SIGTERM ends the process at once.
+    """
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        # Kernel and shell both send SIGHUP.
+        again = signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL
+        signal.signal(number, again)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, *_hangup()):
+        signal.signal(number, interrupt)
+
+
+def _hangup() -> tuple[signal.Signals, ...]:
+    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)

@@ -329,7 +329,9 @@ def _measure(
     from console.bench.steps import steps  # noqa: PLC0415
     from console.bench.view import last_line, results_table  # noqa: PLC0415
     from console.output import print_json, stdout  # noqa: PLC0415
+    from runtime.stop import interrupt_on_signals  # noqa: PLC0415
 
+    interrupt_on_signals()
     with steps() as show, ground(settings.home / "bench", show, keep=keep) as found:
         results = [run(found) for run in runs]
     if as_json:

@@ -56,10 +56,15 @@ def ground(directory: Path, show: Show, *, keep: bool) -> Iterator[Ground]:
         keep: leave them running, with the data of the last run.
 
     Raises:
-        StatesysError: another bench is at work there.
+        StatesysError: another bench is at work there, or the directory is somebody else's.
         ServicesError: they do not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()) and not (directory / _LOCK).exists():
+        raise StatesysError(
+            f"{directory} was not made by a bench, which would delete what is in it; remove it if "
+            "nobody needs it, or set another STATESYS_HOME"
+        )
     with (directory / _LOCK).open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -47,7 +47,7 @@ def _share(flag: str, default: float, text: str) -> Decorator:
 @click.option(
     "--directory",
     type=DIRECTORY,
-    help="Takes the fleet's store and the workers' logs, and is emptied first "
+    help="Takes the fleet's store and the workers' logs; an earlier demo's is emptied first "
     "[default: demo/ beside the private servers, .statesys/demo].",
 )
 @click.option(

@@ -22,8 +22,11 @@ from schemas.errors import StatesysError
 from schemas.topology import DEAD, QUEUES, RESYNC, WORK
 
 _FLEET = "fleet"
-#: What a demo leaves in its directory.
-_LEFT = (_FLEET, "relay.log", "loader.log")
+#: Says that a directory is a demo's: fleets and logs of anybody may have the names of ours.
+_MARK = "statesys-demo.txt"
+#: What a demo leaves in its directory, and in the one of its fleet.
+_LEFT = (_MARK, _FLEET, "relay.log", "loader.log")
+_LEFT_OF_FLEET = (LOCK_FILE, *(FILE + end for end in ("", "-wal", "-shm")))
 _NAME = "statesys demo"
 
 
@@ -41,18 +44,19 @@ def clean(servers: Servers, *, reset: bool) -> None:
         found = holder(servers.database_url)
         if not reset:
             _refuse_data(desk, found)
-        if found.fleet is not None and servers.management_url is not None:
-            # The last demo's fleet is gone for good; without its queue, so are old requests.
-            delete_queue(servers.management_url, servers.amqp_url, found.fleet)
         desk.declare(QUEUES)
         for queue in (*WORK, RESYNC):
             desk.purge(queue)
         Box(desk).purge(lambda _letter: True)
+        if found.fleet is not None and servers.management_url is not None:
+            # The last demo's fleet is gone for good; without its queue, so are old requests. Last:
+            # the queue is what tells that the others are a demo's.
+            delete_queue(servers.management_url, servers.amqp_url, found.fleet)
     migrate(servers.database_url)
 
 
 def check_directory(directory: Path) -> None:
-    """See that a directory holds nothing but what an earlier demo left.
+    """See that a directory is empty, or an earlier demo's that holds nothing else.
 
     Raises:
         StatesysError: it holds something else, or the fleet in it is in use.
@@ -65,23 +69,27 @@ def check_directory(directory: Path) -> None:
             f"{directory} holds more than a demo leaves ({', '.join(strange[:3])}); "
             "name another directory with --directory"
         )
+    if any(directory.iterdir()) and not (directory / _MARK).is_file():
+        raise StatesysError(
+            f"{directory} holds what may be somebody's: no demo left its mark there ({_MARK}); "
+            "remove the directory if nobody needs it, or name another one with --directory"
+        )
     fleet = directory / _FLEET
     if fleet.exists() and any(fleet.iterdir()):
-        if not (fleet / FILE).exists():
+        if {entry.name for entry in fleet.iterdir()} - set(_LEFT_OF_FLEET):
             raise StatesysError(f"{fleet} is no fleet of a demo; remove it, or use --directory")
         # Whoever runs this fleet at the moment would lose its store.
         StoreLock(fleet / LOCK_FILE).release()
 
 
 def clear_directory(directory: Path) -> None:
-    """Remove an earlier demo's fleet and logs from a checked directory; nothing else."""
-    for name in _LEFT:
-        left = directory / name
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink(missing_ok=True)
+    """Remove an earlier demo's fleet and logs from a checked directory; nothing else. Mark it."""
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / _MARK).write_text("`statesys demo` empties this directory.\n", encoding="utf-8")
+    for name in set(_LEFT) - {_MARK, _FLEET}:
+        (directory / name).unlink(missing_ok=True)
+    if (directory / _FLEET).exists():
+        shutil.rmtree(directory / _FLEET)
 
 
 def _refuse_company(desk: Administration) -> None:
@@ -102,7 +110,8 @@ def _refuse_data(desk: Administration, found: Holder) -> None:
             f"the database holds {what} of somebody else's; point STATESYS_DATABASE_URL at an "
             "empty database, or let --reset delete everything in it"
         )
-    if found.fleet is not None:
+    if found.fleet is not None and desk.depth(found.fleet) is not None:
+        # The queue of that demo's fleet: broker and database are of one demo.
         return
     for queue in (*WORK, RESYNC, DEAD):
         depth = desk.depth(queue)

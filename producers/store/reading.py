@@ -49,13 +49,23 @@ class StoreReader:
 
     def __init__(self, directory: Path) -> None:
         self._connection = connect(directory)
-        self._sql = SQL
-        # Whatever happens: a reader writes nothing.
-        self._connection.execute("PRAGMA query_only = 1")
-        self._load()
+        try:
+            self._sql = SQL
+            # Whatever happens: a reader writes nothing.
+            self._connection.execute("PRAGMA query_only = 1")
+            self._load(directory)
+        except BaseException:
+            self._connection.close()
+            raise
 
-    def _load(self) -> None:
-        store_id, seed, created_at = self._one("fleet")
+    def _load(self, directory: Path) -> None:
+        try:
+            store_id, seed, created_at = self._one("fleet")
+        except (sqlite3.DatabaseError, TypeError) as error:
+            # Other programs have files of SQLite with version numbers of their own.
+            raise StatesysError(
+                f"{directory / FILE} cannot be read as a fleet's store: {error}"
+            ) from None
         self.store_id = UUID(bytes=store_id)
         self.seed: int = seed
         self.created_at = datetime.fromisoformat(created_at)

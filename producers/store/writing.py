@@ -70,7 +70,7 @@ class Store(StoreReader):
             self._sql = SQL
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            self._load()
+            self._load(directory)
             if seed is not None and seed != self.seed:
                 raise StatesysError(
                     f"the fleet in {directory} was made with seed {self.seed}, not {seed}; "

@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -18,12 +20,14 @@ from console.bench.job import Crew, Job, Shape
 from console.bench.reports import reports, written
 from console.bench.sweep import combinations
 from runtime import services
+from runtime.health import read_pulses
 from runtime.services import registry
 from schemas import xml
 from schemas.canonical import find_report
 from schemas.report import MAX_REPORT_BYTES
 from schemas.report_reader import parse_report
 from schemas.report_writer import render_report
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE = ("--reports", "60", "--messages", "3", "--clients", "20")
@@ -246,6 +250,36 @@ def test_an_earlier_life_that_cannot_be_is_refused_before_anything_starts(
     assert done.returncode == 2
     assert "--existing-" in done.stderr
     assert services.running(home / "bench") == running
+
+
+def test_a_bench_that_is_ended_leaves_nothing_behind(home: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "statesys", "bench", "steady", "--rate", "5", "--seconds", "600"],
+        env={**os.environ, "STATESYS_HOME": str(home)},
+        stderr=subprocess.PIPE,
+    ) as process:
+        running = partial(read_pulses, home / "bench", "relay")
+        wait_until(running, timeout=60, what="a relay at work")
+        workers = psutil.Process(process.pid).children()
+        process.terminate()
+        assert process.wait(60) == 130
+    assert not any(worker.is_running() for worker in workers)
+    assert services.running(home / "bench") is None
+
+
+def test_a_directory_that_has_the_name_of_the_benchs_is_somebodys(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "services.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "statesys", "bench", "publish"],
+        env={**os.environ, "STATESYS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "was not made by a bench" in done.stderr
+    assert [file.name for file in (tmp_path / "bench").iterdir()] == ["services.json"]
 
 
 def test_all_of_a_run_stays_on_the_processors_that_it_is_given(bench: Bench, home: Path) -> None:

@@ -6,13 +6,17 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from console.queries.slate import empty
+from producers.store import Store, open_store
 from runtime.broker import Administration, persistent
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, reply_queue
 from tests.console.conftest import Run
 from tests.waiting import wait_until
 
@@ -125,7 +129,35 @@ def test_a_demo_empties_only_a_directory_of_its_own(
     assert (tmp_path / "thesis.txt").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fleet_that_has_the_name_of_a_demos_is_somebodys(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    with Store(tmp_path / "own" / "fleet", seed=1, clients=1, now=datetime.now(UTC)) as store:
+        name = store.store_id
+    done = run("demo", *SMALL, "--directory", tmp_path / "own", env=environment)
+    assert done.returncode == 1
+    assert "no demo left its mark there" in done.stderr
+    with open_store(tmp_path / "own" / "fleet") as left:
+        assert left.store_id == name
+
+
+def test_a_demos_mark_on_the_database_says_nothing_of_another_broker(
+    run: Run, environment: dict[str, str], database_url: str, amqp_url: str
+) -> None:
+    # As an earlier demo leaves it, on a broker that is not this one.
+    empty(database_url, reply_queue=reply_queue(uuid4()).name)
+    with Administration(amqp_url, name="test") as desk:
+        desk.declare(QUEUES)
+        desk.publish(routing_key=REPORTS, body=b"x", properties=persistent())
+        done = run("demo", *SMALL, env=environment)
+        assert done.returncode == 1
+        assert f"1 message of somebody else's in {REPORTS}" in done.stderr
+        depth = desk.depth(REPORTS)
+        assert depth is not None
+        assert depth.ready == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_stopped_leaves_no_worker_behind(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -141,6 +173,9 @@ def test_a_demo_that_is_stopped_leaves_no_worker_behind(
     workers = _children(process.pid)
     assert len(workers) == 2
     process.send_signal(number)
+    if number == signal.SIGHUP:
+        # Kernel and shell both tell that a terminal was closed.
+        process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr

@@ -19,6 +19,7 @@ import click
 
 from loader.migrations import migrate
 from runtime import services
+from runtime.stop import interrupt_on_signals
 from schemas.report import MAX_REPORT_BYTES
 from tests.fuzz.blocks import Failure, Tried, try_block
 from tests.fuzz.documents import NEIGHBOURS
@@ -47,6 +48,7 @@ def fuzz(*, reports: int, seed: int | None, jobs: int, largest: bool, only: str 
     if only is not None:
         _again(seed, only)
         return
+    interrupt_on_signals()
     bad = False
     if reports:
         directory = Path(tempfile.mkdtemp(prefix="statesys-fuzz-"))

@@ -22,6 +22,7 @@ import click
 from loader.migrations import migrate
 from runtime.broker import Administration
 from runtime.services.polling import until
+from runtime.stop import interrupt_on_signals
 from schemas.report import Lane, Report
 from schemas.topology import DEAD, INCOMING
 from tests.loader.agreement import walk_days
@@ -311,6 +312,7 @@ def main(*, messages: int, kills: int, seed: int) -> None:
     """Kill loaders again and again during one drain; exit code 1 when it shows in the tables."""
     if messages < kills * _PER_KILL:
         raise click.UsageError(f"a kill needs {_PER_KILL} messages, or the drain ends before it")
+    interrupt_on_signals()
     directory = Path(tempfile.mkdtemp(prefix="statesys-drain-"))
     servers = Servers(directory / "home")
     done = False

@@ -22,6 +22,7 @@ import click
 from producers.faults import FAULTS as UNRELIABLE
 from producers.store import open_store
 from runtime.logs import set_up_logs
+from runtime.stop import interrupt_on_signals
 from tests.matrix.disk import why_none
 from tests.matrix.faults import DISK, FAULTS
 from tests.matrix.schedule import Schedule
@@ -128,6 +129,7 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
     directory = Path(tempfile.mkdtemp(prefix="statesys-soak-"))
     # PostgreSQL may run as another user, and has to get through to its data.
     directory.chmod(0o711)
+    interrupt_on_signals()
     reason = why_none(directory)
     if reason:
         names = [name for name in names if name not in DISK]

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ import pytest
 from producers.client import Client, answer, forward
 from producers.faults import Publish
 from producers.store import Store, open_store
+from producers.store.reading import FILE, VERSION
 from schemas.errors import StatesysError
 from schemas.report import StateMessage
 from schemas.resync import ResyncReason, ResyncRequest
@@ -97,6 +98,18 @@ def test_a_file_that_is_no_store_is_said_so(directory: Path) -> None:
     (directory / "fleet.sqlite3").write_bytes(b"not a database at all" * 100)
     with refused("cannot be read as a fleet's store"):
         open_store(directory)
+
+
+@pytest.mark.parametrize("make", ["CREATE TABLE fleet (only_theirs)", "CREATE TABLE t (x)"])
+def test_a_database_of_another_program_is_no_store(directory: Path, make: str) -> None:
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / FILE)) as theirs:
+        theirs.execute(make)
+        theirs.execute(f"PRAGMA user_version = {VERSION}")
+    with refused("cannot be read as a fleet's store"):
+        open_store(directory)
+    with refused("cannot be read as a fleet's store"):
+        Store(directory, seed=None, clients=1, now=NOW)
 
 
 def test_a_store_of_another_version_is_not_touched(store: Store, directory: Path) -> None:
