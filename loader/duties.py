@@ -11,7 +11,7 @@ import structlog
 from loader.store import PartitionStore
 from runtime.backoff import until_available
 from runtime.health import Pulse
-from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
 
 _log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Duty(threading.Thread):
                 self._pulse.settle(self.name)
             if self._at_end is not None:
                 self._at_end()
-        except (BrokerUnavailable, DatabaseUnavailable):
+        except (BrokerUnavailable, DatabaseUnavailable, SchemaMissing):
             # Only when stopping.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)

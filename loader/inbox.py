@@ -58,20 +58,31 @@ class Inbox:
             if on:
                 self._change.notify_all()
 
-    def take(self) -> list[Held]:
-        """Wait for a chunk and take it; empty once the inbox is closed."""
+    def take(self, patience: float = threading.TIMEOUT_MAX) -> list[Held]:
+        """Wait for a chunk and take it.
+
+        Args:
+            patience: seconds to wait at most.
+
+        Returns:
+            Nothing after that, or once the inbox is closed.
+        """
+        until = time.monotonic() + patience
         with self._change:
             while not self._closed:
+                now = time.monotonic()
+                left = until - now
                 oldest = min(
                     (lane[0].arrived for lane in self._lanes.values() if lane), default=None
                 )
-                if oldest is None:
-                    self._change.wait()
-                    continue
-                left = oldest + self._wait - time.monotonic()
-                if left <= 0 or self._hurry or self._bytes >= self._chunk_bytes:
-                    return self._cut()
-                self._change.wait(left)
+                if oldest is not None:
+                    whole = oldest + self._wait - now
+                    if whole <= 0 or self._hurry or self._bytes >= self._chunk_bytes:
+                        return self._cut()
+                    left = min(left, whole)
+                if until <= now:
+                    break
+                self._change.wait(min(left, threading.TIMEOUT_MAX))
             return []
 
     def drop(self) -> None:
@@ -86,6 +97,11 @@ class Inbox:
         with self._change:
             self._closed = True
             self._change.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it gives out nothing more."""
+        return self._closed
 
     def __len__(self) -> int:
         with self._change:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import LiteralString
+from uuid import uuid4
 
 from schemas.digest import ABSENT, FIELD, digest_of
-from schemas.plain import Plain
-from schemas.report import UNNUMBERED_TOPICS
-from schemas.topology import is_reply_queue
+from schemas.plain import Plain, plain
+from schemas.report import UNNUMBERED_TOPICS, Report, StateMessage
+from schemas.smx import Envelope, Smx
+from schemas.topology import is_reply_queue, reply_queue
 
 #: How the rows go in. They are separated as the text of a digest is, so that this text is the
 #: greater part of a row as it stands.
@@ -37,6 +40,29 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
             _let_speak(smx, new[-1], client)
             rows += new
     return "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode()
+
+
+def nobodys_lines() -> bytes:
+    """Rows of a client that does not exist, with a message that has a value for everything."""
+    now = datetime.now(UTC)
+    one = StateMessage(
+        serial=1,
+        serial_text=None,
+        topic_type=500,
+        topic_id="probe",
+        id_type=0,
+        user_name="probe",
+        user_sid="probe",
+        state_id=0,
+        criticality=0,
+        message_time=now,
+        params=("probe",),
+        details="probe",
+        details_type="probe",
+    )
+    envelope = Envelope(uuid4(), now, forwarded_at=now, reply_to=reply_queue(uuid4()).name)
+    report = Report(uuid4(), "probe", "probe", now, (one,))
+    return stage_lines([plain(uuid4(), Smx(envelope, report))])
 
 
 def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import structlog
 
+from loader.aside import Aside
 from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions, make_partitions
 from loader.inbox import Inbox
 from loader.intake import Intake
@@ -59,6 +60,7 @@ class Loader:
             self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
         )
         self._pulse = Pulse(settings.home, "loader")
+        self._aside = Aside(self._pulse)
         self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
         self._readers = [Reader(chunk_bytes) for _ in range(settings.loader_threads)]
         self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
@@ -174,6 +176,7 @@ class Loader:
         return Worker(
             name=f"loader-{number}",
             inbox=self._inbox,
+            aside=self._aside,
             reader=reader,
             open_store=self._chunk_store,
             letters=self._letters,

@@ -6,7 +6,7 @@ import structlog
 import tenacity
 
 from runtime.health import Pulse
-from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
 
 #: Seconds. The first try comes quickly, since most troubles are short; the longest pause keeps
 #: the recovery within seconds of the server's return.
@@ -20,6 +20,9 @@ def until_available(
 ) -> tenacity.Retrying:
     """Retry a step for as long as broker or database are away, or until `stop` is set.
 
+    Tables that are gone count as away: who is at work waits until they are there again.
+    The log is told of each reason once, and not of each try.
+
     Args:
         stop: also ends a pause at once.
         worker: who waits, for the log.
@@ -28,15 +31,20 @@ def until_available(
     Returns:
         A tenacity object; call it with the step. Once `stop` is set it raises the last error.
     """
+    told: set[str] = set()
 
     def waiting(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if pulse is not None:
             pulse.trouble(worker, str(error))
-        _log.warning("worker.waiting", worker=worker, attempt=state.attempt_number, why=str(error))
+        if str(error) not in told:
+            told.add(str(error))
+            _log.warning("worker.waiting", worker=worker, why=str(error))
 
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((BrokerUnavailable, DatabaseUnavailable)),
+        retry=tenacity.retry_if_exception_type(
+            (BrokerUnavailable, DatabaseUnavailable, SchemaMissing)
+        ),
         wait=tenacity.wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE)
         + tenacity.wait_random(0, FIRST_PAUSE),
         sleep=tenacity.sleep_using_event(stop),

@@ -4,7 +4,7 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
 
-from loader.prepare import COPY
+from loader.prepare import COPY, nobodys_lines
 from runtime.database import own_session
 
 _PREPARE = files("loader").joinpath("load.sql").read_bytes()
@@ -56,14 +56,15 @@ class ChunkStore:
             raise
         # One string without parameters travels as one message: the server takes the locks,
         # does the work and commits, whether this process still runs or not.
-        self._rest = (
+        work = (
             "EXECUTE lock_clients;"
             f"EXECUTE store_messages('{reuse_tolerance.total_seconds()} s');"
             "EXECUTE note_claims; EXECUTE complete_claims;"
             f"EXECUTE merge_ranges({int(max_ranges)});"
             f"EXECUTE keep_ledger('{min_missing_age.total_seconds()} s');"
-            "COMMIT"
-        ).encode()
+        )
+        self._commit = f"{work}COMMIT".encode()
+        self._undo = f"{work}SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK".encode()
 
     def load(self, lines: bytes) -> Loaded:
         """Load one chunk in one transaction.
@@ -77,11 +78,22 @@ class ChunkStore:
                 after the commit, in which case the same rows will count as duplicates.
             SchemaMissing: a table is gone.
         """
+        return self._run(lines, self._commit)
+
+    def probe(self) -> None:
+        """Load a message of nobody's and undo it: whether the tables take rows at all.
+
+        Raises:
+            As `load`: it is not about the rows of a chunk that they are refused.
+        """
+        self._run(nobodys_lines(), self._undo)
+
+    def _run(self, lines: bytes, rest: bytes) -> Loaded:
         try:
             with self._session.translated(), self._session.connection.cursor() as cursor:
                 with cursor.copy(COPY) as copy:
                     copy.write(lines)
-                cursor.execute(self._rest)
+                cursor.execute(rest)
                 cursor.nextset()
                 row = cursor.fetchone()
                 assert row is not None

@@ -6,8 +6,8 @@ secret of the URL.
 =========================  ==============================================================
 `PoisonError`              some row is refused for what it holds: find it, dead-letter it
 `SchemaMissing`            an operator has to migrate the database
-`StatementFailed`          this statement failed; others may pass meanwhile
-`DatabaseUnavailable`      no statement passes: wait, connect anew, try again
+`StatementFailed`          this statement failed; others may pass on the same connection
+`DatabaseUnavailable`      connect anew, and try again
 =========================  ==============================================================
 """
 
@@ -38,10 +38,10 @@ _NOT_ALLOWED = "42501"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
 #: The temporary table or the prepared statements of a session are not there, or twice.
 _LOST_SESSION = ("26000", "42P05")
-#: No statement would pass: connection exceptions, a server that shuts down or starts, too many
-#: connections, a read-only server, a standby that is asked to write.
-_CONNECTION_CLASS = "08"
-_NO_STATEMENT = (_NOT_ALLOWED, "0A000", "25006", "53300", "57P01", "57P02", "57P03", "57P04")
+#: What says nothing against the connection: constraints, deadlocks, locks and triggers, a full
+#: disk, a statement that somebody cancelled. All else may be the connection's: a server that became
+#: read-only, shuts down or has no memory left for it, a plan of tables that were replaced.
+_STATEMENT_CLASSES, _STATEMENT_STATES = ("23", "40", "55", "P0"), ("53100", "57014")
 
 
 class PoisonError(StatesysError):
@@ -67,7 +67,8 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
         return PoisonError(state, words)
     if state in _MISSING_OBJECT:
         return SchemaMissing(
-            f"the database at {where} is not migrated ({words}); run `statesys loader migrate`"
+            f"the database at {where} is not migrated, or was changed since ({words}); run "
+            "`statesys loader migrate`, or undo the change"
         )
     told = f"PostgreSQL at {where}: {words} {state}".rstrip()
     if state in _LOST_SESSION:
@@ -79,9 +80,9 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
         return DatabaseUnavailable(f"{told}; give that right to the user of STATESYS_DATABASE_URL")
     if not state:
         told += "; start it (`statesys up`) or point STATESYS_DATABASE_URL at one that runs"
-    if not state or state in _NO_STATEMENT or state.startswith(_CONNECTION_CLASS):
-        return DatabaseUnavailable(told)
-    return StatementFailed(told)
+    if state.startswith(_STATEMENT_CLASSES) or state in _STATEMENT_STATES:
+        return StatementFailed(told)
+    return DatabaseUnavailable(told)
 
 
 def unreachable(error: psycopg.Error, where: str, secrets: Iterable[str]) -> DatabaseUnavailable:

@@ -94,8 +94,8 @@ class Session:
     def translated(self) -> Iterator[None]:
         """Let no psycopg error out.
 
-        Where no statement passes, nothing is tried again on the same connection: it may lead to
-        the wrong server by now. Poison and a single statement that failed say nothing against it.
+        What may be the connection's fault is not tried again on it: it may lead to the wrong
+        server by now. Poison and a single statement that failed say nothing against it.
 
         Raises:
             PoisonError: some row is refused for what it holds.

@@ -1,11 +1,14 @@
 """A database to load into, and a way to look at what a law speaks of."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from loader.store import ChunkStore, ResyncStore
 from tests.loader.world import CLIENT, Tables, open_tables
@@ -71,3 +74,22 @@ def open_resyncs(database_url: str) -> Iterator[Callable[..., ResyncStore]]:
     yield make
     for found in stores:
         found.close()
+
+
+@pytest.fixture
+def limited_url(database_url: str, tables: Tables) -> Iterator[str]:
+    """The same database as a user who may do only what a loader does."""
+    role, password = f"limited_{uuid.uuid4().hex}", "secret"
+    grants = (
+        "CREATE ROLE {role} LOGIN PASSWORD {password}",
+        "GRANT USAGE, CREATE ON SCHEMA statesys TO {role}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA statesys TO {role}",
+    )
+    for grant in grants:
+        tables.connection.execute(
+            sql.SQL(grant).format(role=sql.Identifier(role), password=sql.Literal(password))
+        )
+    parts = urlsplit(database_url)
+    yield parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}").geturl()
+    tables.connection.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
+    tables.connection.execute(sql.SQL("DROP ROLE {0}").format(sql.Identifier(role)))

@@ -3,7 +3,7 @@
 import random
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -193,25 +193,6 @@ def test_a_large_message_that_grows_when_it_is_written_again_is_loaded(
 # -- the database's own trouble -----------------------------------------------------------------
 
 
-@pytest.fixture
-def limited_url(database_url: str, tables: Tables) -> Iterator[str]:
-    """The same database as a user who may do only what a loader does."""
-    role, password = f"limited_{uuid.uuid4().hex}", "secret"
-    grants = (
-        "CREATE ROLE {role} LOGIN PASSWORD {password}",
-        "GRANT USAGE, CREATE ON SCHEMA statesys TO {role}",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA statesys TO {role}",
-    )
-    for grant in grants:
-        tables.connection.execute(
-            sql.SQL(grant).format(role=sql.Identifier(role), password=sql.Literal(password))
-        )
-    parts = urlsplit(database_url)
-    yield parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}").geturl()
-    tables.connection.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
-    tables.connection.execute(sql.SQL("DROP ROLE {0}").format(sql.Identifier(role)))
-
-
 Trouble = Callable[[psycopg.Connection[Any], str], tuple[str, str]]
 
 
@@ -276,7 +257,7 @@ def test_a_database_in_trouble_is_waited_for_and_buries_nothing(
         loader.await_event("loader.consuming")
         tables.connection.execute(breaks)
         fill(amqp_url, neighbours_and(message(37)))
-        loader.await_event("worker.waiting", holding=sqlstate)
+        loader.await_event("loader.batch_set_aside", holding=sqlstate)
         assert serials(tables) == set()
         assert ready(amqp_url, DEAD) == 0
         tables.connection.execute(repairs)
@@ -302,7 +283,7 @@ def test_a_stop_while_half_of_a_poisoned_chunk_waits_gives_its_batch_back(
     fill(amqp_url, [body])
     log = tmp_path / "log"
     with Program(log, "loader", "run", amqp_url=amqp_url, database_url=database_url) as loader:
-        loader.await_event("worker.waiting", holding="53100")
+        loader.await_event("loader.batch_set_aside", holding="53100")
         loader.send(signal.SIGTERM)
         assert loader.end() == 0
     assert ready(amqp_url) == 1
