@@ -180,11 +180,18 @@ stored AS (
     FROM judged WHERE verdict <> 'duplicate'
 ),
 -- Clocks jump, serials do not: the serial orders first. The digest makes the order total.
+-- What has no serial has nothing but its time. One of the future counts as the moment when it was
+-- received, or no later message would ever replace it.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
         message_time, digest, params, details
-    FROM judged WHERE stateful
+    FROM (
+        SELECT client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
+            CASE WHEN serial IS NULL AND message_time > statement_timestamp()
+                 THEN least(received_at, statement_timestamp()) ELSE message_time
+            END AS message_time, digest, params, details
+        FROM judged WHERE stateful) s
     ORDER BY client_id, topic_type, topic_id, user_sid,
              coalesce(serial, 0) DESC, message_time DESC, digest DESC
 ),
@@ -194,7 +201,10 @@ compared AS MATERIALIZED (
             > (coalesce(k.serial, 0), k.message_time, k.digest) AS applies,
         n.*
     FROM newest n LEFT JOIN LATERAL (
-        SELECT w.ctid AS state_row, w.serial, w.message_time, w.digest
+        SELECT w.ctid AS state_row, w.serial, w.digest,
+            -- What was stored before clocks were bounded gives way.
+            CASE WHEN w.serial IS NULL AND w.message_time > statement_timestamp()
+                 THEN '-infinity' ELSE w.message_time END AS message_time
         FROM current_state w
         WHERE (w.client_id, w.topic_type, w.topic_id, w.user_sid)
             = (n.client_id, n.topic_type, n.topic_id, n.user_sid) OFFSET 0) k ON true
@@ -281,7 +291,8 @@ counted AS (
         reply_queue = CASE WHEN a.speaks THEN a.reply_queue ELSE c.reply_queue END,
         -- What was stored before clocks were bounded is bounded here, and gives way to the next.
         last_seen = least(greatest(c.last_seen, a.heard_at), statement_timestamp()),
-        last_message_time = greatest(c.last_message_time, a.last_message_time),
+        last_message_time = least(
+            greatest(c.last_message_time, a.last_message_time), statement_timestamp()),
         duplicates = c.duplicates + a.copies - a.new - a.late - a.reused,
         superseded = c.superseded + a.superseded,
         reused = c.reused + a.reused
@@ -385,17 +396,21 @@ overtaken AS (
     RETURNING s.client_id, s.topic_type, s.topic_id, s.user_sid
 ),
 -- A numbered state hides an unnumbered one of the same topic, but a resync speaks of numbered
--- ones only: what it uncovers is current again, as if the two had come in the other order.
+-- ones only: what it uncovers is current again, as if the two had come in the other order. What was
+-- dated later than it was loaded counts from when it was received, as in store_messages.
 uncovered AS (
     INSERT INTO current_state (
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
         message_time, digest, params, details)
     SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
         client_id, topic_type, topic_id, user_sid, h.id_type, h.state_id, h.criticality, NULL,
-        h.message_time, h.digest, h.params, h.details
+        t.counts_as, h.digest, h.params, h.details
     FROM overtaken JOIN state_message h USING (client_id, topic_type, topic_id, user_sid)
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN h.message_time > h.loaded_at THEN least(h.received_at, h.loaded_at)
+        ELSE h.message_time END) t(counts_as)
     WHERE h.serial IS NULL
-    ORDER BY client_id, topic_type, topic_id, user_sid, h.message_time DESC, h.digest DESC
+    ORDER BY client_id, topic_type, topic_id, user_sid, t.counts_as DESC, h.digest DESC
 ),
 moved AS (
     UPDATE client c SET
