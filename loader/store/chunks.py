@@ -1,4 +1,7 @@
-"""Chunks into tables: one connection, one transaction for each chunk. The SQL is `load.sql`."""
+"""Chunks into tables: one connection, one transaction for each chunk.
+
+The SQL is `load.sql` and `ledger.sql`.
+"""
 
 from datetime import timedelta
 from importlib.resources import files
@@ -7,7 +10,9 @@ from typing import NamedTuple
 from loader.prepare import COPY, nobodys_lines
 from runtime.database import own_session
 
-_PREPARE = files("loader").joinpath("load.sql").read_bytes()
+_PREPARE = b"\n".join(
+    files("loader").joinpath(name).read_bytes() for name in ("load.sql", "ledger.sql")
+)
 #: Each statement is planned once, perhaps while all tables are empty, and that plan must be right
 #: at any size: it looks rows up by index or by their place, also where reading a small table from
 #: end to end is said to cost less. Planning anew would cost a fifth of a chunk.
