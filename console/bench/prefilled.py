@@ -9,7 +9,7 @@ from console.bench.job import Crew, Job
 from console.bench.measures import times
 from console.bench.reports import reports, written
 from console.bench.result import Result
-from console.bench.stage import Stage, check_loaded, stage
+from console.bench.stage import check_loaded, stage
 
 
 def prefill(ground: Ground, job: Job) -> None:
@@ -30,7 +30,7 @@ def run_relay(ground: Ground, job: Job, crew: Crew) -> Result:
         last = running.workers.work("relay", job.total)
         short_way = running.short_way()
         running.workers.stop("relay")
-    return _result("relay", job, crew, running, first=first, last=last, short_way=short_way)
+    return running.result("relay", job, crew, first=first, last=last, short_way=short_way)
 
 
 def run_loader(ground: Ground, job: Job, crew: Crew) -> Result:
@@ -47,7 +47,7 @@ def run_loader(ground: Ground, job: Job, crew: Crew) -> Result:
         last = running.workers.work("loader", job.total)
         running.workers.stop("loader")
     check_loaded(ground, job, first)
-    return _result("loader", job, crew, running, first=first, last=last, short_way=short_way)
+    return running.result("loader", job, crew, first=first, last=last, short_way=short_way)
 
 
 def run_drain(ground: Ground, job: Job, crew: Crew) -> Result:
@@ -62,28 +62,5 @@ def run_drain(ground: Ground, job: Job, crew: Crew) -> Result:
         running.workers.stop("relay")
         running.workers.stop("loader")
     check_loaded(ground, job, first)
-    found = _result("drain", job, crew, running, first=first, last=last, short_way=short_way)
+    found = running.result("drain", job, crew, first=first, last=last, short_way=short_way)
     return replace(found, queue=times(ground.servers.database_url, first).queue)
-
-
-def _result(
-    kind: str,
-    job: Job,
-    crew: Crew,
-    running: Stage,
-    *,
-    first: float,
-    last: float,
-    short_way: int,
-) -> Result:
-    return Result(
-        kind=kind,
-        job=job,
-        crew=crew,
-        reports=job.reports,
-        messages=job.total,
-        short_way=short_way,
-        seconds=last - first,
-        cpu=running.meter.cpu(first, last),
-        peak=running.peak(),
-    )

@@ -8,6 +8,7 @@ from console.bench.ground import Ground
 from console.bench.job import Crew, Job
 from console.bench.measures import loaded
 from console.bench.meter import Meter
+from console.bench.result import Result
 from console.bench.workers import Workers
 from schemas.errors import StatesysError
 
@@ -18,14 +19,26 @@ class Stage(NamedTuple):
     workers: Workers
     meter: Meter
 
-    def peak(self) -> dict[str, int]:
-        """Peak memory of relay and loader, in bytes."""
-        found = {role: self.meter.peak(role) for role in ("relay", "loader")}
-        return {role: peak for role, peak in found.items() if peak is not None}
-
     def short_way(self) -> int:
         """Reports that the relays, still at work, have sent as canonical ones."""
         return sum(event.canonical for event in self.workers.events("relay"))
+
+    def result(
+        self, kind: str, job: Job, crew: Crew, *, first: float, last: float, short_way: int
+    ) -> Result:
+        """What the run was, between two moments (seconds since 1970)."""
+        found = {role: self.meter.peak(role) for role in ("relay", "loader")}
+        return Result(
+            kind=kind,
+            job=job,
+            crew=crew,
+            reports=job.reports,
+            messages=job.total,
+            short_way=short_way,
+            seconds=last - first,
+            cpu=self.meter.cpu(first, last),
+            peak={role: peak for role, peak in found.items() if peak is not None},
+        )
 
 
 @contextmanager

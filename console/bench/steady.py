@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from console.bench.drop import Drop, disturbance, drop_behind_reader
@@ -36,7 +37,7 @@ def run_steady(
     ground.show("rendering")
     waiting = list(reports(job))
     with stage(ground, crew) as running:
-        workers, meter = running
+        workers = running.workers
         workers.start("loader", crew.loaders)
         workers.start("relay", crew.relays)
         ground.show("publishing at a constant rate")
@@ -60,16 +61,8 @@ def run_steady(
         workers.stop("loader")
     check_loaded(ground, job, first)
     took = times(ground.servers.database_url, first)
-    return Result(
-        kind="steady",
-        job=job,
-        crew=crew,
-        reports=job.reports,
-        messages=job.total,
-        short_way=short_way,
-        seconds=last - first,
-        cpu=meter.cpu(first, last),
-        peak=running.peak(),
+    return replace(
+        running.result("steady", job, crew, first=first, last=last, short_way=short_way),
         queue=took.queue,
         total=took.total,
         disturbance=None if drop is None else disturbance(drop, *said),
