@@ -8,7 +8,6 @@ Example:
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from console.bench.prefilled import prefill, run_drain
 from console.bench.result import Result, machine
 from console.bench.steps import steps
 from runtime.logs import settings_and_logs
+from runtime.settings import environment
 from runtime.stop import interrupt_on_signals
 
 _ROOT = Path(__file__).parent.parent
@@ -79,12 +79,9 @@ def _bare_pipe(found: Ground, job: Job) -> Result:
                 *(sys.executable, str(_ROOT / "benchmarks" / "bare_pipe.py")),
                 *("--reports", str(job.reports)),
             ],
-            # Not as arguments: every user of the machine can read those.
-            env={
-                **os.environ,
-                "STATESYS_AMQP_URL": found.servers.amqp_url,
-                "STATESYS_DATABASE_URL": found.servers.database_url,
-            },
+            env=environment(
+                amqp_url=found.servers.amqp_url, database_url=found.servers.database_url
+            ),
             check=True,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,6 +1,5 @@
 """A worker as a process of its own, as an operator would start it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
+from runtime.settings import environment
 from schemas.errors import StatesysError
 
 #: Seconds that a worker has for what it holds after SIGTERM.
@@ -29,14 +29,13 @@ class Program:
         self.name = arguments[0]
         self.log = log
         self._asked = False
-        named = {f"STATESYS_{name.upper()}": str(value) for name, value in settings.items()}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "statesys", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | named,
+                env=environment(**settings),
                 # Ctrl-C is for us, and we stop our workers in order.
                 start_new_session=True,
             )

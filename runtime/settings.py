@@ -4,6 +4,7 @@ Names and defaults are those of the ConfigMgr site control file where it has one
 be given as a variable `STATESYS_<NAME>`; the commands offer flags for those that concern them.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -226,3 +227,12 @@ def load_settings(**flags: Any) -> Settings:
             words = problem["msg"].removeprefix("Value error, ")
             problems.append(f"{PREFIX}{name.upper()} (or its flag): {words}")
         raise SettingsError("; ".join(problems)) from None
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This process's variables for another one, with settings of its own, by field name.
+
+    That is how a URL is handed on: arguments can be read by every user of the machine.
+    """
+    named = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    return {**os.environ, **named}

@@ -1,6 +1,5 @@
 """The console command as a process: exit codes, advice, and never a traceback."""
 
-import os
 import subprocess
 import sys
 import uuid
@@ -15,7 +14,9 @@ import pytest
 from psycopg import sql
 
 from runtime.services import Endpoints
-from statesys import COMMANDS, cli, run_command
+from runtime.settings import environment
+from statesys import COMMANDS, run_command
+from tests import commands
 
 #: A port that nothing listens on: the one reserved for port multiplexing.
 AMQP = "amqp://user:very-secret@127.0.0.1:1/"
@@ -31,18 +32,9 @@ def home(tmp_path: Path) -> Path:
 
 def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command with nothing of this shell's settings; it must not crash or tell secrets."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("STATESYS_")}
-    environment |= {"STATESYS_HOME": str(home), "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "statesys", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        env=environment | {f"STATESYS_{k.upper()}": v for k, v in variables.items()},
-    )
-    assert "Traceback" not in done.stderr
+    settings = {f"STATESYS_{name.upper()}": value for name, value in variables.items()}
+    env = {**commands.bare_environment(home), "NO_COLOR": "1", **settings}
+    done = commands.run(*arguments, env=env)
     assert "very-secret" not in done.stdout + done.stderr
     return done
 
@@ -80,27 +72,13 @@ def test_every_command_has_help(
     assert "Usage: statesys" in told.out
 
 
-def commands(
-    group: click.Command = cli, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, with its words."""
-    if not isinstance(group, click.Group):
-        yield path, group
-        return
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        yield from commands(command, (*path, name))
-
-
 @pytest.mark.parametrize(
-    ("path", "command"), [pytest.param(*c, id=" ".join(c[0])) for c in commands()]
+    ("name", "command"), [pytest.param(*one, id=one[0]) for one in commands.commands()]
 )
-def test_every_command_shows_an_example(path: tuple[str, ...], command: click.Command) -> None:
+def test_every_command_shows_an_example(name: str, command: click.Command) -> None:
     _, example, shown = (command.help or "").partition("Example:\n")
     assert example
-    assert f"statesys {' '.join(path)}" in shown
+    assert name in shown
 
 
 @pytest.mark.parametrize(
@@ -217,7 +195,7 @@ def test_output_that_cannot_be_written_is_one_sentence(home: Path, arguments: st
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"STATESYS_HOME": str(home)},
+        env=environment(home=home),
     )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
@@ -231,7 +209,7 @@ def test_a_reader_who_has_seen_enough_hears_no_complaint(home: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"STATESYS_HOME": str(home)},
+        env=environment(home=home),
     )
     assert done.stderr == ""
 

@@ -25,6 +25,7 @@ from schemas.resync import ResyncReason, ResyncRequest, parse_request
 from schemas.smx import parse_batch
 from schemas.topology import QUEUES, is_reply_queue, reply_queue
 from statesys import cli
+from tests.commands import commands
 
 ROOT = Path(__file__).parent.parent
 README, WIRE = ROOT / "README.md", ROOT / "docs" / "wire.md"
@@ -69,20 +70,6 @@ def cells(line: str) -> list[str]:
     # "\|" is a letter of a cell, not its end.
     parts = re.split(r"(?<!\\)\|", line.strip())[1:-1]
     return [part.strip().replace("\\|", "|") for part in parts]
-
-
-def commands(
-    command: click.Command = cli, path: tuple[str, ...] = ("statesys",)
-) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its full name."""
-    if not isinstance(command, click.Group):
-        yield " ".join(path), command
-        return
-    context = click.Context(command)
-    for part in command.list_commands(context):
-        found = command.get_command(context, part)
-        assert found is not None
-        yield from commands(found, (*path, part))
 
 
 def command_lines(page: Path) -> Iterator[list[str]]:

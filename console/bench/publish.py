@@ -1,7 +1,6 @@
 """The producers' path: state recorded, numbered and rendered into an outbox, then confirmed."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from console.bench.ground import Ground
 from console.bench.job import Job
 from console.bench.meter import Meter
 from console.bench.result import Result
+from runtime.settings import environment
 from schemas.errors import StatesysError
 
 _FLEET = "fleet"
@@ -36,7 +36,7 @@ def run_publish(ground: Ground, job: Job) -> Result:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "STATESYS_AMQP_URL": ground.servers.amqp_url},
+            env=environment(amqp_url=ground.servers.amqp_url),
         )
         try:
             meter.watch("producers", process.pid)

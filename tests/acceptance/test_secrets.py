@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import click
 import pytest
 
 from runtime.settings import Settings
-from statesys import cli
 from tests.acceptance.life import Life
 from tests.acceptance.secure_site import SecureSite
+from tests.commands import commands
 
 # The first test also waits for servers, users, and a fleet's whole life.
 pytestmark = pytest.mark.timeout(300)
@@ -144,17 +143,8 @@ def test_no_failure_tells_a_password(site: SecureSite, arguments: tuple[str, ...
 def test_no_flag_takes_a_url() -> None:
     secret = {name for name, field in Settings.model_fields.items() if "Secret" in str(field)}
     assert secret
-
-    def flags(command: click.Command) -> Iterator[str | None]:
-        yield from (parameter.name for parameter in command.params)
-        if isinstance(command, click.Group):
-            context = click.Context(command)
-            for name in command.list_commands(context):
-                found = command.get_command(context, name)
-                assert found is not None
-                yield from flags(found)
-
-    assert secret.isdisjoint(flags(cli))
+    flags = (parameter.name for _, command in commands() for parameter in command.params)
+    assert secret.isdisjoint(flags)
 
 
 def test_files_with_passwords_are_their_owners_alone(site: SecureSite) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from runtime.health import read_pulses
+from runtime.settings import environment
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
-from tests.loader.processes import batch, environment, fill, ready
+from tests import commands
+from tests.loader.processes import batch, fill, ready
 from tests.loader.world import message, open_tables, report
 from tests.relay.relays import World, good
 from tests.waiting import wait_until
@@ -93,13 +95,7 @@ def _is_healthy_with_a_note(role: str, home: Path) -> None:
         return any(pulse["unwritten"] for pulse in read_pulses(home, role))
 
     wait_until(told, what="a note in the pulse")
-    health = subprocess.run(
-        [sys.executable, "-m", "statesys", "health", role],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(home=home),
-    )
+    health = commands.run("health", role, env=environment(home=home))
     assert health.returncode == 0, health
     assert "healthy; cannot write its log" in health.stdout
 

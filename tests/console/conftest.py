@@ -1,18 +1,13 @@
-"""Commands as an operator runs them: a process with an environment, its streams and exit code."""
+"""What the operator's commands are run on."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests import commands
 from tests.console.pipeline import Pipeline
-
-#: Seconds that any command but the demo may take.
-_TIMEOUT = 60
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -20,8 +15,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def bare_environment(tmp_path: Path) -> dict[str, str]:
     """No server anywhere."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("STATESYS_")}
-    return {**kept, "STATESYS_HOME": str(tmp_path / "home")}
+    return commands.bare_environment(tmp_path / "home")
 
 
 @pytest.fixture
@@ -39,24 +33,7 @@ def environment(
 @pytest.fixture
 def run() -> Run:
     """Run a command; it must never show a traceback."""
-
-    def call(
-        *arguments: object, env: dict[str, str], given: str | None = None, **options: Any
-    ) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "statesys", *map(str, arguments)],
-            env=env,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
-            **options,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    return call
+    return commands.run
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from schemas.canonical import find_report
 from schemas.report import MAX_REPORT_BYTES
 from schemas.report_reader import parse_report
 from schemas.report_writer import render_report
+from tests import commands
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,21 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def bench(home: Path) -> Bench:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("STATESYS_")}
-
-    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "statesys", "bench", *arguments],
-            env={**kept, "STATESYS_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=110,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    return call
+    return partial(commands.run, "bench", env=commands.bare_environment(home), timeout=110)
 
 
 def runs(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
@@ -304,7 +291,7 @@ def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> 
             *(sys.executable, "benchmarks/compare.py", "--no-write"),
             *("--reports", "40", "--repetitions", "1", "--cores", str(os.cpu_count())),
         ],
-        env={**os.environ, "STATESYS_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        env={**commands.bare_environment(home), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,7 +1,6 @@
 """Work for loaders, and loaders to do it: whole processes, or one in a thread."""
 
 import json
-import os
 import random
 import signal
 import tempfile
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -136,11 +134,6 @@ def drain(amqp_url: str, database_url: str, **flags: Any) -> None:
     make_loader(amqp_url, database_url, threading.Event(), **flags).run(exit_when_empty=True)
 
 
-def environment(**settings: str | Path) -> dict[str, str]:
-    """This process's environment with some settings in it."""
-    return os.environ | {f"STATESYS_{name.upper()}": str(value) for name, value in settings.items()}
-
-
 class Program(program.Program):
     """A `statesys` command as a process of its own, with its log as values.
 
@@ -156,12 +149,7 @@ class Program(program.Program):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.kill()
 
     @property

@@ -2,15 +2,12 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -23,8 +20,10 @@ from producers.store import open_store
 from runtime.durations import render_duration
 from runtime.services.account import Account, for_postgres
 from runtime.services.polling import until
+from runtime.settings import environment
 from schemas.errors import StatesysError
-from tests.loader.processes import Program, environment
+from tests import commands
+from tests.loader.processes import Program
 from tests.loader.world import open_tables
 from tests.matrix.disk import Disk
 from tests.matrix.forwarder import Forwarder
@@ -145,12 +144,7 @@ class Site:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -296,13 +290,8 @@ class Site:
         return both and (code == 0 if well else code == 1 and all(troubles))
 
     def _health(self, role: str) -> tuple[int, list[Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "statesys", "health", role, "--json"],
-            env=environment(home=self.directory / "home"),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        env = environment(home=self.directory / "home")
+        done = commands.run("health", role, "--json", env=env)
         return done.returncode, json.loads(done.stdout or "[]")
 
     def await_progress(self, since: float, *, received: bool) -> float:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from producers.cli import producers
 from producers.faults import FAULTS
 from producers.store import Store, open_store
+from runtime.settings import environment
 from schemas.serials import SerialRanges
 from tests.producers.arrivals import messages, taken
 from tests.producers.strategies import NOW
@@ -28,7 +29,7 @@ def a_process(amqp_url: str, *arguments: str | Path) -> Iterator[subprocess.Pope
     """`statesys producers …` in the background; killed at the end, if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "statesys", "producers", *map(str, arguments)],
-        env={**os.environ, "STATESYS_AMQP_URL": amqp_url, "STATESYS_LOG_FORMAT": "json"},
+        env=environment(amqp_url=amqp_url, log_format="json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

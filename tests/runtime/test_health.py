@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from runtime.health import Pulse, judge, read_pulses
+from runtime.settings import environment
+from tests.commands import run
 from tests.waiting import wait_until
 
+RELAY = [sys.executable, "-m", "statesys", "relay", "run"]
 NOW = 1_000_000.0
 HEALTHY: dict[str, object] = {
     "pid": 1,
@@ -34,9 +37,8 @@ def test_a_note_is_no_problem(tmp_path: Path) -> None:
     pulse = Pulse(tmp_path, "relay")
     pulse.note("topology not verified")
     pulse.beat(held=0, now=True)
-    environment = {**os.environ, "STATESYS_HOME": str(tmp_path)}
-    health = [sys.executable, "-m", "statesys", "health", "relay"]
-    done = subprocess.run(health, env=environment, check=True, capture_output=True, text=True)
+    done = run("health", "relay", env=environment(home=tmp_path))
+    assert done.returncode == 0
     assert done.stdout.endswith(": healthy; topology not verified\n")
     pulse.note(None)
     pulse.beat(held=0, now=True)
@@ -131,26 +133,14 @@ def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    environment = {
-        **os.environ,
-        "STATESYS_AMQP_URL": amqp_url,
-        "STATESYS_HOME": str(tmp_path),
+    env = {
+        **environment(amqp_url=amqp_url, home=tmp_path),
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
-    command = [sys.executable, "-m", "statesys"]
-
-    def health() -> str:
-        return subprocess.run(
-            [*command, "health", "relay"],
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-        ).stdout
 
     def told(moment: datetime) -> bool:
         """Whether a pulse was written about then, by the worker's own clock."""
@@ -159,13 +149,13 @@ def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
             for pulse in read_pulses(tmp_path, "relay")
         )
 
-    with subprocess.Popen([*command, "relay", "run"], env=environment) as relay:
+    with subprocess.Popen(RELAY, env=env) as relay:
         try:
             for offset in ("+0h", "-1h", "+240h"):
                 clock.write_text(offset)
                 now = datetime.now(UTC) + timedelta(hours=int(offset[:-1]))
                 wait_until(partial(told, now), timeout=20, what=f"a pulse at {offset}")
-                assert "healthy" in health()
+                assert "healthy" in run("health", "relay", env=env).stdout
             relay.send_signal(signal.SIGSTOP)
             clock.write_text("-1h")
             (pulse,) = read_pulses(tmp_path, "relay")
@@ -175,14 +165,12 @@ def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
 
 
 def test_a_relay_that_is_stopped_by_a_signal_is_seen_to_hang(tmp_path: Path, amqp_url: str) -> None:
-    environment = {**os.environ, "STATESYS_AMQP_URL": amqp_url, "STATESYS_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "statesys"]
-    relay = subprocess.Popen([*command, "relay", "run"], env=environment)
+    env = environment(amqp_url=amqp_url, home=tmp_path)
+    relay = subprocess.Popen(RELAY, env=env)
     try:
-        health = [*command, "health", "relay"]
 
         def healthy() -> bool:
-            return subprocess.run(health, env=environment, check=False).returncode == 0
+            return run("health", "relay", env=env).returncode == 0
 
         wait_until(healthy, timeout=20, what="the relay is healthy")
         relay.send_signal(signal.SIGSTOP)

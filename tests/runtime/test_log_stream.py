@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.log_stream import LogStream
+from runtime.settings import environment
 
 #: Bytes; more than any pipe holds.
 LARGE = 4 * 1024 * 1024
@@ -144,7 +145,7 @@ def _statesys(arguments: str, redirection: str, home: Path) -> subprocess.Comple
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"STATESYS_HOME": str(home)},
+        env=environment(home=home),
     )
 
 
