@@ -2,17 +2,25 @@
 
 import json
 from contextlib import closing
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from runtime.logs import settings_and_logs
-from runtime.options import client_argument, json_option, setting, site_rule
+from runtime.options import (
+    client_argument,
+    exit_when_empty_option,
+    json_option,
+    log_options,
+    setting,
+    site_rule,
+)
 from schemas.errors import StatesysError
 
-#: application_name of the connections that ask clients.
-_RESYNC = "statesys resync"
+if TYPE_CHECKING:
+    from loader.store import ResyncStore
 
 
 @click.group()
@@ -34,9 +42,8 @@ def loader() -> None:
 @setting("heartbeat_interval")
 @setting("max_missing_ranges")
 @setting("retention")
-@setting("log_format")
-@setting("log_level")
-@click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
+@log_options
+@exit_when_empty_option
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a loader until it is stopped. Start several to share the work.
 
@@ -89,17 +96,12 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
     Example:
       statesys resync check --dry-run
     """
-    from loader.store import ResyncStore  # noqa: PLC0415
     from runtime.rules import given_rules  # noqa: PLC0415
 
     given = given_rules(**flags)
-    with closing(
-        ResyncStore(
-            settings_and_logs().required_database_url(),
-            name=_RESYNC,
-            min_missing_age=given.get("min_missing_message_age"),
-            merge_interval=given.get("resync_merge_interval"),
-        )
+    with _resyncs(
+        min_missing_age=given.get("min_missing_message_age"),
+        merge_interval=given.get("resync_merge_interval"),
     ) as store:
         now, rules = store.now(), store.rules()._replace(**given)
         limit, spread = rules.resyncs_per_check, rules.resync_check_interval
@@ -131,10 +133,7 @@ def request(client_id: UUID) -> None:
     Example:
       statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
     """
-    from loader.store import ResyncStore  # noqa: PLC0415
-
-    url = settings_and_logs().required_database_url()
-    with closing(ResyncStore(url, name=_RESYNC)) as store:
+    with _resyncs() as store:
         request_id = store.request(client_id, now=store.now())
     if request_id is None:
         raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
@@ -156,11 +155,16 @@ def forget(client_id: UUID) -> None:
     Example:
       statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
     """
-    from loader.store import ResyncStore  # noqa: PLC0415
-
-    url = settings_and_logs().required_database_url()
-    with closing(ResyncStore(url, name=_RESYNC)) as store:
+    with _resyncs() as store:
         known = store.forget(client_id)
     if not known:
         raise StatesysError(f"client {client_id} is not known")
     click.echo(f"forgot {client_id}", err=True)
+
+
+def _resyncs(**rules: timedelta | None) -> "closing[ResyncStore]":
+    """The requests in the database of the settings."""
+    from loader.store import ResyncStore  # noqa: PLC0415
+
+    url = settings_and_logs().required_database_url()
+    return closing(ResyncStore(url, name="statesys resync", **rules))

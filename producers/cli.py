@@ -22,7 +22,7 @@ from producers.store import Store
 from producers.summary import Summary
 from runtime.durations import render_duration
 from runtime.logs import settings_and_logs
-from runtime.options import json_option, setting, together
+from runtime.options import json_option, log_options, setting, together
 from runtime.stop import Stop
 from schemas import topology
 from schemas.errors import StatesysError
@@ -97,8 +97,7 @@ _fleet_options = together(
         help="Share of the clients' forward cycles in which a client is hostile; may be "
         "repeated. Kinds: " + " ".join(f"{kind}: {_lower(meaning(kind))}" for kind in HOSTILE),
     ),
-    setting("log_format"),
-    setting("log_level"),
+    log_options,
 )
 
 

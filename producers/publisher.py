@@ -35,6 +35,8 @@ _SETTLE = 500
 #: most: an answer is a whole state, so dozens are a transaction of about a second.
 _PREFETCH = 50
 _NAME = "statesys producers"
+#: For a broker that is away, and for a queue that takes nothing.
+_RETRY = Retry(FIRST_PAUSE, LONGEST_PAUSE)
 
 _log = structlog.get_logger()
 
@@ -75,7 +77,7 @@ class Publisher:
         self._caught_up = False
         self._confirmed: list[int] = []
         self._blocked: str | None = None
-        self._pause = FIRST_PAUSE
+        self._pause: float | None = None
         self._resume_at = 0.0
 
     @property
@@ -170,18 +172,16 @@ class Publisher:
             self._open()
         except BrokerUnavailable as error:
             _log.warning("worker.waiting", worker=_NAME, why=str(error))
+            self._pause = _RETRY.pause_after(self._pause)
             self._resume_at = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
             return False
-        self._pause = FIRST_PAUSE
+        self._pause = None
         return True
 
     def _open(self) -> None:
         self._declare()
         session = Session(self._url, name=_NAME)
-        self._publisher = ConfirmingPublisher(
-            session, retry=Retry(FIRST_PAUSE, LONGEST_PAUSE), before_again=self._declare
-        )
+        self._publisher = ConfirmingPublisher(session, retry=_RETRY, before_again=self._declare)
         self._known = True
         self._position, self._caught_up = 0, False
         if self._listening:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from runtime.logs import settings_and_logs
-from runtime.options import setting
+from runtime.options import exit_when_empty_option, log_options, setting
 
 
 @click.group()
@@ -17,9 +17,8 @@ def relay() -> None:
 @setting("batch_size", "--batch-size")
 @setting("batch_linger", "--linger")
 @setting("max_report_size")
-@setting("log_format")
-@setting("log_level")
-@click.option("--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s.")
+@log_options
+@exit_when_empty_option
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a relay until it is stopped. Start several to share the work.
 

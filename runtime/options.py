@@ -93,6 +93,13 @@ def setting(field: str, *flags: str) -> Decorator:
     )
 
 
+#: What every worker takes.
+log_options = together(setting("log_format"), setting("log_level"))
+exit_when_empty_option = click.option(
+    "--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s."
+)
+
+
 def site_rule(field: str) -> Decorator:
     """An option of a command that goes by the site's rules, for one field of `SiteRules`.
 

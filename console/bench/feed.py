@@ -1,16 +1,15 @@
 """Publishes reports in the way of the producers: persistent, mandatory, confirmed; no outbox."""
 
-from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
 from console.bench.steps import Show
 from runtime.broker import (
-    Administration,
     ConfirmingPublisher,
     Message,
     Session,
     Settled,
+    declare,
 )
 from runtime.messages import report_properties
 from schemas.errors import StatesysError
@@ -36,8 +35,7 @@ class Feed:
     """
 
     def __init__(self, url: str, show: Show) -> None:
-        with Administration(url, name=_NAME) as desk:
-            desk.declare(QUEUES)
+        declare(url, QUEUES, name=_NAME)
         self._publisher = ConfirmingPublisher(Session(url, name=_NAME))
         self._show = show
         self._sent = 0
@@ -45,12 +43,7 @@ class Feed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         try:
             while error is None and self._publisher:
                 self.poll(_PATIENCE)

@@ -1,7 +1,6 @@
 """The demo's workers: a relay and a loader as the processes that an operator would start."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import click
@@ -49,12 +48,7 @@ class Workers:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         if error is None:
             return
         # The first error is the one to tell.

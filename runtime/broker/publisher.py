@@ -41,13 +41,17 @@ class Message(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """How to publish again: seconds of an address's first pause, doubled up to the longest.
+    """Seconds of the first pause before another try, doubled up to the longest.
 
-    A confirm at the address makes the next pause a first one again.
+    For an address, a confirm there makes the next pause a first one again.
     """
 
     first: float
     longest: float
+
+    def pause_after(self, last: float | None) -> float:
+        """The pause after one of `last` seconds; None asks for the first one."""
+        return self.first if last is None else min(2 * last, self.longest)
 
 
 class _Address:
@@ -117,7 +121,7 @@ class PublishWindow:
             address.refuses = True
             # Those that come back together share one pause.
             if address.again_at <= now:
-                address.pause = self._pause_after(address.pause, self._retry)
+                address.pause = self._retry.pause_after(address.pause)
                 address.again_at = now + address.pause
             return
         self._held -= 1
@@ -139,10 +143,6 @@ class PublishWindow:
 
     def _due(self, now: float) -> Iterator[_Address]:
         return (one for one in self._addresses.values() if one.waiting and one.again_at <= now)
-
-    @staticmethod
-    def _pause_after(last: float | None, retry: Retry) -> float:
-        return retry.first if last is None else min(2 * last, retry.longest)
 
 
 class ConfirmingPublisher:
