@@ -38,7 +38,7 @@ max_connections = 200
 # The tables' hot pages; small enough for a laptop.
 shared_buffers = 512MB
 # Bulk loading writes many full-page images: compressed, and fewer with rarer checkpoints.
-wal_compression = on
+wal_compression = {compression}
 max_wal_size = 8GB
 min_wal_size = 512MB
 checkpoint_timeout = 15min
@@ -132,8 +132,19 @@ class Server:
 
     def _configure(self, data: Path) -> None:
         statements = "pg_stat_statements" if self._has_library("pg_stat_statements") else ""
-        settings = _SETTINGS.format(host=ports.HOST, port=self._service.port, preload=statements)
+        settings = _SETTINGS.format(
+            host=ports.HOST,
+            port=self._service.port,
+            compression="lz4" if self._has_lz4(data) else "on",
+            preload=statements,
+        )
         self._write(data / _OWN_SETTINGS, settings)
+
+    def _has_lz4(self, data: Path) -> bool:
+        """Ask the program itself: lz4 is a choice of whoever built it, from version 15 on."""
+        own = ("-c", "config_file=/dev/null", "-c", "wal_compression=lz4")
+        asked = self._ask("postgres", "-D", data, *own, "-C", "wal_compression")
+        return asked.returncode == 0
 
     def _has_library(self, name: str) -> bool:
         """Whether a loadable library is there: naming one that is not keeps the server down."""
@@ -149,15 +160,18 @@ class Server:
         """Ask pg_ctl, which also knows a server that an interrupted `up` did not write down."""
         if not data.exists():
             return False
-        asked = subprocess.run(
-            [self._bin / "pg_ctl", "status", "-D", data],
+        return self._ask("pg_ctl", "status", "-D", data).returncode == 0
+
+    def _ask(self, program: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+        """Run one of PostgreSQL's programs for its exit code."""
+        return subprocess.run(
+            [str(self._bin / program), *map(str, arguments)],
             cwd="/",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=False,
             **self._account.identity,
         )
-        return asked.returncode == 0
 
     def _run(
         self,
