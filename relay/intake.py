@@ -1,9 +1,11 @@
 """One delivery into one SMX: the relay's judgement, without a socket."""
 
+import os
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
-from uuid import uuid4
+from uuid import UUID
 
 from runtime.broker import Delivery
 from schemas import xml
@@ -47,7 +49,7 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
     read = _canonical(delivery.body, max_bytes) or _any_shape(delivery.body, max_bytes)
     properties = delivery.properties
     envelope = Envelope(
-        smx_id=uuid4(),
+        smx_id=next(_ids),
         received_at=received_at,
         forwarded_at=_moment(properties.timestamp),
         message_id=_printable(properties.message_id),
@@ -78,6 +80,17 @@ def _any_shape(body: bytes, max_bytes: int) -> _Read:
     report = read_report(xml.parse_utf8(document))
     root = xml.root_element(document)
     return _Read(report.lane, len(report.messages), root, canonical=False)
+
+
+def _random_ids() -> Iterator[UUID]:
+    """As `uuid4` makes them; it asks the system for each, which was a tenth of the relay's work."""
+    while True:
+        random = os.urandom(16 * 256)
+        for at in range(0, len(random), 16):
+            yield UUID(bytes=random[at : at + 16], version=4)
+
+
+_ids = _random_ids()
 
 
 def _moment(timestamp: object) -> datetime | None:

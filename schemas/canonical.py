@@ -28,6 +28,7 @@ Repetitions are possessive, so that the time grows no faster than the text.
 """
 
 import re
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from schemas import cim_datetime, xml
@@ -217,6 +218,8 @@ _params = re.compile(_PARAM).findall
 _batch = re.compile(_BATCH).match
 _smx = re.compile(_SMX).match
 _UNCOUNTED = frozenset(map(str, UNNUMBERED_TOPICS))
+# By number they are found in half the time.
+_serial_and_type = itemgetter(*map(re.compile(_MESSAGE).groupindex.__getitem__, ("serial", "type")))
 
 
 class Canonical(NamedTuple):
@@ -339,7 +342,7 @@ def _consistent(found: Canonical) -> bool:
     """Whether no serial comes twice, and a claim covers all of them."""
     serials = [
         serial
-        for serial, topic_type in (m.group("serial", "type") for m in found.messages)
+        for serial, topic_type in map(_serial_and_type, found.messages)
         if serial is not None and topic_type not in _UNCOUNTED
     ]
     if len(set(serials)) < len(serials):

@@ -15,9 +15,13 @@ from lxml import etree
 from schemas.errors import Refused
 from schemas.refusal import Reason
 
-_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-#: UTF-16 without its mark is known by its first letter.
-_UNMARKED = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+#: By the first two bytes: the byte-order mark, or where it is missing, the first letter.
+_UTF16 = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"<\0": "utf-16-le",
+    b"\0<": "utf-16-be",
+}
 _DOCTYPE = b"<!DOCTYPE"
 _SPACE = b" \t\r\n"
 #: What a C program writes behind a string.
@@ -53,10 +57,12 @@ _parsers = _Parsers()
 
 def text(body: bytes) -> str | None:
     """A document as text, without its byte-order mark; None where the bytes are no letters."""
-    head = body[:2]
-    encoding = _UTF16.get(head) or _UNMARKED.get(head) or "utf-8"
+    encoding = _UTF16.get(body[:2])
     try:
-        return body.decode(encoding).removeprefix("\ufeff")
+        if encoding is None:
+            return body.decode().removeprefix("\ufeff")
+        # The codec takes the mark off, and what stands behind it is kept.
+        return body.decode(encoding)
     except UnicodeDecodeError:
         return None
 
@@ -73,12 +79,11 @@ def utf8(body: bytes, *, max_bytes: int) -> bytes:
     """
     if len(body) > max_bytes:
         raise Refused(Reason.TOO_LARGE, f"{len(body)} bytes; at most {max_bytes} are read")
-    head = body[:2]
-    encoding = _UTF16.get(head) or _UNMARKED.get(head)
+    encoding = _UTF16.get(body[:2])
     if encoding is not None:
         try:
             # Not left to libxml2, so that there is one encoding in which a DOCTYPE can hide.
-            body = body.decode(encoding).removeprefix("\ufeff").encode()
+            body = body.decode(encoding).encode()
         except UnicodeDecodeError as error:
             raise Refused(Reason.NOT_WELL_FORMED, str(error)) from None
     body = _unterminated(body)
