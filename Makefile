@@ -60,7 +60,7 @@ check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup ## the standard job, in both shapes, beside a bare pipe on two cores; rewrites docs/performance.md
+bench: setup ## the standard job, in all shapes, beside a bare pipe on two cores; rewrites docs/performance.md
 	@PYTHONPATH=. $(BIN)/python benchmarks/compare.py
 
 # runtime.services needs the standard library only, so this works without .venv too. It stops

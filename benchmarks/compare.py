@@ -1,4 +1,4 @@
-"""The standard job in both shapes and the bare pipe, in turns on the same servers.
+"""The standard job in all shapes and the bare pipe, in turns on the same servers.
 
 The medians go into docs/performance.md. Only the ratio of two numbers of one run means something
 on another machine, or on this one at another hour: that is why they are measured in turns.

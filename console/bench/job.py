@@ -45,8 +45,10 @@ class Shape(StrEnum):
 
     #: As ConfigMgr's clients and ours write them: relay and loader read them the short way.
     CANONICAL = "canonical"
-    #: The same reports as other programs would write them: all of them take the long way.
+    #: The same reports as other programs write them: the short way too, by its second hand.
     OTHER = "other"
+    #: With an element that nobody knows in each message: all of them take the long way.
+    FOREIGN = "foreign"
 
 
 #: The tables as a migration leaves them.

@@ -1,12 +1,13 @@
 """The reports of a job: what synthetic clients would send, with a fixed number of messages each.
 
-Reports of another shape say the same in the hand of other programs; each client is one of three:
+Other reports say the same in the hand of other programs; each client is one of three:
 
 - UTF-16, the attributes in the opposite order,
 - UTF-16, indented, and a comment in every state message,
 - UTF-8, both of these.
 
-None of them is canonical, so relay and loader parse them as XML (`schemas/canonical.py`).
+Foreign reports have an element of their own in every state message, which is skipped, and relay
+and loader parse them as XML (`schemas/canonical.py`).
 """
 
 from collections.abc import Iterator
@@ -60,12 +61,19 @@ def written(report: Report, shape: Shape) -> bytes:
         return body
     root = etree.fromstring(body, etree.XMLParser(strip_cdata=False))
     encoding, swapped, indented = _HANDS[report.client_id.int % len(_HANDS)]
+    if shape is Shape.FOREIGN:
+        _extend(root)
     if swapped:
         _swap(root)
     if indented:
         _indent(root)
     text = etree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="{encoding}"?>\n{text}'.encode(encoding)
+
+
+def _extend(root: etree._Element) -> None:
+    for message in root.iter("StateMessage"):
+        etree.SubElement(message, "Vendor").text = "of no interest"
 
 
 def _swap(root: etree._Element) -> None:

@@ -1,5 +1,6 @@
 """Good documents to begin with, each made from a chance: what is mutated afterwards."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -25,6 +26,12 @@ _TEXTS = (
 )
 _NUMBERS = (0, 1, 2, 3, 300, 500, 700, 701, 902, -1, 2**31 - 1, -(2**31))
 _STATE_IDS = (*_NUMBERS, 2**31, 0x80070005, 2**32 - 1)
+#: Of what our clients write, in which no attribute holds a `<` or a `>`.
+_TAG = re.compile(r"<\w+(?: \w+=(?:\"[^\"<>]*\"|'[^'<>]*'))+ ?/?>")
+_ATTRIBUTE = re.compile(r" \w+=(?:\"[^\"]*\"|'[^']*')")
+_BORDER = re.compile(
+    r">(<(?:/?(?:StateMessage|Report\w*)|Topic|State|UserParameters|StateDetails)\b)"
+)
 _SERIALS = (1, 2, 3, 1431, 2**31, 2**53, LAST_SERIAL - 1, LAST_SERIAL)
 
 
@@ -119,17 +126,33 @@ def plain_report(chance: Random, number: int) -> Report:
 def good_report(chance: Random, number: int) -> str:
     """The text of a report: a real one, one as our clients write it, or one by hand."""
     at = chance.random()
-    if at < 0.05:
-        return SAMPLE.decode("utf-16")
     if at < 0.06:
-        return MALFORMED.decode("utf-16")
+        return (SAMPLE if at < 0.05 else MALFORMED).decode("utf-16")
     if at < 0.1:
         return report_text()
-    if at < 0.4:
+    if at < 0.3:
         return render_report(plain_report(chance, number)).decode("utf-16")
+    if at < 0.45:
+        return by_another_hand(report_xml(plain_report(chance, number)), chance)
     if at < 0.7:
         return render_report(report(chance, number)).decode("utf-16")
     return report_xml(report(chance, number))
+
+
+def by_another_hand(document: str, chance: Random) -> str:
+    """The same report with its attributes in another order, and comments between its elements."""
+
+    def shuffled(tag: re.Match[str]) -> str:
+        attributes = _ATTRIBUTE.findall(tag[0])
+        name, end = tag[0][1 : tag[0].index(" ")], "/>" if tag[0].endswith("/>") else ">"
+        chance.shuffle(attributes)
+        return f"<{name}{''.join(attributes)}{end}"
+
+    def commented(border: re.Match[str]) -> str:
+        comment = chance.choice(("", "", "\n", "<!---->", "<!-- <State/> -->", "\t<!-- - -->\n"))
+        return f">{comment}{border[1]}"
+
+    return _BORDER.sub(commented, _TAG.sub(shuffled, document))
 
 
 def good_batch(chance: Random, number: int) -> str:

@@ -161,6 +161,23 @@ SHORT = {
     "a space before the end of a tag": FULL.replace('"/>', '" />'),
     "a declaration": f'<?xml version="1.0" encoding="utf-8"?>\r\n{FULL}\n\n ',
     "a bare declaration": f'<?xml version="1.0"?>{FULL}',
+    "another order of attributes": changed(
+        FULL[FULL.index('<Topic ID="a"') :].split("/>")[0],
+        '<Topic UserSID="S-1" User="E\\u" IDType="3" Type="302" ID="a"',
+        changed('ID="2" Criticality="1"', 'Criticality="1" ID="2"').replace(
+            'Flags="0" Count="2"', 'Count="2" Flags="0"'
+        ),
+    ),
+    "another order in the header": changed(
+        'RequestID="', 'LastSerial="1432" RequestID="', changed(' LastSerial="1432"', "")
+    ),
+    "another order of a message": re.sub(
+        r'(MessageTime="[^"]*") (SerialNumber="[^"]*")', r"\2 \1", FULL
+    ),
+    "lines between attributes": changed('Type="302" IDType="3"', 'Type="302"\n\t IDType="3"'),
+    "a comment": changed("<State ", "<!-- a - > b </State> --><State "),
+    "comments everywhere": re.sub(r"(?<=[^\]<]>)(?=<[^!])(?![^<]*</?Param)", "<!---->", report()),
+    "single quotes in a declaration": f"<?xml version='1.0' encoding='UTF-8'?>\n{FULL}",
     "a bare client id": changed("GUID:", ""),
     "a space in the client id": changed("GUID:", "GUID: "),
     "attributes of the client id": changed("<ClientID>", '<ClientID IDType="0" IDFlag="1">'),
@@ -209,7 +226,28 @@ def test_a_day_is_read_where_the_calendar_has_it() -> None:
 # -- what must take the long way ------------------------------------------------------------------
 
 LONG = {
-    "a comment": changed("<State ", "<!-- --><State "),
+    "two hyphens in a comment": changed("<State ", "<!-- -- --><State "),
+    "a hyphen at the end of a comment": changed("<State ", "<!-- ---><State "),
+    "a comment that does not end": changed("<State ", "<!-- -><State "),
+    "a NUL in a comment": changed("<State ", "<!--\0--><State "),
+    "a comment among parameters": changed("<Param>q", "<!-- <Param>r</Param> --><Param>q"),
+    "a comment in a tag": changed('ID="2"', '<!-- --> ID="2"'),
+    "a comment before the declaration": f'<!-- --><?xml version="1.0"?>{FULL}',
+    "an attribute twice": changed('ID="a"', 'ID="a" ID="a"'),
+    "an attribute twice, in another order": changed(
+        'ID="a" Type="302"', 'Type="302" ID="a" Type="302"'
+    ),
+    "an attribute twice, at the end": changed('UserSID="S-1"', 'UserSID="S-1" ID="b"'),
+    "a state id twice": changed('ID="2" Criticality="1"', 'Criticality="1" ID="2" ID="2"'),
+    "a time twice": changed("<StateMessage ", f'<StateMessage MessageTime="{TIME}" '),
+    "a count twice": changed('Count="2"', 'Count="2" Count="2"'),
+    "a claim with an attribute twice": changed("<Resync ", '<Resync LastSerial="1432" '),
+    "no space between attributes": changed('ID="a" Type="302"', 'Type="302"ID="a"'),
+    "no topic id": changed('ID="a" Type="302"', 'Type="302"'),
+    "no type": changed('ID="a" Type="302" IDType="3"', 'IDType="3" ID="a"'),
+    "no state id": changed('ID="2" Criticality="1"', 'Criticality="1"'),
+    "half a claim": changed('RequestID="', 'RequestI="'),
+    "other quotes in a declaration": f"<?xml version='1.0\"?>{FULL}",
     "an instruction": changed("<State ", "<?a?><State "),
     "a comment in a text": changed(">d<", ">d<!-- e --><"),
     "a DOCTYPE": "<!DOCTYPE Report>" + FULL,
@@ -226,7 +264,6 @@ LONG = {
     "a NUL between elements": changed("<State ", "\0<State "),
     "another space between elements": changed("<State ", "\x85<State "),
     "space around a client id": changed("GUID:", " GUID:"),
-    "another order of attributes": changed('Type="302" IDType="3"', 'IDType="3" Type="302"'),
     "another attribute": changed('ID="2"', 'ID="2" More=""'),
     "single quotes": changed('ID="a"', "ID='a'"),
     "another element": changed("</StateMessage>", "<More/></StateMessage>"),
@@ -383,7 +420,7 @@ def test_a_border_behind_the_root_forges_nothing(border: str) -> None:
 
 
 def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
-    plain, odd = smx(FULL), smx(changed("<State ", "<!-- --><State "), 2)
+    plain, odd = smx(FULL), smx(changed("<State ", "<?a?><State "), 2)
     for order in ((plain, odd), (odd, plain), (plain, odd, plain), (odd,), (plain,)):
         assert len(batch_both_ways(in_a_batch(*order)).smx) == len(order)
 
