@@ -230,6 +230,8 @@ class Worker(threading.Thread):
         store = self._connected()
         try:
             return store.load(lines)
+        except PoisonError:
+            raise
         except _FOR_NOW:
             # A try that waited long for something has waited enough.
             if tries == 1 or time.monotonic() - started > _MOMENT or self._stop_event.is_set():
@@ -247,7 +249,7 @@ class Worker(threading.Thread):
             raise DatabaseUnavailable("stopping")
         try:
             self._connected().probe()
-        except (PoisonError, *_FOR_NOW):
+        except _FOR_NOW:
             return False
         return True
 

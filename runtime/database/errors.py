@@ -44,15 +44,18 @@ _LOST_SESSION = ("26000", "42P05")
 _STATEMENT_CLASSES, _STATEMENT_STATES = ("23", "40", "55", "P0"), ("53100", "57014")
 
 
-class PoisonError(StatesysError):
-    """PostgreSQL refuses this data, today and tomorrow: some message of the chunk is poison."""
+class StatementFailed(DatabaseUnavailable):
+    """A statement failed on a connection that worked; one on other rows may pass meanwhile."""
+
+
+class PoisonError(StatementFailed):
+    """PostgreSQL refuses this data, today and tomorrow: some message of the chunk is poison.
+
+    Who loads no messages treats it like any other statement that failed.
+    """
 
     def __init__(self, sqlstate: str, words: str) -> None:
         super().__init__(f"SQLSTATE {sqlstate}: {words}")
-
-
-class StatementFailed(DatabaseUnavailable):
-    """A statement failed on a connection that worked; one on other rows may pass meanwhile."""
 
 
 def translated(error: psycopg.Error, where: str) -> StatesysError:

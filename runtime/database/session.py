@@ -107,7 +107,7 @@ class Session:
             yield
         except psycopg.Error as error:
             ours = errors.translated(error, self._where)
-            if not isinstance(ours, errors.PoisonError | errors.StatementFailed):
+            if not isinstance(ours, errors.StatementFailed):
                 self.close()
             raise ours from None
 
