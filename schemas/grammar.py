@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.report import MAX_NAME_LENGTH, MAX_PARAMS
+from schemas.smx import FORMAT
 
 #: What XML 1.0 does not have, and the carriage return.
 _FOREIGN = r"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff"
@@ -223,7 +224,13 @@ def _message(hand: _Hand) -> str:
 
 # -- a batch ----------------------------------------------------------------------------------
 
-_BATCH = f"<Batch{_attribute('ID', f'({_UUID})')}{_attribute('Relay', f'({_NAME})')}>"
+_BATCH = (
+    "<Batch"
+    + _attribute("ID", f"({_UUID})")
+    + _attribute("Relay", f"({_NAME})")
+    + _optional(_attribute("Format", str(FORMAT)))
+    + ">"
+)
 _SMX = (
     "<SMX"
     + _attribute("ID", f"({_UUID})")

@@ -30,5 +30,9 @@ class Reason(StrEnum):
     )
     BAD_STRUCTURE = "bad_structure", "an element or attribute that is missing or misplaced"
     SERIAL_CONFLICT = "serial_conflict", "two different messages under one serial in one report"
+    NEWER_FORMAT = (
+        "newer_format",
+        "a batch in a newer format than this loader reads: upgrade the loaders, then replay it",
+    )
     DATABASE = "database", "PostgreSQL refused the message; the detail has its words"
     DELIVERY_LIMIT = "delivery_limit", "the broker gave up after too many redeliveries"

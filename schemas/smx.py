@@ -1,6 +1,6 @@
 """SMX: a report as the relay hands it on, and the batches in which they travel.
 
-    <Batch ID Relay>
+    <Batch ID Relay Format>
       <SMX ID ReceivedAt ForwardedAt MessageID ReplyTo><Report>…</Report></SMX>…
     </Batch>
 
@@ -28,6 +28,11 @@ MAX_SMX_BYTES = 12 * 1024 * 1024
 #: A batch is closed before it passes its size; only a single SMX may be larger than that.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
+#: Of batches, raised by a release whose SMX or reports a loader before it would refuse or read
+#: otherwise. 1 has no mark; since 2 a StateMessage may hold unknown elements, and state ids reach
+#: 2^32-1.
+FORMAT = 2
+_FORMAT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _PLAIN = re.compile(r"[\w.-]*", re.ASCII)
 
 
@@ -94,12 +99,15 @@ def render_batch(batch_id: UUID, relay: str, smx: Iterable[bytes]) -> bytes:
     Args:
         relay: the name of the process that made it.
     """
-    head = f'<Batch ID="{batch_id}" Relay={quoteattr(relay)}>'.encode()
+    head = f'<Batch ID="{batch_id}" Relay={quoteattr(relay)} Format="{FORMAT}">'.encode()
     return b"".join((head, *smx, b"</Batch>"))
 
 
-def parse_batch(body: bytes) -> Batch:
+def parse_batch(body: bytes, *, any_format: bool = False) -> Batch:
     """Read a batch.
+
+    Args:
+        any_format: read a newer one too, as far as it can be read: for looking, not for loading.
 
     Raises:
         Refused: when it, or any report in it, breaks the contract.
@@ -107,6 +115,8 @@ def parse_batch(body: bytes) -> Batch:
     root = xml.parse(body, max_bytes=MAX_BATCH_BYTES)
     if root.tag != "Batch":
         raise Refused(Reason.BAD_STRUCTURE, f"the root element is {str(root.tag)[:80]}, not Batch")
+    if not any_format:
+        _require_known_format(root)
     smx = tuple(map(_read_smx, root))
     if not smx:
         raise Refused(Reason.BAD_STRUCTURE, "the batch is empty")
@@ -116,6 +126,19 @@ def parse_batch(body: bytes) -> Batch:
 def _quoted(value: str) -> str:
     # Ids and queue names hardly ever need what is five times as slow.
     return f'"{value}"' if _PLAIN.fullmatch(value) else quoteattr(value)
+
+
+def _require_known_format(root: etree._Element) -> None:
+    """Before anything in the batch is read: in a newer format it may mean something else."""
+    text = root.get("Format", "1")
+    if _FORMAT.fullmatch(text) is None:
+        raise Refused(Reason.BAD_STRUCTURE, f"Format {text[:60]!r} is no number")
+    if int(text) > FORMAT:
+        raise Refused(
+            Reason.NEWER_FORMAT,
+            f"the batch has format {text}, and this loader reads none above {FORMAT}: upgrade all "
+            "loaders, then replay it",
+        )
 
 
 def _read_smx(element: etree._Element) -> Smx:

@@ -1,7 +1,7 @@
 """Facts that live twice, in the code and in the documents, agree."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,11 @@ DECISIONS = ROOT / "docs" / "decisions"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
-READERS = {"Report": parse_report, "Batch": parse_batch, "ResyncRequest": parse_request}
+READERS: Mapping[str, Callable[[bytes], object]] = {
+    "Report": parse_report,
+    "Batch": parse_batch,
+    "ResyncRequest": parse_request,
+}
 
 
 def name(page: Path) -> str:

@@ -48,7 +48,8 @@ def _from_report(body: bytes) -> list[Content]:
 
 def _from_batch(body: bytes) -> list[Content]:
     try:
-        return [single for smx in parse_batch(body).smx for single in _singles(smx.report)]
+        batch = parse_batch(body, any_format=True)
+        return [single for smx in batch.smx for single in _singles(smx.report)]
     except Refused:
         return []
 

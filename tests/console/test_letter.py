@@ -11,10 +11,12 @@ from console.dead.contents import Content, contents
 from console.dead.view import readable
 from console.output import as_data
 from runtime.broker import Delivery, Properties
-from runtime.dead_letters import Letter, read_letter, replayed
+from runtime.dead_letters import QUEUE, REASON, STAGE, Letter, read_letter, replayed
 from runtime.printable import as_json, printable
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS
+from tests.loader.processes import NORMAL, batch
+from tests.loader.world import CLIENT, message, report
 
 values: Any = st.recursive(
     st.none()
@@ -148,6 +150,12 @@ def test_the_contents_of_a_damaged_report_are_in_its_headers() -> None:
     client = uuid4()
     found = delivery({"client_id": str(client), "first_serial": 3, "last_serial": 5}, body=b"<")
     assert contents(read_letter(found), found) == [Content(client, 3, 5)]
+
+
+def test_the_contents_of_a_newer_batch_are_what_can_be_read_of_it() -> None:
+    newer = batch(report(message(7))).replace(b' Format="', b' Format="9')
+    found = delivery({STAGE: "loader", REASON: "newer_format", QUEUE: NORMAL}, body=newer)
+    assert contents(read_letter(found), found) == [Content(CLIENT, 7, 7)]
 
 
 @pytest.mark.parametrize(

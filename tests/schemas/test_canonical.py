@@ -14,7 +14,7 @@ from producers.scenarios import recorded
 from schemas.errors import Refused
 from schemas.report import Claim, Report, StateMessage
 from schemas.report_writer import render_report, report_xml
-from schemas.smx import MAX_BATCH_BYTES, Envelope, render_batch, render_smx
+from schemas.smx import FORMAT, MAX_BATCH_BYTES, Envelope, render_batch, render_smx
 from tests.schemas.documents import (
     CLIENT_ID,
     GUID,
@@ -443,6 +443,10 @@ def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
         ('Relay="relay/1"', 'Relay="a&amp;b"'),
         ('Relay="relay/1"', 'Relay="\t"'),
         ('Relay="relay/1"', ""),
+        (f' Format="{FORMAT}"', ""),
+        (f' Format="{FORMAT}"', ' Format="1"'),
+        (f' Format="{FORMAT}"', f' Format="{FORMAT + 1}"'),
+        (f' Format="{FORMAT}"', f' Format=" {FORMAT}"'),
         ('ReceivedAt="2026', 'ReceivedAt="0000'),
         ("T08:15:00+00:00", "T08:15:60+00:00"),
         ("T08:15:00+00:00", "T08:15:00+02:00"),

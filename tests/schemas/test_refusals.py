@@ -23,7 +23,7 @@ NO_NUMBERS = (
     *("", " 1", "+1", "1.0", "-", "--1", "0x1", "1_0", "\u0661", "0" * 11 + "1", "9" * 5000),
 )
 #: Given by others: the loader and the broker.
-ELSEWHERE = {Reason.DATABASE, Reason.DELIVERY_LIMIT}
+ELSEWHERE = {Reason.NEWER_FORMAT, Reason.DATABASE, Reason.DELIVERY_LIMIT}
 
 
 def topic(**attributes: str) -> str:

@@ -14,6 +14,7 @@ from schemas.report import MAX_REPORT_BYTES, Report
 from schemas.report_reader import parse_report, read_report
 from schemas.report_writer import render_report, report_xml
 from schemas.smx import (
+    FORMAT,
     MAX_SMX_BYTES,
     Batch,
     Envelope,
@@ -51,6 +52,10 @@ def as_sent(body: bytes) -> bytes:
 
 def batch(inside: str = SMX, attributes: str = f"ID='{GUID}' Relay='r'") -> bytes:
     return f"<Batch {attributes}>{inside}</Batch>".encode()
+
+
+def in_format(written: object) -> str:
+    return f"ID='{GUID}' Relay='r' Format='{written}'"
 
 
 @given(
@@ -116,8 +121,18 @@ def test_a_comment_behind_a_report_does_not_make_it_grow() -> None:
 
 def test_a_batch_is_readable_text_without_declaration() -> None:
     assert render_batch(ID, "h/1", [render_smx(ENVELOPE, parse_report(SAMPLE))]).startswith(
-        f'<Batch ID="{GUID}" Relay="h/1"><SMX ID="{GUID}"'.encode()
+        f'<Batch ID="{GUID}" Relay="h/1" Format="{FORMAT}"><SMX ID="{GUID}"'.encode()
     )
+
+
+def test_older_formats_are_read_and_the_first_one_has_no_mark() -> None:
+    without = parse_batch(batch())
+    for older in range(1, FORMAT + 1):
+        assert parse_batch(batch(SMX, in_format(older))) == without
+
+
+def test_who_only_looks_reads_of_a_newer_format_what_can_be_read() -> None:
+    assert parse_batch(batch(SMX, in_format(FORMAT + 1)), any_format=True) == parse_batch(batch())
 
 
 def test_moments_of_any_zone_come_out_in_utc() -> None:
@@ -144,6 +159,11 @@ def test_a_report_that_grows_over_12_mib_is_too_large() -> None:
         pytest.param(batch(report()), Reason.BAD_STRUCTURE, id="a bare report in it"),
         pytest.param(batch(SMX, "Relay='r'"), Reason.BAD_STRUCTURE, id="no id"),
         pytest.param(batch(SMX, "ID='1'"), Reason.BAD_STRUCTURE, id="a strange id"),
+        pytest.param(batch(SMX, in_format("two")), Reason.BAD_STRUCTURE, id="a strange format"),
+        pytest.param(batch(SMX, in_format("0")), Reason.BAD_STRUCTURE, id="no such format"),
+        pytest.param(batch(SMX, in_format("9" * 5000)), Reason.BAD_STRUCTURE, id="a long format"),
+        pytest.param(batch(SMX, in_format(FORMAT + 1)), Reason.NEWER_FORMAT, id="a newer format"),
+        pytest.param(batch("<New/>", in_format("99")), Reason.NEWER_FORMAT, id="news in it"),
         pytest.param(batch(SMX.replace(report(), "")), Reason.BAD_STRUCTURE, id="an empty SMX"),
         pytest.param(batch(SMX.replace(report(), report() * 2)), Reason.BAD_STRUCTURE, id="two"),
         pytest.param(batch(SMX.replace("ReceivedAt", "At")), Reason.BAD_STRUCTURE, id="no moment"),

@@ -12,7 +12,7 @@ from schemas.report import Report
 from schemas.report_reader import parse_report
 from schemas.report_writer import render_report
 from schemas.resync import ResyncRequest, render_request
-from schemas.smx import Envelope, render_batch, render_smx
+from schemas.smx import FORMAT, Envelope, render_batch, render_smx
 from tests.schemas.documents import (
     BATCH_XSD,
     CLIENT_ID,
@@ -149,6 +149,13 @@ def test_every_rendered_report_is_valid(written: Report) -> None:
 def test_every_rendered_batch_is_valid(smx: list[tuple[Envelope, Report]]) -> None:
     body = render_batch(UUID(GUID), "host/1", [render_smx(*one) for one in smx])
     BATCH_XSD.assertValid(etree.fromstring(body))
+
+
+def test_a_batch_of_a_format_that_is_not_known_is_not_valid() -> None:
+    smx = f"<SMX ID='{GUID}' ReceivedAt='2011-01-07T18:40:30Z'>{report()}</SMX>"
+    for written in range(FORMAT + 2):
+        batch = f"<Batch ID='{GUID}' Format='{written}'>{smx}</Batch>"
+        assert BATCH_XSD.validate(etree.fromstring(batch)) == (1 <= written <= FORMAT)
 
 
 def test_a_batch_with_a_bad_report_is_not_valid() -> None:
