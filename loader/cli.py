@@ -1,7 +1,8 @@
 """Commands of the loader: `loader`, `resync` and `client`."""
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -162,9 +163,12 @@ def forget(client_id: UUID) -> None:
     click.echo(f"forgot {client_id}", err=True)
 
 
-def _resyncs(**rules: timedelta | None) -> "closing[ResyncStore]":
-    """The requests in the database of the settings."""
+@contextmanager
+def _resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
+    """The requests in the database of the settings, in tables of this version."""
     from loader.store import ResyncStore  # noqa: PLC0415
 
     url = settings_and_logs().required_database_url()
-    return closing(ResyncStore(url, name="statesys resync", **rules))
+    with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
+        store.require_current_tables()
+        yield store

@@ -21,10 +21,10 @@ CREATE TEMPORARY TABLE stage (
     -- As the digest writes a message; those without a number have its text apart.
     serial         bigint,
     topic_type     integer NOT NULL,
-    topic_id       text NOT NULL,
+    topic_id       text COLLATE "C" NOT NULL,
     id_type        integer,
     user_name      text NOT NULL,
-    user_sid       text NOT NULL,
+    user_sid       text COLLATE "C" NOT NULL,
     state_id       bigint NOT NULL,
     criticality    integer NOT NULL,
     message_time   timestamptz NOT NULL,

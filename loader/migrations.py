@@ -1,11 +1,12 @@
 """Migrations: the files of `schemas/postgres`, each applied once, in order."""
 
 from contextlib import closing
-from importlib.resources import files
 from typing import LiteralString
 
+from loader.rights import require_rights
 from loader.store.partitions import SCHEMA, PartitionStore
-from runtime.database import Connection, own_session, require_own_sessions
+from runtime.database import Connection, Session, own_session, require_own_sessions
+from schemas import tables
 from schemas.errors import StatesysError
 from schemas.topics import catalogue
 
@@ -32,7 +33,7 @@ def migrate(url: str) -> list[str]:
     with own_session(url, "statesys-migrate") as session, session.transaction() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
         _require_usable(connection)
-        applied = _apply(connection)
+        applied = _apply(session, connection)
         _bring_topics_up_to_date(connection)
     with closing(PartitionStore(url, name="statesys-migrate")) as partitions:
         # A migration drops nothing: retention is the loaders' duty.
@@ -40,23 +41,20 @@ def migrate(url: str) -> list[str]:
     return applied
 
 
-def _apply(connection: Connection) -> list[str]:
+def _apply(session: Session, connection: Connection) -> list[str]:
     """Apply the files that were not applied yet; without one, nothing needs a right to create."""
+    begun = _exists(connection, "to_regclass", f"{SCHEMA}.migration")
+    done = {row[0] for row in connection.execute("SELECT name FROM migration")} if begun else set()
+    todo = tables.unapplied(done)
+    if todo:
+        require_rights(session, "migration")
     if not _exists(connection, "to_regnamespace", SCHEMA):
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
-    if not _exists(connection, "to_regclass", f"{SCHEMA}.migration"):
+    if not begun:
         connection.execute(
             "CREATE TABLE migration "
             "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-    done = {row[0] for row in connection.execute("SELECT name FROM migration")}
-    ours = _files()
-    newer = sorted(done - {name for name, _ in ours})
-    if newer:
-        raise StatesysError(
-            f"the tables were made by a newer statesys ({', '.join(newer)}): install that version"
-        )
-    todo = [(name, text) for name, text in ours if name not in done]
     for name, text in todo:
         connection.execute(text)
         connection.execute("INSERT INTO migration (name) VALUES (%s)", [name])
@@ -113,8 +111,3 @@ def _require_usable(connection: Connection) -> None:
 def _exists(connection: Connection, look_up: LiteralString, name: str) -> bool:
     row = connection.execute(f"SELECT {look_up}(%s) IS NOT NULL", [name]).fetchone()
     return row == (True,)
-
-
-def _files() -> list[tuple[str, str]]:
-    found = files("schemas").joinpath("postgres").iterdir()
-    return sorted((f.name, f.read_text(encoding="utf-8")) for f in found if f.name.endswith(".sql"))

@@ -14,10 +14,11 @@ from loader.intake import Intake
 from loader.letters import Letters
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncDuty
+from loader.rights import require_place_to_load
 from loader.store import ChunkStore, ResyncStore, RunningLoader
 from loader.worker import Worker
 from runtime.backoff import until_available
-from runtime.broker import Administration, declare
+from runtime.broker import declare, require_write
 from runtime.closing import close_in_order
 from runtime.database import require_own_sessions
 from runtime.health import Pulse
@@ -76,9 +77,10 @@ class Loader:
             exit_when_empty: end after a second with nothing ready and nothing in hand.
 
         Raises:
-            SchemaMissing: the database is not migrated.
-            DatabaseUnavailable: the database cannot be reached at the start; a wrong address is
-                told at once. One that goes away later is waited for.
+            SchemaMissing: the database is not migrated to this version.
+            StatesysError: a newer version made the tables.
+            DatabaseUnavailable: the database cannot be reached at the start, or a right is lacking,
+                or it is read-only; that is told at once. One that goes away later is waited for.
             BrokerUnavailable: the same of the broker.
             PermissionMissing: the broker's user lacks a permission, at the start or later.
             TopologyWrong: a queue or exchange is not what it must be; it is looked at before
@@ -103,9 +105,10 @@ class Loader:
     def _prepare(self) -> None:
         """What must be there before the first chunk: tables, partitions, a broker, the rules."""
         require_own_sessions(self._database_url)
+        require_place_to_load(self._database_url)
         self._chunk_store("loader").close()
         make_partitions(self._database_url)
-        Administration(self._amqp_url, name="statesys loader").close()
+        require_write(self._amqp_url, name="statesys loader")
         with closing(self._resync_store()) as store:
             if store.site.start(self._this):
                 _log.info("loader.rules_written", **self._this.rules.as_text())

@@ -20,7 +20,6 @@ from relay.settling import Settling
 from runtime.backoff import until_available
 from runtime.broker import (
     MAX_PREFETCH,
-    Administration,
     ConfirmingPublisher,
     Consumer,
     Delivery,
@@ -29,6 +28,7 @@ from runtime.broker import (
     Session,
     Settled,
     declare,
+    require_write,
 )
 from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
 from runtime.health import Pulse
@@ -75,7 +75,7 @@ class Relay:
             TopologyWrong: a queue or exchange is not what it must be; it is looked at before
                 anything is taken, at the start and after a lost connection.
         """
-        Administration(self._url, name="statesys relay").close()
+        require_write(self._url, name="statesys relay")
         self._pulse.beat(held=0, now=True)
         try:
             until_available(self._stop, "relay", self._pulse)(self._connected, exit_when_empty)

@@ -30,6 +30,7 @@ from runtime.database import (
     Range,
     Session,
     args_row,
+    require_current_tables,
     scalar_row,
     shared_session,
     sql,
@@ -70,15 +71,23 @@ class Queries:
 
     @classmethod
     @contextmanager
-    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
+    def open(cls, url: str, *, name: str, of_any_version: bool = False) -> Iterator["Queries"]:
         """Connect, read only; use as a context manager.
+
+        Args:
+            name: `application_name`.
+            of_any_version: whoever made the tables, if there are any.
 
         Raises:
             SettingsError: the URL cannot be used.
+            SchemaMissing: the tables are not migrated to this version.
+            StatesysError: a newer version made them.
         """
         # A reader may wait, for a lock and between two rows of a stream, as long as it likes.
         waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
         with shared_session(url, name, different=waits) as session, session.translated():
+            if not of_any_version:
+                require_current_tables(session)
             yield cls(session)
 
     @contextmanager

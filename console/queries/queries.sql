@@ -56,7 +56,7 @@ SELECT origin, written_by, written_at FROM statesys.site;
 SELECT name, rules, started_at, seen_at
 FROM statesys.loader
 WHERE seen_at > now() - interval '5 minutes'
-ORDER BY name, started_at;
+ORDER BY name COLLATE "C", started_at;
 
 -- name: now
 -- The database's clock: the one that the moments in its tables were read from.
@@ -104,7 +104,7 @@ JOIN pg_class AS c ON c.oid = t.relid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE t.isleaf AND pg_relation_size(c.oid) > 0
 -- A bound reads FOR VALUES FROM ('2026-01-31 00:00:00+00') TO …: it sorts as text.
-ORDER BY pg_get_expr(c.relpartbound, c.oid) DESC
+ORDER BY pg_get_expr(c.relpartbound, c.oid) COLLATE "C" DESC
 LIMIT 1;
 
 -- name: queue_time

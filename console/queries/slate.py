@@ -32,7 +32,7 @@ class Holder(NamedTuple):
 
 def holder(url: str) -> Holder:
     """Whose data is in a database, migrated or not."""
-    with Queries.open(url, name=_NAME) as queries:
+    with Queries.open(url, name=_NAME, of_any_version=True) as queries:
         if not queries.migrated():
             return Holder(ForeignData(0, history=False), None)
         mark = queries.mark() or ""

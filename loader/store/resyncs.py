@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.sites import Site
-from runtime.database import shared_session
+from runtime.database import require_current_tables, shared_session
 from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
@@ -65,6 +65,15 @@ class ResyncStore:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+    def require_current_tables(self) -> None:
+        """Refuse tables of another version.
+
+        Raises:
+            SchemaMissing: they are not migrated to this one.
+            StatesysError: a newer one made them.
+        """
+        require_current_tables(self._session)
 
     def now(self) -> datetime:
         """The database's clock: the one that detected_at was read from."""

@@ -7,7 +7,7 @@ from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
 from runtime.broker.publisher import ConfirmingPublisher, Message, PublishWindow, Retry
 from runtime.broker.session import MAX_PREFETCH, Session
-from runtime.broker.topology import declare
+from runtime.broker.topology import declare, require_write
 
 __all__ = [
     "MAX_PREFETCH",
@@ -29,4 +29,5 @@ __all__ = [
     "declare",
     "headers_size",
     "persistent",
+    "require_write",
 ]

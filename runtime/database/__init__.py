@@ -13,6 +13,7 @@ from psycopg.types.range import Range
 from runtime.database.errors import PoisonError, StatementFailed
 from runtime.database.pooling import require_own_sessions
 from runtime.database.session import Connection, Session, own_session, shared_session
+from runtime.database.tables import require_current_tables
 
 __all__ = [
     "CheckViolation",
@@ -25,6 +26,7 @@ __all__ = [
     "StatementFailed",
     "args_row",
     "own_session",
+    "require_current_tables",
     "require_own_sessions",
     "scalar_row",
     "shared_session",

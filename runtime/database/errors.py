@@ -35,6 +35,7 @@ OUR_KEYS = frozenset(
     )
 )
 _NOT_ALLOWED = "42501"
+_READ_ONLY = "25006"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
 #: The temporary table or the prepared statements of a session are not there, or twice.
 _LOST_SESSION = ("26000", "42P05")
@@ -70,8 +71,8 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
         return PoisonError(state, words)
     if state in _MISSING_OBJECT:
         return SchemaMissing(
-            f"the database at {where} is not migrated, or was changed since ({words}); run "
-            "`statesys loader migrate`, or undo the change"
+            f"the database at {where} is not migrated to this version, or was changed since "
+            f"({words}); run `statesys loader migrate`, or undo the change"
         )
     told = f"PostgreSQL at {where}: {words} {state}".rstrip()
     if state in _LOST_SESSION:
@@ -81,6 +82,11 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
         )
     if state == _NOT_ALLOWED:
         return DatabaseUnavailable(f"{told}; give that right to the user of STATESYS_DATABASE_URL")
+    if state == _READ_ONLY:
+        told += (
+            "; it is a standby or set to read-only: point STATESYS_DATABASE_URL at the server that "
+            "is written to (of several hosts, target_session_attrs=read-write finds it)"
+        )
     if not state:
         told += "; start it (`statesys up`) or point STATESYS_DATABASE_URL at one that runs"
     if state.startswith(_STATEMENT_CLASSES) or state in _STATEMENT_STATES:

@@ -106,7 +106,7 @@ class Session:
         try:
             yield
         except psycopg.Error as error:
-            ours = errors.translated(error, self._where)
+            ours = errors.translated(error, self.where)
             if not isinstance(ours, errors.StatementFailed):
                 self.close()
             raise ours from None
@@ -169,7 +169,13 @@ class Session:
         }
 
     @property
-    def _where(self) -> str:
+    def role(self) -> str:
+        """Whose rights count."""
+        return self.connection.info.user
+
+    @property
+    def where(self) -> str:
+        """Host and port, for messages."""
         with suppress(psycopg.Error):
             return f"{self.connection.info.host}:{self.connection.info.port}"
         return self._target.where

@@ -311,10 +311,10 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
 @pytest.mark.parametrize(
     ("arguments", "user", "role", "code", "words"),
     [
-        (("relay", "run"), FLEET, None, 3, f"read access to queue '{REPORTS}'"),
+        (("relay", "run"), FLEET, None, 3, "write access to exchange 'amq.default'"),
         (("relay", "run"), "loader", None, 3, f"read access to queue '{REPORTS}'"),
         (("loader", "run"), "relay", "loader", 3, "read access to queue 'statesys.incoming"),
-        (("loader", "run"), "loader", "reader", 4, "temporary tables"),
+        (("loader", "run"), "loader", "reader", 4, "lacks TEMPORARY ON DATABASE statesys"),
         (("producers", "publish", "--fleet", "south"), FLEET, None, 3, f"to queue '{RESYNC}."),
         (("producers", "run", "--fleet", "south"), FLEET, None, 3, f"to queue '{RESYNC}."),
         (("dead", "list"), FLEET, None, 3, f"read access to queue '{DEAD}'"),

@@ -9,6 +9,7 @@ import pytest
 
 from loader import migrations
 from loader.store import ChunkStore
+from schemas import tables
 from tests.acceptance.secure_site import SecureSite
 from tests.loader.world import CLIENT, load, message, report
 
@@ -66,8 +67,8 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
         connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO statesys_loader")
     made = Upgraded(site)
     with pytest.MonkeyPatch.context() as before:
-        files = migrations._files()
-        before.setattr(migrations, "_files", lambda: files[:1])
+        files = tables.files()
+        before.setattr(tables, "files", lambda: files[:1])
         migrations.migrate(made.url("owner"))
     with psycopg.connect(made.url("owner"), autocommit=True) as connection:
         connection.execute(GRANTS)

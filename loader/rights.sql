@@ -1,0 +1,47 @@
+-- Rights that are lacking, in the words of GRANT. No row is good news. Each statement reads the
+-- catalogue only.
+
+-- name: loader
+-- What a loader does at work or in its duties, and its role may not do.
+WITH needed(tab, rights) AS (VALUES
+    ('client', '{SELECT,INSERT,UPDATE}'::text[]),
+    ('state_message', '{SELECT,INSERT}'),
+    ('current_state', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('missing_message_range', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('resync_request', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('duty', '{SELECT,INSERT,UPDATE}'),
+    ('site', '{SELECT,INSERT,UPDATE}'),
+    ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
+)
+SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
+WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
+UNION ALL
+SELECT kind || ' ON statesys.' || tab
+FROM needed, unnest(rights) AS kind
+WHERE NOT has_table_privilege('statesys.' || tab, kind)
+UNION ALL
+SELECT 'EXECUTE ON FUNCTION ' || called::text
+FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due}'::regproc[]) AS called
+WHERE NOT has_function_privilege(called, 'EXECUTE')
+UNION ALL
+-- The upkeep makes a table for each day, and only the history's owner may attach it.
+SELECT 'CREATE ON SCHEMA statesys' WHERE NOT has_schema_privilege('statesys', 'CREATE')
+UNION ALL
+SELECT 'ownership of statesys.state_message'
+FROM pg_class
+WHERE oid = 'statesys.state_message'::regclass AND NOT pg_has_role(relowner, 'USAGE');
+
+-- name: migration
+-- What applying a file takes, and the role may not do. The schema and the history may not be there.
+SELECT 'CREATE ON DATABASE ' || quote_ident(current_database())
+WHERE to_regnamespace('statesys') IS NULL
+  AND NOT has_database_privilege(current_database(), 'CREATE')
+UNION ALL
+SELECT 'CREATE ON SCHEMA statesys'
+FROM pg_namespace
+WHERE nspname = 'statesys' AND NOT has_schema_privilege(oid, 'CREATE')
+UNION ALL
+SELECT 'ownership of statesys.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'statesys' AND c.relname IN ('migration', 'state_message')
+  AND NOT pg_has_role(c.relowner, 'USAGE');

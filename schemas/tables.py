@@ -1,0 +1,45 @@
+"""The tables as files, and whether those of a database are this version's."""
+
+from collections.abc import Collection
+from importlib.resources import files as _resources
+
+from schemas.errors import SchemaMissing, StatesysError
+
+
+def files() -> list[tuple[str, str]]:
+    """Name and text of each file of `schemas/postgres`, in the order in which they are applied."""
+    found = _resources("schemas").joinpath("postgres").iterdir()
+    return sorted((f.name, f.read_text(encoding="utf-8")) for f in found if f.name.endswith(".sql"))
+
+
+def unapplied(applied: Collection[str]) -> list[tuple[str, str]]:
+    """The files that a database lacks.
+
+    Args:
+        applied: names of those that it has.
+
+    Raises:
+        StatesysError: it has some that this version does not know.
+    """
+    ours = files()
+    newer = sorted(set(applied) - {name for name, _ in ours})
+    if newer:
+        raise StatesysError(
+            f"the tables were made by a newer statesys ({', '.join(newer)}): install that version"
+        )
+    return [(name, text) for name, text in ours if name not in applied]
+
+
+def require_current(applied: Collection[str]) -> None:
+    """Refuse tables of another version.
+
+    Raises:
+        StatesysError: they are a newer one's.
+        SchemaMissing: they are an older one's.
+    """
+    lacking = [name for name, _ in unapplied(applied)]
+    if lacking:
+        raise SchemaMissing(
+            f"the tables were made by an older statesys ({', '.join(lacking)} not applied): "
+            "run `statesys loader migrate`"
+        )
