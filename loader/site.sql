@@ -8,12 +8,18 @@ FROM site;
 
 -- name: write_rules
 -- The loader that starts last decides. A row that says the same already stays as it is, with who
--- wrote it and when.
+-- wrote it and when, and is not locked either.
 INSERT INTO site AS s (min_missing_message_age, resync_merge_interval, resync_check_interval,
     resyncs_per_check, resync_backlog_threshold, heartbeat_interval, origin, written_by, written_at)
-VALUES (%(min_missing_message_age)s, %(resync_merge_interval)s, %(resync_check_interval)s,
-    %(resyncs_per_check)s, %(resync_backlog_threshold)s, %(heartbeat_interval)s,
-    'loader', %(name)s, now())
+SELECT ours.*, 'loader', %(name)s, now()
+FROM (VALUES (%(min_missing_message_age)s, %(resync_merge_interval)s, %(resync_check_interval)s,
+    %(resyncs_per_check)s, %(resync_backlog_threshold)s, %(heartbeat_interval)s)) AS ours
+WHERE NOT EXISTS (
+    SELECT FROM site w
+    WHERE w.origin = 'loader'
+      AND (w.min_missing_message_age, w.resync_merge_interval, w.resync_check_interval,
+           w.resyncs_per_check, w.resync_backlog_threshold, w.heartbeat_interval)
+        = (SELECT ours.*))
 ON CONFLICT (one_row) DO UPDATE SET
     min_missing_message_age = excluded.min_missing_message_age,
     resync_merge_interval = excluded.resync_merge_interval,
@@ -21,12 +27,7 @@ ON CONFLICT (one_row) DO UPDATE SET
     resyncs_per_check = excluded.resyncs_per_check,
     resync_backlog_threshold = excluded.resync_backlog_threshold,
     heartbeat_interval = excluded.heartbeat_interval,
-    origin = excluded.origin, written_by = excluded.written_by, written_at = excluded.written_at
-WHERE (s.min_missing_message_age, s.resync_merge_interval, s.resync_check_interval,
-       s.resyncs_per_check, s.resync_backlog_threshold, s.heartbeat_interval, s.origin)
-   <> (excluded.min_missing_message_age, excluded.resync_merge_interval,
-       excluded.resync_check_interval, excluded.resyncs_per_check,
-       excluded.resync_backlog_threshold, excluded.heartbeat_interval, excluded.origin);
+    origin = excluded.origin, written_by = excluded.written_by, written_at = excluded.written_at;
 
 -- name: seen
 -- A loader is at work. Its duty may come by several times a second: once in 20 seconds is enough.

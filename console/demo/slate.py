@@ -44,15 +44,18 @@ def clean(servers: Servers, *, reset: bool) -> None:
         found = holder(servers.database_url)
         if not reset:
             _refuse_data(desk, found)
+        # Before anything is removed: it refuses what the demo could not work with.
+        migrate(servers.database_url)
         desk.declare(QUEUES)
         for queue in (*WORK, RESYNC):
-            desk.purge(queue)
+            # An empty one needs no right to empty it.
+            if (depth := desk.depth(queue)) is not None and depth.ready:
+                desk.purge(queue)
         Box(desk).purge(lambda _letter: True)
         if found.fleet is not None and servers.management_url is not None:
             # The last demo's fleet is gone for good; without its queue, so are old requests. Last:
             # the queue is what tells that the others are a demo's.
             delete_queue(servers.management_url, servers.amqp_url, found.fleet)
-    migrate(servers.database_url)
 
 
 def check_directory(directory: Path) -> None:
