@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import click
 
 from runtime import services
 from runtime.services.endpoints import Endpoints
+from runtime.services.rabbitmq import ROOM
 
 _home = click.option(
     "--home",
@@ -43,6 +45,12 @@ def up(home: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes option
         f"RabbitMQ UI: http://{ui.hostname}:{ui.port}/  user {ui.username}, password {ui.password}",
         err=True,
     )
+    if home.is_dir() and shutil.disk_usage(home).free < ROOM:
+        click.echo(
+            f"less than {ROOM / 1e9:.0f} GB free on the disk of {home}: RabbitMQ takes no messages "
+            "until there is more",
+            err=True,
+        )
 
 
 @click.command()

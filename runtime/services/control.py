@@ -1,5 +1,6 @@
 """Both servers together: up, down, and whether they run."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def up(home: Path) -> Endpoints:
         with _alone(home):
             return _up(_known(home) or registry.create(home)).endpoints
     except OSError as error:
-        raise _not_ours(home, error) from error
+        raise _unusable(home, error) from error
 
 
 def down(home: Path, *, purge: bool = False) -> bool:
@@ -66,7 +67,7 @@ def down(home: Path, *, purge: bool = False) -> bool:
                 _remove(home)
             return ran
     except OSError as error:
-        raise _not_ours(home, error) from error
+        raise _unusable(home, error) from error
 
 
 def running(home: Path) -> Endpoints | None:
@@ -83,17 +84,23 @@ def running(home: Path) -> Endpoints | None:
 
 
 def _up(services: Services) -> Services:
-    """The broker takes longest, so the database starts while it boots."""
+    """The broker takes longest, so the database starts while it boots.
+
+    What either of them lacks is told before one is started. What runs needs nothing written.
+    """
     broker = rabbitmq.Server(services.home, services.rabbitmq)
+    database = postgres.Server(services.home, services.postgres)
+    database.require_port()
     launched = services.rabbitmq.process
     if launched is None or not processes.alive(launched):
         launched = broker.launch()
         services = replace(services, rabbitmq=replace(services.rabbitmq, process=launched))
         # Before anything else can fail: a process that nobody wrote down nobody can stop.
         registry.save(services)
-    database = postgres.Server(services.home, services.postgres).start()
-    services = replace(services, postgres=replace(services.postgres, process=database))
-    registry.save(services)
+    started = database.start()
+    if started != services.postgres.process:
+        services = replace(services, postgres=replace(services.postgres, process=started))
+        registry.save(services)
     broker.wait(launched)
     return services
 
@@ -164,18 +171,22 @@ def _require_usable(home: Path) -> None:
     raise ServicesError(msg)
 
 
-def _not_ours(home: Path, error: OSError) -> ServicesError:
-    return ServicesError(
-        f"{home} cannot be used: {error}. If it was made by another user, run this as that user; "
-        f"else remove it"
-    )
+def _unusable(home: Path, error: OSError) -> ServicesError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        remedy = "Make room there"
+    elif error.errno == errno.EROFS:
+        remedy = "Choose another STATESYS_HOME"
+    else:
+        remedy = "If it was made by another user, run this as that user; else remove it"
+    return ServicesError(f"{home} cannot be used: {error}. {remedy}")
 
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the home's lock file; the kernel lets go of it when a process dies."""
-    # Whoever can open it can hold it, and keep us waiting.
-    descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    # Whoever can open it can hold it, and keep us waiting. Read only: nothing is written to it, and
+    # where everything runs already, the disk may be one that takes no writes.
+    descriptor = os.open(home / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

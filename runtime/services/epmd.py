@@ -7,10 +7,21 @@ import socket
 import struct
 
 from runtime.services.polling import until
-from runtime.services.ports import HOST
+from runtime.services.ports import HOST, require_free
 
-# KILL_REQ of the EPMD protocol: a length of two bytes, then the request.
+# KILL_REQ and NAMES_REQ of the EPMD protocol: a length of two bytes, then the request.
 _KILL = struct.pack(">HB", 1, ord("k"))
+_NAMES = struct.pack(">HB", 1, ord("n"))
+
+
+def require_port(port: int) -> None:
+    """See that a mapper can listen there, or one of an earlier broker still does.
+
+    Raises:
+        ServicesError: somebody else does.
+    """
+    if not _answers(port):
+        require_free(port, purpose="RabbitMQ, Erlang's port mapper")
 
 
 def stop(port: int, *, seconds: float) -> bool:
@@ -29,5 +40,15 @@ def _asked_to_end(port: int) -> bool:
             return mapper.recv(2) == b"OK"
     except ConnectionRefusedError:
         return True
+    except OSError:
+        return False
+
+
+def _answers(port: int) -> bool:
+    """Whether a mapper is there: it begins its answer with its own port."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as mapper:
+            mapper.sendall(_NAMES)
+            return mapper.recv(4) == struct.pack(">I", port)
     except OSError:
         return False

@@ -63,25 +63,26 @@ class Server:
         self._bin = programs.postgresql_bin()
         self._account = for_postgres()
 
+    def require_port(self) -> None:
+        """See that it can listen, unless it does.
+
+        Raises:
+            ServicesError: the port is taken.
+        """
+        if not self._runs(self._data):
+            ports.require_free(self._service.port, purpose="PostgreSQL")
+
     def start(self) -> Process:
         """Start it, initialise it first if need be, and wait until it takes connections.
 
         Raises:
             ServicesError: it did not come up; the message has the end of its log.
         """
-        self._clear_orphan()
-        base = place.prepare(self._home, self._account)
-        data, log = base / "data", base / "postgres.log"
-        if not data.exists():
-            self._initialise(data)
-        if not self._runs(data):
-            ports.require_free(self._service.port, purpose="PostgreSQL")
-            self._configure(data)
-            # pg_ctl puts both names into a line for a shell, which would read a `$` or a quote.
-            names = ("-D", data.name, "-l", log.name)
-            self._run("pg_ctl", "start", *names, "-w", "-t", START, logs=[log], cwd=base)
+        if not self._runs(self._data):
+            self._launch()
+        log = self._data.parent / "postgres.log"
         self._run("pg_isready", "-q", "-h", ports.HOST, "-p", self._service.port, logs=[log])
-        return _postmaster(data)
+        return _postmaster(self._data)
 
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk.
@@ -89,7 +90,22 @@ class Server:
         Raises:
             ServicesError: it did not end in time.
         """
-        self._shut_down(place.link(self._home).resolve() / "data")
+        self._shut_down(self._data)
+
+    @property
+    def _data(self) -> Path:
+        return place.link(self._home).resolve() / "data"
+
+    def _launch(self) -> None:
+        self._clear_orphan()
+        base = place.prepare(self._home, self._account)
+        data, log = base / "data", base / "postgres.log"
+        if not data.exists():
+            self._initialise(data)
+        self._configure(data)
+        # pg_ctl puts both names into a line for a shell, which would read a `$` or a quote.
+        names = ("-D", data.name, "-l", log.name)
+        self._run("pg_ctl", "start", *names, "-w", "-t", START, logs=[log], cwd=base)
 
     def _shut_down(self, data: Path) -> None:
         if self._runs(data):

@@ -5,12 +5,14 @@ start time and the boot it lived in is exact.
 """
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.services.errors import ServicesError
 from runtime.services.polling import until
 
 # The shell is the leader of a new session and leaves at once: what it leaves behind has no
@@ -23,6 +25,25 @@ ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
 "$@" </dev/null >>"$0" 2>&1 &
 echo $!
 """
+
+
+#: Open files without which a broker starts, and is out of them with its first clients.
+LEAST_FILES = 1_024
+
+
+def require_files() -> None:
+    """Refuse a limit of open files with which a server would come up too slowly, or not at all.
+
+    Raises:
+        ServicesError: the limit, and what to do.
+    """
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
+        msg = (
+            f"a process may open only {allowed} files here, and the servers need {LEAST_FILES:,}: "
+            f"raise the hard limit (ulimit -H -n)"
+        )
+        raise ServicesError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,9 @@ _MAPPER_STOP = 10
 
 _NODE = f"{NAME}@localhost"
 
+# Bytes. With less on its disk the broker takes no messages.
+ROOM = 1_000_000_000
+
 _CONFIGURATION = """\
 # Written by `statesys up` at each start.
 listeners.tcp.local = {host}:{amqp_port}
@@ -47,7 +50,7 @@ collect_statistics_interval = 2000
 vm_memory_high_watermark.relative = 0.25
 # Stop publishers while there is still room for what is in flight: the default of 50 MB is less
 # than one file of the log below.
-disk_free_limit.absolute = 1GB
+disk_free_limit.absolute = {room}
 
 # Everything in the quorum queues' write-ahead log is in memory too until its file is full. The
 # default of 512 MiB per file lets an idle-looking broker hold well over 1 GiB.
@@ -74,13 +77,16 @@ class Server:
         """Start it without waiting; `wait` does that.
 
         Raises:
-            ServicesError: it is not installed, a port is taken, or it ended at once.
+            ServicesError: it is not installed, too few files may be open, a port is taken, or it
+                ended at once.
         """
         script = programs.rabbitmq_server()
+        processes.require_files()
         service = self._service
         ports.require_free(service.amqp_port, purpose="RabbitMQ, AMQP")
         ports.require_free(service.management_port, purpose="RabbitMQ, management")
         ports.require_free(service.distribution_port, purpose="RabbitMQ, Erlang distribution")
+        epmd.require_port(service.epmd_port)
         self._configure()
         process = processes.spawn(
             [str(script)], env=self._environment(script), cwd=self._base, output=self._output
@@ -131,6 +137,7 @@ class Server:
         directory(self._base / "log")
         configuration = _CONFIGURATION.format(
             host=ports.HOST,
+            room=ROOM,
             user=NAME,
             password=self._service.password,
             amqp_port=self._service.amqp_port,
