@@ -5,6 +5,8 @@ import shlex
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,8 @@ from runtime.services import (
 from runtime.services.account import for_postgres
 from runtime.services.files import directory, write_private
 from schemas.errors import StatesysError
+from tests.matrix.disk import why_none
+from tests.promises import promise
 from tests.waiting import wait_until
 
 # Seconds. Three starts and stops of an Erlang machine on a busy computer.
@@ -194,8 +198,9 @@ def test_a_missing_server_names_its_package(
     monkeypatch.setattr(programs, "_DEBIAN_POSTGRESQL", tmp_path / "none")
     with pytest.raises(StatesysError, match=r"make setup.*package rabbitmq-server"):
         programs.rabbitmq_server()
-    with pytest.raises(StatesysError, match=r"make setup.*package postgresql"):
+    with pytest.raises(StatesysError, match=r"make setup.*package postgresql") as told:
         programs.postgresql_bin()
+    assert promise("up", "a server is not installed").holds_in(str(told.value))
 
 
 def test_the_newest_postgresql_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,8 +256,9 @@ def test_a_place_that_was_made_and_not_given_away_is_mended() -> None:
 def test_a_path_that_a_server_cannot_use_is_refused_before_anything_is_made(
     tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(ServicesError, match="STATESYS_HOME"):
+    with pytest.raises(ServicesError) as told:
         services.up(tmp_path / name)
+    assert promise("up", "the servers cannot use the path").holds_in(str(told.value))
     assert not list(tmp_path.iterdir())
 
 
@@ -260,8 +266,25 @@ def test_a_taken_port_is_named_with_its_purpose(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ports, "_LETTING_GO", 0)
     with socket.create_server((ports.HOST, 0)) as somebody:
         port = somebody.getsockname()[1]
-        with pytest.raises(ServicesError, match=f"{port}.*AMQP.*taken"):
+        with pytest.raises(ServicesError, match=f"{port}.*AMQP.*taken") as told:
             ports.require_free(port, purpose="AMQP")
+        assert promise("up", "a port of theirs is taken").holds_in(str(told.value))
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "_LETTING_GO", 0)
+    made = registry.create(tmp_path)
+    registry.save(made)
+    broker = made.rabbitmq
+    for port in (made.postgres.port, broker.amqp_port, broker.epmd_port):
+        with (
+            socket.create_server((ports.HOST, port)),
+            pytest.raises(ServicesError, match=f"{port}.*taken"),
+        ):
+            services.up(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {"services.json", "services.lock"}
 
 
 def test_a_pid_that_was_given_away_is_not_the_same_process() -> None:
@@ -293,3 +316,42 @@ def test_up_prints_three_lines_that_a_shell_can_evaluate(monkeypatch: pytest.Mon
 def test_down_tells_whether_anything_ran(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.down, ["--home", str(tmp_path)], catch_exceptions=False)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "nothing was running\n")
+
+
+#: $0 is the program, $1 a directory. Mounts end with the shell.
+_ON_OTHER_DISKS = """
+up() { echo "== $1"; "$PYTHON" -m statesys up --home "$DISK/$1" 2>&1; echo "code $?"; }
+(ulimit -n 256; up files)
+mount -t tmpfs -o size=64k,mode=0755 full "$DISK"
+head --bytes=64k /dev/zero >"$DISK/rest"; up full
+mount -t tmpfs -o ro,mode=0755 read-only "$DISK"; up read-only
+mount -t tmpfs -o size=700m,mode=0755 small "$DISK"; up small
+head --bytes=700M /dev/zero >"$DISK/rest" 2>/dev/null; up small
+"$PYTHON" -m statesys down --purge --home "$DISK/small"
+"""
+
+
+def test_disks_and_limits_that_will_not_do_are_told_and_what_runs_needs_none(
+    tmp_path: Path,
+) -> None:
+    if why := why_none(tmp_path):
+        pytest.skip(why)
+    done = subprocess.run(
+        ["unshare", "--mount", "/bin/sh", "-c", _ON_OTHER_DISKS],
+        env=os.environ | {"PYTHON": sys.executable, "DISK": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    _, files, full, read_only, small, running = done.stdout.split("== ")
+    for told, when in (
+        (full, "the disk has no room to begin"),
+        (read_only, "the home is on a read-only file system"),
+        (files, "too few files may be open"),
+    ):
+        line = promise("up", when)
+        assert line.holds_in(told), told
+        assert f"code {line.code}" in told
+    assert "less than 1 GB free" in small
+    assert "code 0" in small
+    assert "code 0" in running, running

@@ -1,0 +1,73 @@
+"""A standby of the tests' PostgreSQL."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runtime.services import ports, programs
+from runtime.services.account import for_postgres
+
+
+class Standby:
+    """It follows, or not any more.
+
+    Attributes:
+        port: on 127.0.0.1.
+    """
+
+    def __init__(self, directory: Path, primary: str) -> None:
+        self._data = directory / "data"
+        (self.port,) = ports.choose(1)
+        self._primary = urlsplit(primary)
+        _run("pg_basebackup", "--checkpoint=fast", "-R", "-D", self._data, "-d", primary)
+        self._control("start", "-w", "-l", directory / "log", "-o", f"-p {self.port}")
+
+    def url(self, database_url: str) -> str:
+        """A database of the primary's, here."""
+        parts = urlsplit(database_url)
+        who = parts.netloc.rpartition("@")[0]
+        return parts._replace(netloc=f"{who}@{ports.HOST}:{self.port}").geturl()
+
+    def promote_read_only(self) -> None:
+        """It follows no more, and an operator says that nothing is written to it."""
+        with (self._data / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.write("default_transaction_read_only = on\n")
+        self._control("promote", "-w")
+        self._control("reload")
+
+    def stop(self) -> None:
+        """End it."""
+        self._control("stop", "-m", "immediate")
+
+    def _control(self, *arguments: object) -> None:
+        _run("pg_ctl", "-D", self._data, *arguments)
+
+
+@contextmanager
+def standby(primary: str) -> Iterator[Standby]:
+    """A standby of the server of a URL; gone afterwards."""
+    # Not below pytest's own directory, which only its user may enter.
+    with tempfile.TemporaryDirectory(prefix="statesys-standby-") as directory:
+        for_postgres().own(Path(directory))
+        made = Standby(Path(directory), primary)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def _run(program: str, *arguments: object) -> None:
+    done = subprocess.run(
+        [programs.postgresql_bin() / program, *map(str, arguments)],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # Not a pipe, which the server would keep open.
+        stderr=subprocess.DEVNULL,
+        check=False,
+        **for_postgres().identity,
+    )
+    assert done.returncode == 0, (program, arguments)
