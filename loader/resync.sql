@@ -91,6 +91,8 @@ WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS
 INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
 ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
 WHERE duty.done_at + %(interval)s <= excluded.done_at
+   -- A clock that was ahead and was set back: nobody's turn would come until it is there again.
+   OR duty.done_at - %(interval)s > excluded.done_at
 RETURNING true;
 
 -- name: lock_client

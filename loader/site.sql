@@ -34,7 +34,9 @@ ON CONFLICT (one_row) DO UPDATE SET
 INSERT INTO loader (id, name, rules, started_at, seen_at)
 VALUES (%(id)s, %(name)s, %(rules)s::jsonb, now(), now())
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
-WHERE loader.seen_at < excluded.seen_at - interval '20 s';
+WHERE loader.seen_at < excluded.seen_at - interval '20 s'
+   -- The clock was set back.
+   OR loader.seen_at > excluded.seen_at;
 
 -- name: forget_dead
 -- Rows of loaders that were killed.

@@ -214,7 +214,7 @@ class Fleet:
 
     def _beat_quiet(self, interval: timedelta) -> int:
         now = self._clock()
-        quiet = self._store.quiet_clients(self._plan.clients, now - interval, _CHUNK)
+        quiet = self._store.quiet_clients(self._plan.clients, now - interval, now, _CHUNK)
         if quiet:
             turns.beat(self._store, quiet, now)
             self._publisher.more()

@@ -20,9 +20,11 @@ FROM client WHERE client_id = ? ORDER BY number;
 
 -- Who has been quiet: the creation of the fleet counts as a first sign of life.
 -- name: quiet_clients
+-- Also those of the future: the clock was set back, and nobody knows since when they are quiet.
 SELECT c.number FROM client c, fleet f
-WHERE c.number < ? AND coalesce(c.last_forwarded_at, f.created_at) <= ?
-ORDER BY c.number LIMIT ?;
+WHERE c.number < ?1 AND (coalesce(c.last_forwarded_at, f.created_at) <= ?2
+    OR coalesce(c.last_forwarded_at, f.created_at) > ?3)
+ORDER BY c.number LIMIT ?4;
 
 -- name: set_forwarded
 UPDATE client SET last_serial = ?, last_forwarded_at = ? WHERE number = ?;

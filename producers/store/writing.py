@@ -140,9 +140,10 @@ class Store(StoreReader):
         number, _, *rest = rows[among % len(rows)]
         return Client(number, client_id, *rest)
 
-    def quiet_clients(self, end: int, since: datetime, limit: int) -> list[int]:
-        """Numbers of clients below `end` that forwarded nothing after a moment."""
-        return [n for (n,) in self._all("quiet_clients", end, since.isoformat(), limit)]
+    def quiet_clients(self, end: int, since: datetime, now: datetime, limit: int) -> list[int]:
+        """Numbers of clients below `end` that forwarded nothing after a moment, up to now."""
+        moments = since.isoformat(), now.isoformat()
+        return [n for (n,) in self._all("quiet_clients", end, *moments, limit)]
 
     def unsent_between(self, first: int, end: int) -> dict[int, list[StateMessage]]:
         """States that were recorded and not sent, by client number."""

@@ -385,6 +385,8 @@ def test_one_process_of_many_gets_the_turn_of_an_interval(
         return len(due)
 
     assert [asks(start), asks(start + MINUTE), asks(start + HOUR)] == [1, 0, 1]
+    # The database's clock was a year ahead, and is set right.
+    assert [asks(start + 8760 * HOUR), asks(start + 2 * HOUR), asks(start + 2 * HOUR)] == [1, 1, 0]
 
 
 def test_a_check_that_fails_leaves_the_turn_to_the_next(

@@ -113,9 +113,17 @@ def test_only_quiet_clients_are_found_quiet(open_owned: OpenStore) -> None:
     store = open_owned(clients=5)
     turns.beat(store, [1, 3], NOW + MINUTE)
 
-    assert store.quiet_clients(5, NOW, 10) == [0, 2, 4]
-    assert store.quiet_clients(4, NOW, 1) == [0]
-    assert store.quiet_clients(5, NOW - MINUTE, 10) == []
+    now = NOW + MINUTE
+    assert store.quiet_clients(5, NOW, now, 10) == [0, 2, 4]
+    assert store.quiet_clients(4, NOW, now, 1) == [0]
+    assert store.quiet_clients(5, NOW - MINUTE, now, 10) == []
+
+
+def test_a_clock_that_was_set_back_makes_no_client_silent(open_owned: OpenStore) -> None:
+    store = open_owned(clients=2)
+    turns.beat(store, [1], NOW + 60 * MINUTE)
+
+    assert store.quiet_clients(2, NOW - MINUTE, NOW, 10) == [1]
 
 
 def test_faults_are_noted_and_happen(open_owned: OpenStore) -> None:
