@@ -81,6 +81,9 @@ class Program:
             self.process.wait()
 
     def _ended(self, code: int) -> StatesysError:
-        with self.log.open(encoding="utf-8", errors="replace") as log:
-            last = "".join(deque(log, _TAIL)).rstrip()
+        try:
+            with self.log.open(encoding="utf-8", errors="replace") as log:
+                last = "".join(deque(log, _TAIL)).rstrip()
+        except OSError as error:
+            last = f"(none: {error})"
         return StatesysError(f"the {self.name} ended with {code}; its last lines:\n{last}")

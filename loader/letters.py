@@ -58,8 +58,9 @@ class Letters:
 
     def close(self) -> None:
         """Give the connection back."""
-        if self._desk is not None:
-            self._desk.close()
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.close()
 
     def _publish(self, body: bytes, properties: Properties) -> None:
         try:
@@ -67,7 +68,8 @@ class Letters:
                 self._desk = Administration(self._url, name="statesys loader letters")
             self._desk.publish(routing_key=DEAD, body=body, properties=properties)
         except BrokerUnavailable:
-            self._desk = None
+            # Perhaps only its channel is lost.
+            self.close()
             raise
         except NotTaken as error:
             # The queue may come back; until then, wait.

@@ -32,6 +32,18 @@ def strictly_split(url: str) -> SplitResult:
     return parts
 
 
+def require_host(name: str) -> None:
+    """Refuse a name for which no resolver can be asked, such as one with an empty part.
+
+    Raises:
+        UnusableURL: it is none.
+    """
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise UnusableURL("what stands for a host is none") from None
+
+
 def why(error: Exception) -> str:
     """The reason in brackets, where it may be told."""
     return f" ({error})" if isinstance(error, UnusableURL) else ""

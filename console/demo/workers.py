@@ -90,5 +90,4 @@ class Workers:
         )
 
     def _kill(self) -> None:
-        for program in self._running:
-            program.kill()
+        close_in_order(*(program.kill for program in self._running))

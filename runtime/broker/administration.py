@@ -49,7 +49,11 @@ class Administration:
         self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
         with self._translated():
             self._connection = pika.BlockingConnection(self._parameters)
-            self._channel: BlockingChannel = self._open()
+            try:
+                self._channel: BlockingChannel = self._open()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> "Administration":
         return self

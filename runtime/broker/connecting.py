@@ -18,7 +18,7 @@ from pika.exceptions import (
 
 from runtime.broker import tls, unlike
 from runtime.broker.properties import Properties
-from runtime.urls import UnusableURL, strictly_split, why
+from runtime.urls import UnusableURL, require_host, strictly_split, why
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, TopologyWrong
 
 Permission = Literal["configure", "write", "read"]
@@ -72,6 +72,7 @@ def parameters(url: str, name: str) -> pika.URLParameters:
             raise UnusableURL("a slash in the virtual host")
         _require_honoured(urlsplit(url).query)
         found = pika.URLParameters(url)
+        require_host(found.host)
     except (ValueError, TypeError, IndexError, AttributeError) as error:
         # Not the words of pika: they quote the URL, and perhaps the password in it.
         raise SettingsError(

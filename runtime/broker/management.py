@@ -125,7 +125,7 @@ def call(url: str, path: str, *, method: str) -> bytes:
         method=method,
     )
     # The environment's proxy is for the internet, not for a broker.
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _NoRedirect()]
     if parts.scheme == "https":
         handlers.append(urllib.request.HTTPSHandler(context=tls.context(files)))
     opener = urllib.request.build_opener(*handlers)
@@ -144,6 +144,13 @@ def _read(url: str) -> tuple[SplitResult, tls.Files]:
         raise UnusableURL("it has a parameter that statesys does not know")
     _ = parts.port
     return parts, files
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: urllib would send user and password to wherever it leads."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Leave it an error."""
 
 
 def _statistics(item: Mapping[str, Any]) -> QueueStatistics:

@@ -9,7 +9,11 @@ from runtime.database.session import open_connection
 from runtime.database.url import parsed
 from schemas.errors import DatabaseUnavailable
 
-_PID = "SELECT pg_catalog.pg_backend_pid()"
+#: A pid alone may be that of another server's process, behind a balancer for instance.
+_PROCESS = (
+    "SELECT pid, backend_start::text FROM pg_catalog.pg_stat_activity "
+    "WHERE pid = pg_catalog.pg_backend_pid()"
+)
 
 
 def require_own_sessions(url: str) -> None:
@@ -25,9 +29,9 @@ def require_own_sessions(url: str) -> None:
     target, name = parsed(url), "statesys pooler check"
     try:
         with closing(open_connection(target, name)) as one:
-            first = one.execute(_PID).fetchone()
+            first = one.execute(_PROCESS).fetchone()
             with closing(open_connection(target, name)) as other:
-                second = other.execute(_PID).fetchone()
+                second = other.execute(_PROCESS).fetchone()
     except psycopg.Error as error:
         raise translated(error, target.where) from None
     if first == second:

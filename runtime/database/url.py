@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from psycopg import pq
 
 from runtime.database.settings import OURS, READ_ONLY, Setting
-from runtime.urls import UnusableURL, strictly_split, why
+from runtime.urls import UnusableURL, require_host, strictly_split, why
 from schemas.errors import SettingsError
 
 #: A session's own.
@@ -131,6 +131,10 @@ def _parsed(url: str) -> Target:
         parameters[name] = value
     if any("\0" in value for value in parameters.values()):
         raise UnusableURL("a NUL")
+    for host in parameters.get("host", "").split(","):
+        # What begins so is a socket's directory or abstract name.
+        if not host.startswith(("/", "@")):
+            require_host(host)
     return Target(parameters, _where(parameters))
 
 

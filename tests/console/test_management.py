@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from runtime.broker import Administration
+from runtime.broker.inspection import inspect
 from runtime.broker.management import delete_queue, queue_statistics, virtual_host
 from runtime.services import Endpoints
+from schemas.errors import BrokerUnavailable
 from schemas.topology import QUEUES, RESYNC
 from tests.waiting import wait_until
 
@@ -40,6 +42,30 @@ def strange_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_a_strange_answer_is_unknown(strange_server: str) -> None:
     assert not queue_statistics(strange_server, "amqp://h/")
+
+
+def test_user_and_password_go_nowhere_else() -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{server.server_address[1]}/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://user:secret@127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(BrokerUnavailable, match="HTTP status 302"):
+            inspect(url, "amqp://h/")
+        server.shutdown()
+        thread.join()
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "file:///etc/passwd", "http://"])

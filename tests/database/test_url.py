@@ -38,6 +38,14 @@ def test_what_is_no_url_of_ours_is_refused_and_not_quoted(url: str) -> None:
     assert FIRST not in str(error.value)
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", "x" * 64])
+@pytest.mark.parametrize("scheme", ["postgresql", "amqp"])
+def test_a_host_for_which_no_resolver_can_be_asked_is_refused(scheme: str, host: str) -> None:
+    url = f"{scheme}://user:{FIRST}@{host}/name"
+    with pytest.raises(SettingsError, match="what stands for a host is none"):
+        _ = parsed(url) if scheme == "postgresql" else parameters(url, "test")
+
+
 def test_a_url_gives_what_libpq_needs() -> None:
     found = parsed(
         "postgresql://us%40er:p%2Fw%3A+@one,[::1]:5433/na%20me?target_session_attrs=read-write"
