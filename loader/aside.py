@@ -69,9 +69,11 @@ class Aside:
     def see(self, session: int) -> None:
         """A delivery of this session has come: what was held of earlier ones comes again."""
         with self._lock:
-            if session > self._session:
-                self._session = session
-                self._waiting.clear()
+            if session <= self._session:
+                return
+            self._session = session
+            self._waiting.clear()
+        self._tell()
 
     def put(self, parts: Iterable[Part]) -> None:
         """Set parts aside."""
@@ -164,4 +166,4 @@ class Aside:
             )
         elif emptied:
             self._pulse.settle(_WHO)
-            _log.info("loader.set_aside_loaded")
+            _log.info("loader.set_aside_ended")

@@ -26,6 +26,12 @@ def due(aside: Aside) -> Part:
     return found
 
 
+def problem(aside: Aside, home: Path) -> str | None:
+    aside._pulse.beat(held=0, now=True)
+    (pulse,) = read_pulses(home, "loader")
+    return judge(pulse, now=time.monotonic(), interval=60).problem
+
+
 @pytest.fixture
 def aside(tmp_path: Path) -> Aside:
     found = Aside(Pulse(tmp_path, "loader"))
@@ -78,17 +84,16 @@ def test_only_a_part_that_was_set_aside_before_others_were_loaded_has_a_witness(
 
 
 def test_health_tells_the_causes_and_their_end(aside: Aside, tmp_path: Path) -> None:
-    def problem() -> str | None:
-        aside._pulse.beat(held=0, now=True)
-        (pulse,) = read_pulses(tmp_path, "loader")
-        return judge(pulse, now=time.monotonic(), interval=60).problem
-
     aside.put([part(1, 2), part(3, why="no right")])
-    told = problem()
+    told = problem(aside, tmp_path)
     assert told is not None
     assert told.startswith("what was set aside waits: no room (other causes: 1); batches that")
     assert "mended: 3," in told
     for _ in range(2):
         due(aside)
         aside.give_back([])
-    assert problem() is None
+    assert problem(aside, tmp_path) is None
+    aside.put([part(1)])
+    assert problem(aside, tmp_path) is not None
+    aside.see(2)
+    assert problem(aside, tmp_path) is None, "it comes again"
