@@ -16,6 +16,7 @@ from console.queries.slate import empty
 from console.servers import Servers
 from console.verify.verifying import verify
 from producers.fleet import Fleet
+from producers.fleet import Progress as Step
 from producers.plan import Plan
 from producers.store import Store
 from runtime.broker import Administration
@@ -72,7 +73,13 @@ class Demo:
 
     def _live(self, store: Store, plan: Plan, workers: Workers) -> None:
         """Everything that the clients do."""
-        url, show = self._servers.amqp_url, self._display.fleet
+        url = self._servers.amqp_url
+
+        def show(step: Step) -> None:
+            # Without a worker, all that is published after its end would only be published.
+            workers.check()
+            self._display.fleet(step)
+
         with (
             Queries.open(self._servers.database_url, name=_NAME) as queries,
             Fleet(store, url, plan, stop=self._stop, on_progress=show) as fleet,

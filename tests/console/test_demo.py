@@ -202,6 +202,8 @@ def test_a_worker_that_dies_is_told_with_its_last_words(
     _, stderr = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "the loader ended with -9; its last lines:" in stderr
+    # Nothing more was published for nobody: the heartbeats come after the last cycle.
+    assert "heartbeats" not in stderr
 
 
 def _children(parent: int) -> list[int]:
