@@ -20,6 +20,8 @@ def database(endpoints: Endpoints, name: str) -> str:
 def owner_url(database_url: str) -> Iterator[str]:
     """The owner of the tables, who may create nothing in the database or its schema."""
     role, parts = f"owner_{uuid4().hex}", urlsplit(database_url)
+    # The template may be yesterday's, and a partition for a day more due.
+    migrate(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
         connection.execute(f"GRANT USAGE ON SCHEMA statesys TO {role}")
