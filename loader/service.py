@@ -1,6 +1,7 @@
 """A loader process: intake, threads and duties, started and stopped in an order."""
 
 import math
+import resource
 import threading
 import time
 from contextlib import closing
@@ -24,13 +25,15 @@ from runtime.database import require_own_sessions
 from runtime.health import Pulse
 from runtime.rules import SiteRules
 from runtime.settings import Settings
-from schemas.errors import BrokerUnavailable, DatabaseUnavailable
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable, StatesysError
 from schemas.topology import INCOMING, QUEUES
 
 _log = structlog.get_logger()
 _KIB = 1024
 #: Seconds that the threads get to finish the chunk in hand when stopping.
 _FINISH_TIMEOUT = 30.0
+#: Open files of a thread (its connection, and three of its reader), and of all the rest.
+_FILES_OF_THREAD, _FILES = 4, 48
 
 
 class Loader:
@@ -78,7 +81,7 @@ class Loader:
 
         Raises:
             SchemaMissing: the database is not migrated to this version.
-            StatesysError: a newer version made the tables.
+            StatesysError: a newer version made the tables, or too few files may be open.
             DatabaseUnavailable: the database cannot be reached at the start, or a right is lacking,
                 or it is read-only; that is told at once. One that goes away later is waited for.
             BrokerUnavailable: the same of the broker.
@@ -86,6 +89,7 @@ class Loader:
             TopologyWrong: a queue or exchange is not what it must be; it is looked at before
                 anything is taken, at the start and after a lost connection.
         """
+        _require_files(len(self._readers))
         self._pulse.beat(held=0, now=True)
         try:
             for reader in self._readers:
@@ -227,3 +231,18 @@ def _prefetch(settings: Settings) -> int:
     """Batches to hold for `max_chunks_fetched` chunks; at least one chunk's worth."""
     chunks = settings.max_chunks_fetched * settings.loader_chunk_size
     return max(settings.loader_threads + 1, math.ceil(chunks / settings.batch_size))
+
+
+def _require_files(threads: int) -> None:
+    """Refuse a limit with which some thread would not get its connection, once it has work.
+
+    Raises:
+        StatesysError: the limit is too low.
+    """
+    needed = _FILES + threads * _FILES_OF_THREAD
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        raise StatesysError(
+            f"{threads} threads need {needed} open files, and this process may have {allowed}: "
+            "raise the limit (ulimit -n), or use fewer --threads"
+        )

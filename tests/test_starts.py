@@ -1,5 +1,7 @@
 """Lines of the table of docs/operations.md that no other test is about, with the real program."""
 
+import resource
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +11,7 @@ import pytest
 from schemas.errors import StatesysError
 from tests.database.round import command
 from tests.database.standby import standby
-from tests.loader.processes import batch, fill, ready
+from tests.loader.processes import batch, fill, make_loader, ready
 from tests.loader.world import CLIENT, message, report
 from tests.management import Management
 from tests.promises import keep, promise, promises
@@ -130,6 +132,20 @@ def test_a_relay_that_may_not_read_says_so(
 ) -> None:
     allow(management, world.amqp_url, write=".*", read="")
     keep(promise("relay run", "its user may not read the reports"), limited_url, database_url)
+
+
+def test_a_loader_that_may_open_too_few_files_says_so(amqp_url: str, database_url: str) -> None:
+    told = promise("loader run", "its threads need more open files than it may have")
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    loader = make_loader(amqp_url, database_url, threading.Event(), loader_threads=4)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (63, allowed[1]))
+    try:
+        with pytest.raises(StatesysError) as error:
+            loader.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    assert told.holds_in(str(error.value))
+    assert error.value.exit_code == told.code
 
 
 @pytest.mark.parametrize("name", ["relay run", "loader run"])

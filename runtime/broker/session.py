@@ -28,6 +28,8 @@ from runtime.broker.properties import Properties, Received
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
+#: Seconds to wait for the end of a session that is blocked: the broker does not read its farewell.
+_CLOSE_BLOCKED = 1.0
 #: Bounds of the prefetch of one consumer (messages).
 _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
 
@@ -188,7 +190,7 @@ class Session:
 
     def close(self) -> None:
         """Close in good order; never raises."""
-        deadline = time.monotonic() + CONNECT_TIMEOUT
+        deadline = time.monotonic() + (_CLOSE_BLOCKED if self.blocked else CONNECT_TIMEOUT)
         try:
             if self._connection.is_open:
                 self._connection.close()
