@@ -1,7 +1,8 @@
 -- The rules of who is asked: one row of the site, and functions that take the moment as a value.
 --
 -- Locks: SHARE on client and resync_request while an index of each is built. That reads each table
--- once (1,000,000 clients: about a second), and loaders wait meanwhile. state_message and
+-- once, and loaders wait meanwhile. 1,000,000 clients and 500,000 requests: 1.1 s of CPU, 2.6 s by
+-- the clock of a machine with load 10 on two cores; PostgreSQL 15.18. state_message and
 -- current_state are not touched, however large they are.
 
 -- What the site's loaders follow, and what readers go by. One row.
