@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from runtime.files import our_directory
 from runtime.services import place, postgres, processes, rabbitmq, registry
 from runtime.services.endpoints import Endpoints
 from runtime.services.errors import ServicesError
@@ -39,10 +40,9 @@ def up(home: Path) -> Endpoints:
     home = home.resolve()
     _require_usable(home)
     try:
-        # Nobody else may put files of his own there, whatever the umask.
-        home.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with _alone(home):
-            return _up(_known(home) or registry.create(home)).endpoints
+        our_directory(home)
+        with _alone(home) as lock:
+            return _up(_known(home) or registry.create(home), lock).endpoints
     except OSError as error:
         raise _unusable(home, error) from error
 
@@ -60,9 +60,12 @@ def down(home: Path, *, purge: bool = False) -> bool:
     if not home.is_dir():
         return False
     try:
-        with _alone(home):
+        with _alone(home) as lock:
             services = _known(home)
-            ran = services is not None and _down(services)
+            # Without a registry, servers are still to be found by their data.
+            ran = _down(services or registry.create(home), lock)
+            if services is not None:
+                registry.save(services.with_broker(None).with_database(None))
             if purge:
                 _remove(home)
             return ran
@@ -71,56 +74,48 @@ def down(home: Path, *, purge: bool = False) -> bool:
 
 
 def running(home: Path) -> Endpoints | None:
-    """Where both servers answer, or None; reads one small file and two of /proc.
+    """Where both servers answer, or None; looks at two small files and two of /proc.
 
     Raises:
         ServicesError: the file cannot be read.
     """
     services = registry.load(home.resolve())
-    if services is None or services.home != home.resolve():
+    if services is None or services.home != home.resolve() or rabbitmq.unfinished(services.home):
         return None
     both = processes.alive(services.postgres.process) and processes.alive(services.rabbitmq.process)
     return services.endpoints if both else None
 
 
-def _up(services: Services) -> Services:
+def _up(services: Services, lock: int) -> Services:
     """The broker takes longest, so the database starts while it boots.
 
     What either of them lacks is told before one is started. What runs needs nothing written.
     """
     broker = rabbitmq.Server(services.home, services.rabbitmq)
-    database = postgres.Server(services.home, services.postgres)
-    database.require_port()
-    launched = services.rabbitmq.process
-    if launched is None or not processes.alive(launched):
-        launched = broker.launch()
-        services = replace(services, rabbitmq=replace(services.rabbitmq, process=launched))
-        # Before anything else can fail: a process that nobody wrote down nobody can stop.
-        registry.save(services)
-    started = database.start()
-    if started != services.postgres.process:
-        services = replace(services, postgres=replace(services.postgres, process=started))
-        registry.save(services)
-    broker.wait(launched)
+    database = postgres.Server(services.home, services.postgres, locks=[lock])
+    first, second = services.rabbitmq.process, services.postgres.process
+    database.require_port(second)
+    if first is None or not processes.alive(first):
+        first = broker.launch(lambda one: registry.save(services.with_broker(one)))
+        services = services.with_broker(first)
+    if second is None or not processes.alive(second):
+        second = database.launch(lambda one: registry.save(services.with_database(one)))
+        services = services.with_database(second)
+    database.wait(second)
+    broker.wait(first)
     return services
 
 
-def _down(services: Services) -> bool:
+def _down(services: Services, lock: int) -> bool:
     """Stop the broker first: what still publishes notices there."""
-    was_broker, was_database = services.rabbitmq.process, services.postgres.process
-    ran = processes.alive(was_broker) or processes.alive(was_database)
+    broker, database = services.rabbitmq, services.postgres
+    ran = False
     try:
-        rabbitmq.Server(services.home, services.rabbitmq).stop(was_broker)
+        ran = rabbitmq.Server(services.home, broker).stop(broker.process)
     finally:
         if place.link(services.home).exists():
-            postgres.Server(services.home, services.postgres).stop()
-    registry.save(
-        replace(
-            services,
-            rabbitmq=replace(services.rabbitmq, process=None),
-            postgres=replace(services.postgres, process=None),
-        )
-    )
+            server = postgres.Server(services.home, database, locks=[lock])
+            ran = server.stop(database.process) or ran
     return ran
 
 
@@ -182,13 +177,13 @@ def _unusable(home: Path, error: OSError) -> ServicesError:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def _alone(home: Path) -> Iterator[int]:
     """Hold the home's lock file; the kernel lets go of it when a process dies."""
     # Whoever can open it can hold it, and keep us waiting. Read only: nothing is written to it, and
     # where everything runs already, the disk may be one that takes no writes.
     descriptor = os.open(home / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

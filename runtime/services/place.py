@@ -10,9 +10,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from runtime.files import directory
 from runtime.services.account import Account
 from runtime.services.errors import ServicesError
-from runtime.services.files import directory
 
 _ELSEWHERE = Path("/var/lib/statesys")
 

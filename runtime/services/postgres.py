@@ -1,4 +1,4 @@
-"""The private PostgreSQL: made once with initdb, run by pg_ctl, which detaches it itself.
+"""The private PostgreSQL: made once with initdb, and run without a terminal.
 
 Durability is PostgreSQL's own default and stays so (fsync, synchronous_commit): the pipeline's
 promise is worth as much as the commit it ends in.
@@ -7,16 +7,18 @@ promise is worth as much as the commit it ends in.
 import os
 import shlex
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runtime.services import place, ports, programs
+from runtime.files import sync, write_private
+from runtime.services import place, ports, processes, programs
 from runtime.services.account import for_postgres
 from runtime.services.errors import ServicesError
-from runtime.services.files import write_private
 from runtime.services.logs import tail
-from runtime.services.processes import Process, identify
+from runtime.services.polling import until
+from runtime.services.processes import Process
 from runtime.services.registry import NAME, Postgres
 
 # Seconds. A start after a crash replays up to max_wal_size of log first.
@@ -24,8 +26,13 @@ START = 120
 # Seconds; a fast shutdown writes one checkpoint.
 STOP = 60
 
+_LOG = "postgres.log"
+
 # Read at each start, after and over initdb's own postgresql.conf.
 _OWN_SETTINGS = "statesys.conf"
+
+# Its own words in English, and no address of another server from our environment.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
 
 _SETTINGS = """\
 # Written by `statesys up` at each start.
@@ -56,67 +63,97 @@ cluster_name = 'statesys'
 class Server:
     """One private PostgreSQL; starting and stopping it twice is harmless."""
 
-    def __init__(self, home: Path, service: Postgres) -> None:
-        """Look up the programs and the user to run them as; nothing is started."""
+    def __init__(self, home: Path, service: Postgres, *, locks: Sequence[int] = ()) -> None:
+        """Look up the programs and the user to run them as; nothing is started.
+
+        Args:
+            home: whose it is.
+            service: its port and password.
+            locks: open lock files. Programs that outlive us hold them until they end.
+        """
         self._home = home
         self._service = service
+        self._locks = locks
         self._bin = programs.postgresql_bin()
         self._account = for_postgres()
 
-    def require_port(self) -> None:
+    def require_port(self, known: Process | None) -> None:
         """See that it can listen, unless it does.
 
         Raises:
             ServicesError: the port is taken.
         """
-        if not self._runs(self._data):
+        if not processes.alive(known) and _postmaster(self._data) is None:
             ports.require_free(self._service.port, purpose="PostgreSQL")
 
-    def start(self) -> Process:
-        """Start it, initialise it first if need be, and wait until it takes connections.
+    def launch(self, write_down: Callable[[Process], None]) -> Process:
+        """Start it without waiting, and initialise it first if need be; `wait` waits.
+
+        Args:
+            write_down: keeps which process it will be, before it is started.
 
         Raises:
-            ServicesError: it did not come up; the message has the end of its log.
+            ServicesError: it cannot be initialised, or another one uses this data and does not
+                stop.
         """
-        if not self._runs(self._data):
-            self._launch()
-        log = self._data.parent / "postgres.log"
-        self._run("pg_isready", "-q", "-h", ports.HOST, "-p", self._service.port, logs=[log])
-        return _postmaster(self._data)
+        self._clear_orphan()
+        base = place.prepare(self._home, self._account)
+        data = base / "data"
+        if not data.exists():
+            self._initialise(data)
+        _shut_down(data, None)
+        self._configure(data)
+        return processes.spawn(
+            [str(self._bin / "postgres"), "-D", str(data)],
+            account=self._account,
+            # A pid file that a power cut left may name us by accident; this says that it is wrong.
+            env=_ENVIRONMENT | {"PG_GRANDPARENT_PID": str(os.getpid())},
+            cwd=base,
+            output=base / _LOG,
+            write_down=write_down,
+        )
 
-    def stop(self) -> None:
+    def wait(self, process: Process) -> None:
+        """Wait until it takes connections.
+
+        Raises:
+            ServicesError: it ended, or did not come up in time; the message has its log's end.
+        """
+        data = self._data
+
+        def settled() -> bool:
+            words = _pid_file(data)
+            ready = words[:1] == [str(process.pid)] and words[7:8] == ["ready"]
+            return ready or not processes.alive(process)
+
+        until(settled, seconds=START)
+        address = ("-h", ports.HOST, "-p", self._service.port)
+        self._run("pg_isready", "-q", *address, logs=[data.parent / _LOG])
+
+    def stop(self, known: Process | None) -> bool:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk.
+
+        Args:
+            known: the process that was written down. Where it has ended, one that is not written
+                down is looked for.
+
+        Returns:
+            False when nothing ran.
 
         Raises:
             ServicesError: it did not end in time.
         """
-        self._shut_down(self._data)
+        return _shut_down(self._data, known)
 
     @property
     def _data(self) -> Path:
         return place.link(self._home).resolve() / "data"
 
-    def _launch(self) -> None:
-        self._clear_orphan()
-        base = place.prepare(self._home, self._account)
-        data, log = base / "data", base / "postgres.log"
-        if not data.exists():
-            self._initialise(data)
-        self._configure(data)
-        # pg_ctl puts both names into a line for a shell, which would read a `$` or a quote.
-        names = ("-D", data.name, "-l", log.name)
-        self._run("pg_ctl", "start", *names, "-w", "-t", START, logs=[log], cwd=base)
-
-    def _shut_down(self, data: Path) -> None:
-        if self._runs(data):
-            log = data.parent / "postgres.log"
-            self._run("pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", STOP, logs=[log])
-
     def _clear_orphan(self) -> None:
         """Data whose home is gone has no password any more, and its server may still run."""
         orphan = place.orphan(self._home)
         if orphan is not None:
-            self._shut_down(orphan / "data")
+            _shut_down(orphan / "data", None)
             shutil.rmtree(orphan)
 
     def _initialise(self, data: Path) -> None:
@@ -145,6 +182,8 @@ class Server:
             "postgres", "--single", "-D", unfinished, "postgres", text=f"CREATE DATABASE {NAME}\n"
         )
         unfinished.rename(data)
+        # The next start must not begin anew, whatever happens to this machine.
+        sync(data.parent)
 
     def _configure(self, data: Path) -> None:
         statements = "pg_stat_statements" if self._has_library("pg_stat_statements") else ""
@@ -172,12 +211,6 @@ class Server:
         write_private(path, text)
         self._account.own(path)
 
-    def _runs(self, data: Path) -> bool:
-        """Ask pg_ctl, which also knows a server that an interrupted `up` did not write down."""
-        if not data.exists():
-            return False
-        return self._ask("pg_ctl", "status", "-D", data).returncode == 0
-
     def _ask(self, program: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
         """Run one of PostgreSQL's programs for its exit code."""
         return subprocess.run(
@@ -190,27 +223,21 @@ class Server:
         )
 
     def _run(
-        self,
-        program: str,
-        *arguments: object,
-        text: str = "",
-        logs: Sequence[Path] = (),
-        # The service user may not stand where we stand.
-        cwd: Path = Path("/"),
+        self, program: str, *arguments: object, text: str = "", logs: Sequence[Path] = ()
     ) -> None:
         """Run one of PostgreSQL's programs as the server's user."""
         argv = [str(self._bin / program), *map(str, arguments)]
         done = subprocess.run(
             argv,
-            cwd=cwd,
+            # The service user may not stand where we stand.
+            cwd="/",
             input=text,
-            # Its own words in English, and no address of another server from our environment.
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
+            env=_ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,
-            # Out of this terminal's reach: Ctrl-C here must not stop the server.
-            start_new_session=True,
+            # Whoever comes after us must not begin while it still works.
+            pass_fds=self._locks,
             **self._account.identity,
         )
         if done.returncode != 0:
@@ -219,11 +246,41 @@ class Server:
             raise ServicesError(msg)
 
 
-def _postmaster(data: Path) -> Process:
-    """The server's main process; its pid is the first line of its own pid file."""
-    pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-    process = identify(pid)
+def _shut_down(data: Path, known: Process | None) -> bool:
+    """Stop the server of this data; False when none runs."""
+    process = known if processes.alive(known) else _postmaster(data)
     if process is None:
-        msg = f"PostgreSQL came up and ended at once:\n{tail(data.parent / 'postgres.log')}"
+        return False
+
+    def listens() -> bool:
+        # A shell without a terminal starts it deaf to SIGINT. It writes this file after it has
+        # said what is to happen then.
+        return _pid_file(data)[:1] == [str(process.pid)]
+
+    if not processes.stop(process, by=signal.SIGINT, listens=listens, seconds=STOP):
+        msg = f"PostgreSQL did not stop within {STOP} s\n{tail(data.parent / _LOG)}"
         raise ServicesError(msg)
-    return process
+    return True
+
+
+def _postmaster(data: Path) -> Process | None:
+    """The server of this data, whoever started it.
+
+    Its pid file may have survived a power cut, and the pid be another program's by now. A server
+    works in its data directory.
+    """
+    try:
+        pid = int(_pid_file(data)[0])
+        here = Path(f"/proc/{pid}/cwd").samefile(data)
+    except (IndexError, ValueError, OSError):
+        return None
+    return processes.identify(pid) if here else None
+
+
+def _pid_file(data: Path) -> list[str]:
+    """Its lines: the pid first, the state of the server in the eighth."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line.strip() for line in lines]

@@ -8,21 +8,25 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.services.account import Account
 from runtime.services.errors import ServicesError
 from runtime.services.polling import until
 
 # The shell is the leader of a new session and leaves at once: what it leaves behind has no
-# terminal to lose, no parent to die with, and no Ctrl-C to hear.
+# terminal to lose, no parent to die with, and no Ctrl-C to hear. That one waits for a line before
+# it becomes the program, and ends when there will be none.
 # The limit: sockets and files of a broker under load, for which the usual 1,024 are too few;
 # where less is allowed, less has to do.
 _DETACH = """
 umask 077
 ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
-"$@" </dev/null >>"$0" 2>&1 &
+exec 3<&0
+{ read -r go <&3 && exec "$@" 3<&- </dev/null; } >>"$0" 2>&1 &
 echo $!
 """
 
@@ -73,30 +77,87 @@ def alive(process: Process | None) -> bool:
     return process is not None and identify(process.pid) == process
 
 
+def running(program: str, *, name: str, value: str) -> Iterator[Process]:
+    """Processes of a program that were started with this variable, if we may look."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (directory / "comm").read_text(encoding="utf-8", errors="replace") != f"{program}\n":
+                continue
+            process = identify(int(directory.name))
+            if process is not None and environment(process).get(name) == value:
+                yield process
+
+
+def environment(process: Process) -> dict[str, str]:
+    """What a process was started with; empty when it has ended, or is another user's."""
+    try:
+        text = os.fsdecode(Path(f"/proc/{process.pid}/environ").read_bytes())
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
+
+
 def spawn(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: Path
-) -> Process | None:
+    argv: Sequence[str],
+    *,
+    account: Account,
+    env: Mapping[str, str],
+    cwd: Path,
+    output: Path,
+    write_down: Callable[[Process], None],
+) -> Process:
     """Start a process in a session of its own, both its outputs appended to a file.
 
-    Returns:
-        The process; None when it has ended already (the file says why).
+    Args:
+        argv: of the program.
+        account: whom it runs as.
+        env: all of its environment.
+        cwd: where it starts.
+        output: the file; made if it is not there.
+        write_down: called before the program starts. When it fails, or we die in it, the program
+            never starts: what runs is always written down.
+
+    Raises:
+        ServicesError: the output cannot be written.
     """
-    launched = subprocess.run(
+    with subprocess.Popen(
         ["/bin/sh", "-c", _DETACH, str(output), *argv],
         env=env,
         cwd=cwd,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        check=True,
-        text=True,
         start_new_session=True,
-    )
-    return identify(int(launched.stdout))
+        **account.identity,
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        process = identify(int(shell.stdout.readline()))
+        if process is None:
+            msg = f"{argv[0]} was not started: is there no writing to {output}?"
+            raise ServicesError(msg)
+        write_down(process)
+        shell.stdin.write(b"go\n")
+    return process
 
 
-def stop(process: Process, *, seconds: float) -> bool:
-    """Ask a process to end and wait for it; False when it still runs after that many seconds."""
+def stop(
+    process: Process, *, by: signal.Signals, listens: Callable[[], bool], seconds: float
+) -> bool:
+    """Ask a process to end and wait for it.
+
+    Args:
+        process: that is to end.
+        by: the signal that asks it.
+        listens: whether it has got so far in its start that it understands the signal; earlier,
+            the signal would be lost.
+        seconds: to wait for each, that it listens and that it ends.
+
+    Returns:
+        False when it still runs.
+    """
+    until(lambda: listens() or not alive(process), seconds=seconds)
     if alive(process):
-        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, by)
     return until(lambda: not alive(process), seconds=seconds)
 
 

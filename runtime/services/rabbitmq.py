@@ -7,14 +7,18 @@ environment, and everything bound to 127.0.0.1. It shares nothing with a system-
 import base64
 import os
 import shutil
+import signal
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from runtime.files import directory, sync, write_private
 from runtime.services import epmd, ports, processes, programs
+from runtime.services.account import Account
 from runtime.services.errors import ServicesError
-from runtime.services.files import directory, write_private
 from runtime.services.logs import tail
 from runtime.services.polling import until
 from runtime.services.processes import Process
@@ -27,10 +31,18 @@ STOP = 60
 # Seconds for the port mapper to notice that its node is gone.
 _MAPPER_STOP = 10
 
+# There from before the first start until its end. A broker that ends in between may leave a
+# database with a virtual host and no user, and never make one: the next start begins anew.
+_UNFINISHED = "first-start"
+
 _NODE = f"{NAME}@localhost"
 
 # Bytes. With less on its disk the broker takes no messages.
 ROOM = 1_000_000_000
+
+# Variables by which a running broker tells whose it is.
+_PID_FILE = "RABBITMQ_PID_FILE"
+_MAPPER_PORT = "ERL_EPMD_PORT"
 
 _CONFIGURATION = """\
 # Written by `statesys up` at each start.
@@ -73,30 +85,38 @@ class Server:
         self._base = home / "rabbitmq"
         self._service = service
 
-    def launch(self) -> Process:
+    def launch(self, write_down: Callable[[Process], None]) -> Process:
         """Start it without waiting; `wait` does that.
 
+        Args:
+            write_down: keeps which process it will be, before it is started.
+
         Raises:
-            ServicesError: it is not installed, too few files may be open, a port is taken, or it
-                ended at once.
+            ServicesError: it is not installed, too few files may be open, a port is taken, or
+                another one uses this data and does not stop.
         """
         script = programs.rabbitmq_server()
         processes.require_files()
+        if self._stray() is not None:
+            self.stop(None)
         service = self._service
         ports.require_free(service.amqp_port, purpose="RabbitMQ, AMQP")
         ports.require_free(service.management_port, purpose="RabbitMQ, management")
         ports.require_free(service.distribution_port, purpose="RabbitMQ, Erlang distribution")
         epmd.require_port(service.epmd_port)
         self._configure()
-        process = processes.spawn(
-            [str(script)], env=self._environment(script), cwd=self._base, output=self._output
+        self._begin()
+        return processes.spawn(
+            [str(script)],
+            account=Account(),
+            env=self._environment(script),
+            cwd=self._base,
+            output=self._output,
+            write_down=write_down,
         )
-        if process is None:
-            raise self._did_not_come_up()
-        return process
 
     def wait(self, process: Process) -> None:
-        """Wait until it answers on both ports.
+        """Wait until it answers on both ports. From then on it holds data.
 
         Raises:
             ServicesError: it ended, or did not answer in time; the message has its log's end.
@@ -106,23 +126,61 @@ class Server:
             return not processes.alive(process) or (self._speaks_amqp() and self._knows_user())
 
         if not until(settled, seconds=START) or not processes.alive(process):
-            raise self._did_not_come_up()
+            msg = f"RabbitMQ did not come up\n{tail(*self._logs)}"
+            raise ServicesError(msg)
+        if unfinished(self._base.parent):
+            (self._base / _UNFINISHED).unlink()
+            # The next start must not begin anew, whatever happens to this machine.
+            sync(self._base)
 
-    def stop(self, process: Process | None) -> None:
+    def stop(self, known: Process | None) -> bool:
         """End broker and port mapper; queues are flushed first.
+
+        Args:
+            known: the process that was written down. Where it has ended, one that is not written
+                down is looked for.
+
+        Returns:
+            False when nothing ran.
 
         Raises:
             ServicesError: the broker did not end in time, and was killed: durable queues
                 survive that as they survive a power cut.
         """
-        ended = process is None or processes.stop(process, seconds=STOP)
-        if process is not None and not ended:
+        process = known if processes.alive(known) else self._stray()
+        mapper = self._service.epmd_port
+        if process is not None:
+            mapper = int(processes.environment(process).get(_MAPPER_PORT, mapper))
+            self._end(process)
+        epmd.stop(mapper, seconds=_MAPPER_STOP)
+        return process is not None
+
+    def _end(self, process: Process) -> None:
+        def listens() -> bool:
+            # Erlang takes a SIGTERM from its first moments on, but one that comes before
+            # RabbitMQ's own start ends nothing and keeps it from starting. RabbitMQ writes this
+            # file a moment later, and before it touches its data.
+            with suppress(OSError):
+                return self._pid_file.read_text(encoding="ascii") == str(process.pid)
+            return False
+
+        if not processes.stop(process, by=signal.SIGTERM, listens=listens, seconds=STOP):
             processes.kill(process)
             until(lambda: not processes.alive(process), seconds=1)
-        epmd.stop(self._service.epmd_port, seconds=_MAPPER_STOP)
-        if not ended:
             msg = f"RabbitMQ did not stop within {STOP} s and was killed\n{tail(*self._logs)}"
             raise ServicesError(msg)
+
+    def _stray(self) -> Process | None:
+        """A broker that uses this data and is not written down, because its registry is lost.
+
+        The oldest: a start has short-lived machines of its own, with the same environment.
+        """
+        strays = processes.running("beam.smp", name=_PID_FILE, value=str(self._pid_file))
+        return min(strays, key=lambda process: process.started, default=None)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._base / "pid"
 
     @property
     def _output(self) -> Path:
@@ -131,6 +189,17 @@ class Server:
     @property
     def _logs(self) -> tuple[Path, Path]:
         return self._output, self._base / "log" / f"{_NODE}.log"
+
+    def _begin(self) -> None:
+        """Remove what a first start left that did not get to its end, and mark another one."""
+        data, mark = self._base / "data", self._base / _UNFINISHED
+        if mark.exists() and data.exists():
+            shutil.rmtree(data)
+        if not data.exists():
+            write_private(mark, "")
+            sync(self._base)
+        # It names another process, and may come to name the new one by accident.
+        self._pid_file.unlink(missing_ok=True)
 
     def _configure(self) -> None:
         directory(self._base)
@@ -157,7 +226,7 @@ class Server:
             "LANG": "C.UTF-8",
             "HOME": str(base),  # the cookie's place
             "ERL_EPMD_ADDRESS": ports.HOST,
-            "ERL_EPMD_PORT": str(service.epmd_port),
+            _MAPPER_PORT: str(service.epmd_port),
             "RABBITMQ_NODENAME": _NODE,
             "RABBITMQ_DIST_PORT": str(service.distribution_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
@@ -168,7 +237,7 @@ class Server:
             "RABBITMQ_CONFIG_FILE": str(base / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(base / "advanced.config"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
-            "RABBITMQ_PID_FILE": str(base / "pid"),
+            _PID_FILE: str(self._pid_file),
             # Not there, so that the system-wide broker's is not read.
             "RABBITMQ_CONF_ENV_FILE": str(base / "rabbitmq-env.conf"),
             # Makes the script become the Erlang machine instead of its parent: the pid we know
@@ -201,8 +270,10 @@ class Server:
         except (OSError, urllib.error.HTTPError):
             return False
 
-    def _did_not_come_up(self) -> ServicesError:
-        return ServicesError(f"RabbitMQ did not come up\n{tail(*self._logs)}")
+
+def unfinished(home: Path) -> bool:
+    """Whether its first start has not come to its end, so that it holds no data yet."""
+    return (home / "rabbitmq" / _UNFINISHED).exists()
 
 
 def remove(home: Path) -> None:

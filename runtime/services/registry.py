@@ -6,14 +6,14 @@ The file has the passwords and is its owner's alone.
 
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runtime.files import sync, write_private
 from runtime.services import ports
 from runtime.services.endpoints import Endpoints
 from runtime.services.errors import ServicesError
-from runtime.services.files import write_private
 from runtime.services.processes import Process
 
 FILE = "services.json"
@@ -61,6 +61,14 @@ class Services:
             database_url=f"postgresql://{NAME}:{database.password}@{ports.HOST}:{database.port}/{NAME}",
             management_url=f"http://{NAME}:{broker.password}@{ports.HOST}:{broker.management_port}",
         )
+
+    def with_broker(self, process: Process | None) -> "Services":
+        """The same, with another process of the broker."""
+        return replace(self, rabbitmq=replace(self.rabbitmq, process=process))
+
+    def with_database(self, process: Process | None) -> "Services":
+        """The same, with another process of the database."""
+        return replace(self, postgres=replace(self.postgres, process=process))
 
 
 def create(home: Path) -> Services:
@@ -114,7 +122,10 @@ def save(services: Services) -> None:
     }
     unfinished = path.with_suffix(".new")
     write_private(unfinished, json.dumps(kept, indent=2) + "\n")
+    # Data without its password is lost: this is to be as durable as they are.
+    sync(unfinished)
     unfinished.replace(path)
+    sync(services.home)
 
 
 def _with_process(kept: dict[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def up_again(site: Site) -> None:
 
 
 def kill(process: processes.Process | None) -> None:
-    """Kill a server and wait until not even a zombie is left, which pg_ctl takes for a server."""
+    """Kill a server and wait until not even a zombie is left, which PostgreSQL takes for one."""
     assert process is not None
     processes.kill(process)
     proc = Path(f"/proc/{process.pid}")
@@ -148,7 +148,7 @@ def kill(process: processes.Process | None) -> None:
 
 
 def restart_postgres(site: Site) -> None:
-    """`pg_ctl restart`: a fast shutdown throws everybody out, and it is back at once."""
+    """A fast shutdown throws everybody out, and it is back at once."""
     process = kept(site.home).postgres.process
     assert process is not None
     os.kill(process.pid, signal.SIGINT)
@@ -182,7 +182,8 @@ def kill_rabbitmq(site: Site) -> None:
 def restart_rabbitmq(site: Site) -> None:
     process = kept(site.home).rabbitmq.process
     assert process is not None
-    assert processes.stop(process, seconds=PATIENCE)
+    os.kill(process.pid, signal.SIGTERM)
+    wait_until(lambda: not processes.alive(process), timeout=PATIENCE, what="its end")
     for program in (site.relay, site.loader):
         program.await_event("worker.waiting", holding="RabbitMQ")
     up_again(site)

@@ -33,15 +33,16 @@ def first_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     (port,) = ports.choose(1)
     home = tmp_path_factory.mktemp("first")
     server = postgres.Server(home, registry.Postgres(port=port, password=parts.password))
-    server.start()
+    process = server.launch(lambda _: None)
     try:
+        server.wait(process)
         own = parts._replace(netloc=f"{parts.username}:{parts.password}@{ports.HOST}:{port}")
         with psycopg.connect(own._replace(path="/postgres").geturl(), autocommit=True) as session:
             session.execute(f'CREATE DATABASE "{parts.path[1:]}"')
         migrate(own.geturl())
         yield own.geturl()
     finally:
-        server.stop()
+        server.stop(process)
 
 
 def both(first_url: str, second_url: str) -> str:

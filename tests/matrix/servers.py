@@ -47,7 +47,7 @@ class Servers:
         return _there(self._kept.postgres.process)
 
     def kill(self, server: Process) -> None:
-        """SIGKILL, and wait until not even a zombie is left, which pg_ctl takes for a server."""
+        """SIGKILL, and wait until not even a zombie is left, which PostgreSQL takes for one."""
         processes.kill(server)
         self.await_end_of(server.pid)
 

@@ -17,3 +17,23 @@ def directory(path: Path, *, mode: int = 0o700) -> None:
     """Make a directory, unless it is there, and give it these rights in any case."""
     path.mkdir(mode=0o700, exist_ok=True)
     path.chmod(mode)
+
+
+def our_directory(path: Path) -> None:
+    """Make a directory and what is missing above it; nobody else may put anything there.
+
+    Who may look into it is for the umask to say.
+    """
+    for above in reversed(path.parents):
+        if not above.exists():
+            above.mkdir(mode=0o755, exist_ok=True)
+    path.mkdir(mode=0o755, exist_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or a directory's names, survive a power cut from now on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
