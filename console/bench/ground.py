@@ -13,6 +13,7 @@ from console.servers import Servers
 from loader.migrations import migrate
 from runtime import services
 from runtime.broker import Administration
+from runtime.files import our_directory
 from runtime.services import registry
 from schemas.errors import StatesysError
 from schemas.topology import QUEUES
@@ -59,7 +60,7 @@ def ground(directory: Path, show: Show, *, keep: bool) -> Iterator[Ground]:
         StatesysError: another bench is at work there, or the directory is somebody else's.
         ServicesError: they do not come up.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    our_directory(directory)
     if any(directory.iterdir()) and not (directory / _LOCK).exists():
         raise StatesysError(
             f"{directory} was not made by a bench, which would delete what is in it; remove it if "

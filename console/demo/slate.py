@@ -18,6 +18,7 @@ from producers.store.reading import FILE
 from producers.store.writing import LOCK_FILE
 from runtime.broker import Administration
 from runtime.broker.management import delete_queue
+from runtime.files import our_directory
 from schemas.errors import StatesysError
 from schemas.topology import DEAD, QUEUES, RESYNC, WORK
 
@@ -87,7 +88,7 @@ def check_directory(directory: Path) -> None:
 
 def clear_directory(directory: Path) -> None:
     """Remove an earlier demo's fleet and logs from a checked directory; nothing else. Mark it."""
-    directory.mkdir(parents=True, exist_ok=True)
+    our_directory(directory)
     (directory / _MARK).write_text("`statesys demo` empties this directory.\n", encoding="utf-8")
     for name in set(_LEFT) - {_MARK, _FLEET}:
         (directory / name).unlink(missing_ok=True)

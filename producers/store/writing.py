@@ -18,6 +18,7 @@ from producers.store.lock import StoreLock
 from producers.store.misfortunes import Misfortunes
 from producers.store.reading import FILE, SQL, VERSION, StoreReader, connect
 from producers.store.values import Outgoing
+from runtime.files import our_directory
 from schemas.errors import StatesysError
 from schemas.report import StateMessage
 
@@ -56,7 +57,7 @@ class Store(StoreReader):
         self, directory: Path, *, seed: int | None, clients: int | None, now: datetime
     ) -> None:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            our_directory(directory)
             self._lock = StoreLock(directory / LOCK_FILE)
         except OSError as error:
             raise StatesysError(f"no fleet can live in {directory}: {error.strerror}") from None

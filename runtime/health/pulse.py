@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runtime.files import our_directory
 from runtime.log_stream import unwritten_lines
 from runtime.services.processes import Process, alive, boot, identify
 
@@ -121,7 +122,7 @@ class Pulse:
     def _write(self, words: str) -> None:
         # A full disk must not stop a worker; the old pulse then says that something is wrong.
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            our_directory(self._path.parent)
             part = self._path.with_suffix(".part")
             part.write_text(words, encoding="utf-8")
             part.replace(self._path)
