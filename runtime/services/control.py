@@ -20,8 +20,9 @@ _LOCK = "services.lock"
 # than Linux; the longest name below the home has about 200.
 _LONGEST_HOME = 700
 
-# RabbitMQ's start script and Erlang stumble over them, and over letters beyond ASCII.
-_REFUSED = frozenset("'\"\\")
+# Either of them alone keeps RabbitMQ from starting, as letters beyond ASCII do. A line break
+# would end a line of PostgreSQL's pid file.
+_REFUSED = frozenset("'\"")
 
 
 def up(home: Path) -> Endpoints:
@@ -156,8 +157,8 @@ def _require_usable(home: Path) -> None:
         ServicesError: says which rule it breaks.
     """
     path = str(home)
-    if not (path.isascii() and path.isprintable()) or set(path) & _REFUSED:
-        wrong = "has a character that is not plain ASCII, or a quote or backslash"
+    if not (path.isascii() and path.replace("\t", " ").isprintable()) or set(path) & _REFUSED:
+        wrong = "has a character that is not plain ASCII, or a quote or line break"
     elif len(path.encode()) > _LONGEST_HOME:
         wrong = f"has more than {_LONGEST_HOME} bytes"
     else:
