@@ -1,18 +1,28 @@
-"""The commands: all that there are, and each as an operator runs it, in a process of its own."""
+"""The commands: all that there are, and each as an operator runs it, in a process of its own.
 
+The process is forked from one that has imported everything (`tests.forked`), unless the environment
+is one that a fresh interpreter reads at its start.
+"""
+
+import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from runtime.settings import PREFIX
 from statesys import cli
+from tests import forked
 
 #: Seconds that a command may take.
 _TIMEOUT = 60
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload([forked.__name__])
 
 
 def bare_environment(home: object) -> dict[str, str]:
@@ -23,24 +33,78 @@ def bare_environment(home: object) -> dict[str, str]:
 
 def run(
     *arguments: object,
-    env: dict[str, str],
-    given: str | None = None,
+    env: Mapping[str, str],
+    given: str = "",
     timeout: float = _TIMEOUT,
-    **options: Any,
+    cwd: Path | None = None,
+    encoding: str = "utf-8",
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a `statesys` command; it must never show a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "statesys", *map(str, arguments)],
-        env=env,
-        input=given or "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-        **options,
+    """Run a `statesys` command; it must never show a traceback.
+
+    Args:
+        arguments: of the command.
+        env: all of its environment.
+        given: on stdin.
+        timeout: seconds that it may take.
+        cwd: where it runs, if not here.
+        encoding: of all three streams.
+    """
+    words = [*map(str, arguments)]
+    with TemporaryDirectory(prefix="statesys-test-") as directory:
+        streams = Path(directory)
+        for number, text in enumerate((given, "", "")):
+            (streams / str(number)).write_text(text, encoding=encoding)
+        start = _interpreted if _shapes_python(env) else _forked
+        code = start(words, env, cwd, streams, timeout)
+        out, err = ((streams / name).read_text(encoding=encoding) for name in "12")
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess(["statesys", *words], code, out, err)
+
+
+def _shapes_python(env: Mapping[str, str]) -> bool:
+    """Whether the environment says something else than ours that an interpreter's start reads."""
+    return any(
+        env.get(name) != os.environ.get(name)
+        for name in {*env, *os.environ}
+        if name.startswith(("PYTHON", "LC_", "LANG"))
     )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+
+
+def _forked(
+    words: list[str], env: Mapping[str, str], cwd: Path | None, streams: Path, timeout: float
+) -> int:
+    process = _SERVER.Process(target=forked.command, args=(words, dict(env), cwd, streams))
+    process.start()
+    try:
+        process.join(timeout)
+        if process.exitcode is None:
+            raise subprocess.TimeoutExpired(["statesys", *words], timeout)
+        return process.exitcode
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def _interpreted(
+    words: list[str], env: Mapping[str, str], cwd: Path | None, streams: Path, timeout: float
+) -> int:
+    with (
+        (streams / "0").open("rb") as given,
+        (streams / "1").open("wb") as out,
+        (streams / "2").open("wb") as err,
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "statesys", *words],
+            env=env,
+            cwd=cwd,
+            stdin=given,
+            stdout=out,
+            stderr=err,
+            check=False,
+            timeout=timeout,
+        )
+    return done.returncode
 
 
 def commands(

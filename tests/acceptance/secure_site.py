@@ -15,6 +15,7 @@ import trustme
 from runtime.services import place, programs, registry
 from runtime.services.account import for_postgres
 from runtime.services.rabbitmq import Server
+from tests import commands
 from tests.acceptance.documented import blocks
 from tests.matrix.servers import Servers
 
@@ -145,10 +146,14 @@ class SecureSite:
             role: of PostgreSQL.
             more: further variables.
         """
-        return self._call(
-            [sys.executable, "-m", "statesys", *map(str, arguments)],
-            self.environment(user, role) | more,
+        done = commands.run(
+            *arguments,
+            env=self.environment(user, role) | more,
+            cwd=self.directory,
+            timeout=_PATIENCE,
         )
+        self.told += [done.stdout, done.stderr]
+        return done
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection:
         """A connection of PostgreSQL's superuser."""

@@ -17,6 +17,7 @@ from producers.faults import FAULTS
 from producers.store import Store, open_store
 from runtime.settings import environment
 from schemas.serials import SerialRanges
+from tests import commands
 from tests.producers.arrivals import messages, taken
 from tests.producers.strategies import NOW
 from tests.waiting import wait_until
@@ -43,9 +44,9 @@ def a_process(amqp_url: str, *arguments: str | Path) -> Iterator[subprocess.Pope
 
 def a_run(amqp_url: str, *arguments: str | Path) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
-    with a_process(amqp_url, *arguments) as process:
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out, err
+    env = environment(amqp_url=amqp_url, log_format="json")
+    done = commands.run("producers", *arguments, env=env)
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_publish_prints_what_it_did_as_json(directory: Path, amqp_url: str) -> None:
