@@ -84,6 +84,7 @@ def limited_url(database_url: str, tables: Tables) -> Iterator[str]:
         "CREATE ROLE {role} LOGIN PASSWORD {password}",
         "GRANT USAGE, CREATE ON SCHEMA statesys TO {role}",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA statesys TO {role}",
+        "ALTER TABLE statesys.state_message OWNER TO {role}",
     )
     for grant in grants:
         tables.connection.execute(
@@ -91,5 +92,5 @@ def limited_url(database_url: str, tables: Tables) -> Iterator[str]:
         )
     parts = urlsplit(database_url)
     yield parts._replace(netloc=f"{role}:{password}@{parts.hostname}:{parts.port}").geturl()
-    tables.connection.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
+    tables.connection.execute(sql.SQL("DROP OWNED BY {0} CASCADE").format(sql.Identifier(role)))
     tables.connection.execute(sql.SQL("DROP ROLE {0}").format(sql.Identifier(role)))
