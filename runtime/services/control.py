@@ -64,7 +64,7 @@ def down(home: Path, *, purge: bool = False) -> bool:
         with _alone(home) as lock:
             services = _known(home)
             # Without a registry, servers are still to be found by their data.
-            ran = _down(services or registry.create(home), lock)
+            ran = _down(services or registry.create(home), lock, flush=not purge)
             if services is not None:
                 registry.save(services.with_broker(None).with_database(None))
             if purge:
@@ -107,12 +107,12 @@ def _up(services: Services, lock: int) -> Services:
     return services
 
 
-def _down(services: Services, lock: int) -> bool:
+def _down(services: Services, lock: int, *, flush: bool) -> bool:
     """Stop the broker first: what still publishes notices there."""
     broker, database = services.rabbitmq, services.postgres
     ran = False
     try:
-        ran = rabbitmq.Server(services.home, broker).stop(broker.process)
+        ran = rabbitmq.Server(services.home, broker).stop(broker.process, flush=flush)
     finally:
         if place.link(services.home).exists():
             server = postgres.Server(services.home, database, locks=[lock])

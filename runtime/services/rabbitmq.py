@@ -133,12 +133,14 @@ class Server:
             # The next start must not begin anew, whatever happens to this machine.
             sync(self._base)
 
-    def stop(self, known: Process | None) -> bool:
-        """End broker and port mapper; queues are flushed first.
+    def stop(self, known: Process | None, *, flush: bool = True) -> bool:
+        """End broker and port mapper.
 
         Args:
             known: the process that was written down. Where it has ended, one that is not written
                 down is looked for.
+            flush: queues, and end in order, which takes six seconds; not for data that is deleted
+                next.
 
         Returns:
             False when nothing ran.
@@ -151,6 +153,8 @@ class Server:
         mapper = self._service.epmd_port
         if process is not None:
             mapper = int(processes.environment(process).get(_MAPPER_PORT, mapper))
+            if not flush:
+                processes.kill(process)
             self._end(process)
         epmd.stop(mapper, seconds=_MAPPER_STOP)
         return process is not None

@@ -177,7 +177,11 @@ def test_purge_deletes_their_data_and_nothing_else(home: Path) -> None:
     services.up(home)
     (home / "fleet").mkdir()
     data = (home / "postgres").resolve()
-    assert services.down(home, purge=True)
+    with (home / "rabbitmq" / "log" / "statesys@localhost.log").open(encoding="utf-8") as log:
+        log.seek(0, os.SEEK_END)
+        assert services.down(home, purge=True)
+        # Nothing was put in order that is deleted a moment later.
+        assert "shutting down" not in log.read()
     assert not data.exists()
     assert {path.name for path in home.iterdir()} == {"fleet", "services.lock"}
 
