@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from loader.store import PartitionStore
+from loader.store import PartitionStore, ResyncStore
 from runtime.backoff import until_available
 from runtime.health import Pulse
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
@@ -17,6 +17,10 @@ _log = structlog.get_logger()
 
 #: Partitions are made a week ahead; an hour's delay is nothing.
 PARTITION_INTERVAL = timedelta(hours=1)
+#: Totals are counted once in this time, by any loader. They cost a look at each client.
+TOTALS_INTERVAL = timedelta(hours=1)
+#: How often a loader looks whether it is time to: another that counted may have ended since.
+TOTALS_TRIED = timedelta(minutes=5)
 
 
 class Duty(threading.Thread):
@@ -87,3 +91,15 @@ def keep_partitions(url: str, retention: timedelta) -> None:
         removed = store.forget(retention=retention)
     if made or dropped or removed:
         _log.info("loader.partitions_kept", made=made, dropped=dropped, rows_removed=removed)
+
+
+def keep_totals(open_store: Callable[[], ResyncStore]) -> None:
+    """Count the site's totals, if it is time to.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    with closing(open_store()) as store:
+        counted = store.keep_totals(now=store.now(), interval=TOTALS_INTERVAL)
+    if counted:
+        _log.info("loader.totals_counted")

@@ -1,6 +1,6 @@
 -- The work of the resync duty, as named statements; every moment comes in as a value (%(now)s), so
 -- that three days can be proved in a second. The rules of who is asked, and when, are functions of
--- the database: schemas/postgres/0003_rules.sql.
+-- the database: schemas/postgres/0003_rules.sql, resync_due in 0005_totals.sql.
 
 -- name: close_requests
 -- What is given up: unanswered, or not due any more. `asked` has the rules.
@@ -17,7 +17,7 @@ WHERE d.client_id = c.client_id AND c.duplicate_identity_at IS NULL;
 -- name: due
 -- The clients to ask now, oldest cause first, one reason each.
 SELECT client_id, reason, since
-FROM resync_due(%(now)s, %(min_age)s, %(merge_interval)s, %(signs_only)s)
+FROM resync_due(%(now)s, %(min_age)s, %(merge_interval)s, %(signs_only)s, ripe_only => true)
 WHERE at <= %(now)s
 ORDER BY since, client_id
 LIMIT %(limit)s;
@@ -94,6 +94,19 @@ WHERE duty.done_at + %(interval)s <= excluded.done_at
    -- A clock that was ahead and was set back: nobody's turn would come until it is there again.
    OR duty.done_at - %(interval)s > excluded.done_at
 RETURNING true;
+
+-- name: keep_totals
+-- What readers of a large site cannot wait for.
+INSERT INTO site_totals (as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+    duplicate_identities, reply_queues)
+SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+    duplicate_identities, reply_queues
+FROM count_totals(%(now)s, %(min_age)s, %(merge_interval)s)
+ON CONFLICT (one_row) DO UPDATE SET
+    as_of = excluded.as_of, clients = excluded.clients, duplicates = excluded.duplicates,
+    reused = excluded.reused, answered = excluded.answered, unanswered = excluded.unanswered,
+    due = excluded.due, silent = excluded.silent,
+    duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
 
 -- name: lock_client
 -- A statement of its own: the next one then sees what a chunk in front of us committed.

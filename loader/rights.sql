@@ -11,6 +11,7 @@ WITH needed(tab, rights) AS (VALUES
     ('resync_request', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('duty', '{SELECT,INSERT,UPDATE}'),
     ('site', '{SELECT,INSERT,UPDATE}'),
+    ('site_totals', '{SELECT,INSERT,UPDATE}'),
     ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
@@ -21,7 +22,8 @@ FROM needed, unnest(rights) AS kind
 WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
-FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due}'::regproc[]) AS called
+FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_totals}'::regproc[])
+    AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- The upkeep makes a table for each day, and only the history's owner may attach it.

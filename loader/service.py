@@ -9,7 +9,14 @@ from contextlib import closing
 import structlog
 
 from loader.aside import Aside
-from loader.duties import PARTITION_INTERVAL, Duty, keep_partitions, make_partitions
+from loader.duties import (
+    PARTITION_INTERVAL,
+    TOTALS_TRIED,
+    Duty,
+    keep_partitions,
+    keep_totals,
+    make_partitions,
+)
 from loader.inbox import Inbox
 from loader.intake import Intake
 from loader.letters import Letters
@@ -209,6 +216,13 @@ class Loader:
                 "partitions",
                 lambda: keep_partitions(self._database_url, settings.retention),
                 every=PARTITION_INTERVAL,
+                stop=self._halt,
+                pulse=self._pulse,
+            ),
+            Duty(
+                "totals",
+                lambda: keep_totals(self._resync_store),
+                every=TOTALS_TRIED,
                 stop=self._halt,
                 pulse=self._pulse,
             ),

@@ -6,7 +6,8 @@ from typing import LiteralString, cast
 
 from console.bench.job import GAP_EVERY, Existing
 from console.bench.steps import Show
-from loader.store import PartitionStore
+from loader.duties import keep_totals
+from loader.store import PartitionStore, ResyncStore
 from loader.store.partitions import DAYS_AHEAD
 from runtime.database import own_session
 from runtime.statements import statements
@@ -51,6 +52,7 @@ def fill(url: str, existing: Existing, show: Show) -> None:
             )
         show("vacuuming the tables")
         session.execute(_text("vacuum"))
+        keep_totals(lambda: ResyncStore(url, name=_NAME))
         session.execute(_text("flush"))
 
 

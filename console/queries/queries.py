@@ -18,9 +18,11 @@ from console.queries.rows import (
     LoaderRow,
     MessageRow,
     MissingRow,
+    OpenWork,
     QueueTime,
     RequestRow,
     RulesWritten,
+    SiteTotals,
     StateRow,
     Totals,
 )
@@ -41,8 +43,11 @@ from runtime.statements import statements
 from schemas.errors import SchemaMissing, StatesysError
 from schemas.serials import SerialRanges
 
-#: Bytes of history up to which rows are counted one by one (about a second); beyond, estimated.
-COUNTED_BYTES = 512 * 1024 * 1024
+#: Bytes of tables up to which a reader waits for a count (about a tenth of a second). Beyond, rows
+#: are estimated, and totals are those that the loaders counted last.
+COUNTED_BYTES = 128 * 1024 * 1024
+#: What totals are counted of.
+_TOTALLED = ("client", "missing_message_range", "resync_request")
 #: Messages that the queue time is taken of, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
 #: Rows fetched at a time by the streams of `verify`.
@@ -51,10 +56,10 @@ STREAM_ROWS = 10_000
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class Loaded(NamedTuple):
-    """Messages in the history; `exact` False means the planner's estimate."""
+class RowCount(NamedTuple):
+    """Rows of a table; `exact` False means the planner's estimate."""
 
-    messages: int
+    rows: int
     exact: bool
 
 
@@ -121,23 +126,21 @@ class Queries:
         return self._all("loaders", LoaderRow)
 
     def totals(self, *, now: datetime | None = None, rules: SiteRules | None = None) -> Totals:
-        """Counts over the whole site.
+        """Counts over the whole site, in one snapshot.
 
         Args:
             now, rules: the database's clock and the site's rules by default; here and below.
         """
-        return self._all("totals", Totals, **self._view(now, rules))[0]
+        with self.snapshot():
+            return Totals(
+                *self._site_totals(now, rules),
+                *self._all("open_work", OpenWork)[0],
+                *self._rows("current_state"),
+            )
 
-    def reply_queues(self) -> list[str]:
-        """Names of the fleets' reply queues, at most 100."""
-        return self._scalars("reply_queues")
-
-    def loaded(self) -> Loaded:
+    def loaded(self) -> RowCount:
         """Messages in the history: counted while that is quick, estimated beyond."""
-        if self._scalar("history_bytes") <= COUNTED_BYTES:
-            return Loaded(self._scalar("history_count"), exact=True)
-        plan = self._scalar("history_estimate")
-        return Loaded(int(plan[0]["Plan"]["Plan Rows"]), exact=False)
+        return self._rows("state_message")
 
     def queue_time(self) -> QueueTime:
         """Received to loaded, over the latest messages."""
@@ -278,6 +281,29 @@ class Queries:
             "merge_interval": rules.resync_merge_interval,
             "heartbeat_interval": rules.heartbeat_interval,
         }
+
+    def _site_totals(self, now: datetime | None, rules: SiteRules | None) -> SiteTotals:
+        if not self._small(*_TOTALLED):
+            for kept in self._all("kept_totals", SiteTotals):
+                return kept
+        # Of a small site, or of one whose loaders have not counted yet.
+        counted = self._all("counted_totals", SiteTotals, **self._view(now, rules))
+        return counted[0]._replace(as_of=None)
+
+    def _small(self, *tables: str) -> bool:
+        names = [f"statesys.{table}" for table in tables]
+        return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
+
+    def _rows(self, table: str) -> RowCount:
+        exact = self._small(table)
+        query = sql.SQL(_text("count" if exact else "estimate"))
+        with (
+            self._session.transaction() as connection,
+            connection.cursor(row_factory=scalar_row) as cursor,
+        ):
+            of_table = query.format(table=sql.Identifier("statesys", table))
+            found: Any = cursor.execute(of_table).fetchone()
+        return RowCount(found if exact else int(found[0]["Plan"]["Plan Rows"]), exact)
 
     def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
         with (

@@ -1,45 +1,48 @@
 -- Every question the console asks. Each has a name and a purpose; `queries.py` has a method for
 -- each. They only read. Tables are named with their schema, so that no search_path matters.
 
--- name: totals
--- Counts over the whole site, in one snapshot.
-SELECT c.clients,
-       m.ranges,
-       m.serials,
-       r.pending,
-       r.unsent,
-       r.next_unsent_at,
-       r.answered,
-       r.unanswered,
-       d.due,
-       s.silent,
-       i.duplicate_identities,
-       c.duplicates,
-       c.reused,
-       (SELECT count(*) FROM statesys.current_state)
-FROM (SELECT count(*) AS clients,
-             coalesce(sum(duplicates), 0)::bigint AS duplicates,
-             coalesce(sum(reused), 0)::bigint AS reused
-      FROM statesys.client) AS c,
-     (SELECT count(*) AS ranges,
+-- name: bytes
+-- Size of tables on disk, partitions included: small enough to be counted for a reader who waits?
+SELECT coalesce(sum(pg_relation_size(coalesce(part.relid, root))), 0)::bigint
+FROM unnest(%(tables)s::regclass[]) AS root
+LEFT JOIN pg_partition_tree(root) AS part ON true
+WHERE part.isleaf IS NOT FALSE;
+
+-- name: count
+-- Rows of a table, counted one by one.
+SELECT count(*) FROM {table};
+
+-- name: estimate
+-- The planner's guess of a table's rows: statistics scaled to the table's present size.
+EXPLAIN (FORMAT JSON) SELECT FROM {table};
+
+-- name: kept_totals
+-- The totals that the loaders count about once an hour, in the order of SiteTotals.
+SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+       duplicate_identities, reply_queues
+FROM statesys.site_totals;
+
+-- name: counted_totals
+-- The same, counted now.
+SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+       duplicate_identities, reply_queues
+FROM statesys.count_totals(%(now)s, %(min_age)s, %(merge_interval)s);
+
+-- name: open_work
+-- What is missing and what was asked for, of this moment on a site of any size: the indexes of
+-- open ranges and requests have hardly anything else.
+SELECT m.ranges, m.serials, r.pending, r.unsent, r.next_unsent_at
+FROM (SELECT count(*) AS ranges,
              -- Two clients that sent the largest serial there is are enough to exceed an int8.
              least(coalesce(sum(last_serial - first_serial + 1), 0), 9223372036854775807)::bigint
                  AS serials
       FROM statesys.missing_message_range
       WHERE closed_at IS NULL) AS m,
-     (SELECT count(*) FILTER (WHERE closed_at IS NULL) AS pending,
-             count(*) FILTER (WHERE closed_at IS NULL AND sent_at IS NULL) AS unsent,
-             min(requested_at) FILTER (WHERE closed_at IS NULL AND sent_at IS NULL)
-                 AS next_unsent_at,
-             count(*) FILTER (WHERE closed_how IN ('answered', 'overtaken')) AS answered,
-             count(*) FILTER (WHERE closed_how = 'unanswered') AS unanswered
+     (SELECT count(*) AS pending,
+             count(*) FILTER (WHERE sent_at IS NULL) AS unsent,
+             min(requested_at) FILTER (WHERE sent_at IS NULL) AS next_unsent_at
       FROM statesys.resync_request
-      WHERE requested_at IS NOT NULL) AS r,
-     (SELECT count(*) AS silent FROM statesys.silent(%(now)s, %(min_age)s)) AS s,
-     (SELECT count(*) AS duplicate_identities FROM statesys.duplicate_identity(%(now)s)) AS i,
-     (SELECT count(*) AS due
-      FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
-      WHERE at <= %(now)s) AS d;
+      WHERE closed_at IS NULL AND requested_at IS NOT NULL) AS r;
 
 -- name: rules
 -- The rules that all loaders of the site follow, in the order of SiteRules.
@@ -73,28 +76,6 @@ WHERE client_id = %(client_id)s;
 SELECT reason, since, at, held_by
 FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
 WHERE client_id = %(client_id)s;
-
--- name: reply_queues
--- The queues on which fleets are asked, as the clients named them.
-SELECT DISTINCT reply_queue
-FROM statesys.client
-WHERE reply_queue IS NOT NULL
-ORDER BY reply_queue
-LIMIT 100;
-
--- name: history_bytes
--- Size of the history on disk: small enough to be counted, or to be estimated only?
-SELECT coalesce(sum(pg_relation_size(relid)), 0)::bigint
-FROM pg_partition_tree('statesys.state_message')
-WHERE isleaf;
-
--- name: history_estimate
--- The planner's guess of the history's rows: statistics scaled to the tables' present size.
-EXPLAIN (FORMAT JSON) SELECT FROM statesys.state_message;
-
--- name: history_count
--- Rows of the history, counted one by one.
-SELECT count(*) FROM statesys.state_message;
 
 -- name: newest_partition
 -- The newest partition with rows, and its pages. Days ahead have a partition but no rows yet.

@@ -7,33 +7,69 @@ from uuid import UUID
 from schemas.serials import SerialRanges
 
 
-class Totals(NamedTuple):
-    """Counts over the whole site.
+class SiteTotals(NamedTuple):
+    """Counts that walk whole tables, as the loaders keep them.
 
     Attributes:
-        missing_ranges, missing_serials: open ranges, and the serials in them.
-        pending, answered, unanswered: resync requests by their fate.
-        unsent: pending ones that wait for their moment; the next goes at `next_unsent_at`.
-        due: clients that a check would ask now.
-        silent: clients that left three requests unanswered and were not heard of since.
-        duplicate_identities: clients that two machines seem to share.
-        duplicates, reused: counters of the clients, summed.
+        as_of: the moment that they are of.
     """
 
+    as_of: datetime | None
     clients: int
-    missing_ranges: int
-    missing_serials: int
-    pending: int
-    unsent: int
-    next_unsent_at: datetime | None
+    duplicates: int
+    reused: int
     answered: int
     unanswered: int
     due: int
     silent: int
     duplicate_identities: int
+    reply_queues: list[str]
+
+
+class OpenWork(NamedTuple):
+    """What is missing and what was asked for."""
+
+    missing_ranges: int
+    missing_serials: int
+    pending: int
+    unsent: int
+    next_unsent_at: datetime | None
+
+
+class Totals(NamedTuple):
+    """Counts over the whole site: those of `SiteTotals` and `OpenWork`, and the current states.
+
+    Attributes:
+        as_of: what a loader counted then, from `clients` to `reply_queues`; None: counted now.
+        duplicates, reused: counters of the clients, summed.
+        answered, unanswered: resync requests by their fate.
+        due: clients that a check would ask.
+        silent: clients that left three requests unanswered and were not heard of since.
+        duplicate_identities: clients that two machines seem to share.
+        reply_queues: on which fleets are asked, as the clients named them; at most 100.
+        missing_ranges, missing_serials: open ranges, and the serials in them.
+        pending: resync requests without an answer.
+        unsent: pending ones that wait for their moment; the next goes at `next_unsent_at`.
+        current_states_exact: False means about so many.
+    """
+
+    as_of: datetime | None
+    clients: int
     duplicates: int
     reused: int
+    answered: int
+    unanswered: int
+    due: int
+    silent: int
+    duplicate_identities: int
+    reply_queues: list[str]
+    missing_ranges: int
+    missing_serials: int
+    pending: int
+    unsent: int
+    next_unsent_at: datetime | None
     current_states: int
+    current_states_exact: bool
 
 
 class RulesWritten(NamedTuple):

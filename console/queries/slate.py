@@ -57,7 +57,8 @@ def empty(url: str, *, reply_queue: str) -> None:
     ):
         connection.execute(
             "TRUNCATE statesys.client, statesys.state_message, statesys.current_state, "
-            "statesys.missing_message_range, statesys.resync_request, statesys.duty"
+            "statesys.missing_message_range, statesys.resync_request, statesys.duty, "
+            "statesys.site_totals"
         )
         connection.execute(
             sql.SQL("COMMENT ON SCHEMA statesys IS {}").format(sql.Literal(_MARK + reply_queue))

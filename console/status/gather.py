@@ -40,7 +40,8 @@ def gather(settings: Settings) -> Status:
             settings.optional_management_url(),
         )
         statistics = management_url and queue_statistics(management_url, amqp_url)
-        broker = _broker(amqp_url, statistics or None, database.reply_queues if database else ())
+        fleets = database.totals.reply_queues if database else ()
+        broker = _broker(amqp_url, statistics or None, fleets)
     except StatesysError as error:
         troubles.append(error)
     return Status(
@@ -86,10 +87,9 @@ def _database(url: str) -> DatabaseStatus:
         return DatabaseStatus(
             site=_site(queries),
             totals=queries.totals(),
-            messages=loaded.messages,
+            messages=loaded.rows,
             messages_exact=loaded.exact,
             queue_time=queries.queue_time(),
-            reply_queues=queries.reply_queues(),
         )
 
 

@@ -81,7 +81,6 @@ class DatabaseStatus(NamedTuple):
     messages: int
     messages_exact: bool
     queue_time: QueueTime
-    reply_queues: list[str]
 
 
 class Status(NamedTuple):

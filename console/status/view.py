@@ -53,12 +53,12 @@ def _show_broker(broker: BrokerStatus, console: Console) -> None:
 
 def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
     t, latest = half.totals, half.queue_time
-    about = "" if half.messages_exact else "about "
+    then = _as_of(t, now)
     rows: list[tuple[str, object]] = [
-        ("clients", t.clients),
-        ("messages loaded", f"{about}{half.messages:,}"),
-        ("current states", t.current_states),
-        ("duplicates", t.duplicates),
+        ("clients", f"{t.clients:,}{then}"),
+        ("messages loaded", _rows(half.messages, exact=half.messages_exact)),
+        ("current states", _rows(t.current_states, exact=t.current_states_exact)),
+        ("duplicates", f"{t.duplicates:,}{then}"),
         ("missing ranges open", f"{t.missing_ranges:,} ({t.missing_serials:,} serials)"),
         ("resyncs", _resyncs(t, now)),
     ]
@@ -68,7 +68,7 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
         ("silent clients", t.silent),
         ("duplicate identities", t.duplicate_identities),
     )
-    rows += ((name, count) for name, count in rare if count)
+    rows += ((name, f"{count:,}{then}") for name, count in rare if count)
     if latest.last_loaded is not None and latest.p50 is not None and latest.p95 is not None:
         times = f"p50 {age(latest.p50)}, p95 {age(latest.p95)}"
         rows += [
@@ -100,7 +100,20 @@ def _resyncs(totals: Totals, now: datetime) -> str:
         wait = totals.next_unsent_at - now
         when = f"next in {age(wait)}" if wait > timedelta(0) else f"due for {age(-wait)}"
         pending += f" ({totals.unsent:,} to be sent, {when})"
-    return f"{pending}, {totals.answered:,} answered, {totals.unanswered:,} unanswered"
+    closed = f"{totals.answered:,} answered, {totals.unanswered:,} unanswered"
+    return f"{pending}, {closed}{_as_of(totals, now)}"
+
+
+def _rows(count: int, *, exact: bool) -> str:
+    return f"{count:,}" if exact else f"about {count:,}"
+
+
+def _as_of(totals: Totals, now: datetime) -> str:
+    """How old a count is that a loader made."""
+    if totals.as_of is None:
+        return ""
+    # The clocks of two machines.
+    return f" (as of {age(max(now - totals.as_of, timedelta(0)))} ago)"
 
 
 def _known(value: float | None) -> object:

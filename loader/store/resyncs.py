@@ -142,6 +142,17 @@ class ResyncStore:
         with self._session.transaction():
             return self._due(self._ages(), now=now, limit=limit, with_missing=True)
 
+    def keep_totals(self, *, now: datetime, interval: timedelta) -> bool:
+        """Count the site's totals for readers, if it is time to; whether it was.
+
+        Reads the table of clients once, and none of messages or states.
+        """
+        with self._session.transaction():
+            if not self._take_turn("totals", now=now, interval=interval):
+                return False
+            self._run("keep_totals", {**self._ages(), "now": now})
+            return True
+
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which goes at once.
 

@@ -28,12 +28,12 @@ OTHERS_QUEUE = reply_queue(OTHER)
 NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
 TABLES = (
     *("client", "state_message", "current_state", "missing_message_range"),
-    *("resync_request", "topic_state", "duty", "migration", "site", "loader"),
+    *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "loader"),
 )
 #: What some role may change; all else nobody but the owner.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "loader"),
+    *("duty", "site", "site_totals", "loader"),
 }
 
 Act = Callable[[Administration], object]
@@ -194,7 +194,7 @@ def test_a_client_publishes_reports_and_nothing_else(site: SecureSite, key: str)
 
 
 def test_a_client_cannot_listen_to_other_clients_reports(site: SecureSite, life: Life) -> None:
-    (own,) = life.status["database"]["reply_queues"]
+    (own,) = life.status["database"]["totals"]["reply_queues"]
 
     def bind(desk: Administration) -> None:
         with desk._translated():

@@ -47,7 +47,7 @@ def test_it_counts_what_went_through(
     # Looking has not taken them away.
     again = json.loads(run("status", "--json", env=environment).stdout)
     assert sum(count["letters"] for count in again["broker"]["dead"]) == letters
-    assert set(database["reply_queues"]) <= set(queues)
+    assert set(database["totals"]["reply_queues"]) <= set(queues)
     assert DEAD in queues
 
 
