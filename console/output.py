@@ -2,17 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import click
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from runtime.printable import as_json, printable
@@ -67,60 +65,6 @@ _CONVERSIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-class Table:
-    """Rows under one another, for rich to print; its own tables take a second for a thousand rows.
-
-    Args:
-        columns: headings; empty for none.
-        rows: as many cells each as there are columns.
-        right: numbers of the columns that end together.
-        styles: of columns, by number.
-    """
-
-    def __init__(
-        self,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[object]],
-        *,
-        title: str | None,
-        right: Container[int] = (),
-        styles: Mapping[int, str] = MappingProxyType({}),
-    ) -> None:
-        self._columns = columns
-        self._rows = [[_cell(value) for value in row] for row in rows]
-        self._title = title
-        self._right = right
-        self._styles = styles
-
-    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
-        """The lines, in pieces of one style."""
-        bold = console.get_style("bold")
-        if self._title:
-            yield Segment(self._title, bold)
-            yield Segment.line()
-        headings: list[Sequence[str | Text]] = [self._columns] if self._columns else []
-        lines = [*headings, *self._rows]
-        widths = [max(_width(cell) for cell in column) for column in zip(*lines, strict=True)]
-        styles = {number: console.get_style(name) for number, name in self._styles.items()}
-        for count, line in enumerate(lines):
-            heading = bold if count < len(headings) else None
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True)):
-                style = heading or styles.get(number)
-                blank = " " * (width - _width(cell))
-                if number in self._right:
-                    yield Segment(blank)
-                if isinstance(cell, Text):
-                    own = console.get_style(cell.style)
-                    yield from Segment.apply_style(cell.render(console), own)
-                else:
-                    yield Segment(cell, style)
-                if number not in self._right:
-                    yield Segment(blank)
-                if number < len(widths) - 1:
-                    yield Segment("  ")
-            yield Segment.line()
-
-
 def table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
@@ -134,13 +78,29 @@ def table(
         right: names of the columns that are numbers.
     """
     numbers = set(right)
-    at = {number for number, column in enumerate(columns) if column in numbers}
-    return Table(columns, rows, title=title, right=at)
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
 
 
 def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Table:
     """A table of names and values."""
-    return Table([], rows, title=title, styles={0: "dim"})
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+    )
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(name), _cell(value))
+    return made
 
 
 def moment(value: datetime | None) -> str:
@@ -166,19 +126,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def _cell(value: object) -> str | Text:
+def _cell(value: object) -> Text:
     if isinstance(value, Text):
-        # Spaces behind it, not a new line.
-        value.end = ""
         return value
     if isinstance(value, bool):
-        return "yes" if value else ""
+        return Text("yes" if value else "")
     if isinstance(value, int):
-        return f"{value:,}"
+        return Text(f"{value:,}")
     if isinstance(value, datetime):
-        return moment(value)
-    return printable(value, limit=_WIDE)
-
-
-def _width(cell: str | Text) -> int:
-    return cell.cell_len if isinstance(cell, Text) else cell_len(cell)
+        return Text(moment(value))
+    return Text(printable(value, limit=_WIDE))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from rich.table import Table
+
 from console.bench.drop import Disturbance, Stall
 from console.bench.job import Existing
 from console.bench.measures import Percentiles
 from console.bench.result import Result
-from console.output import Table, table
+from console.output import table
 
 _MIB = 1024 * 1024
 #: Processes in the order of the flow.

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from console.output import Table, facts, table
+from console.output import facts, table
 from runtime.broker import Delivery
 from runtime.dead_letters import Letter, headers_of
 from runtime.printable import printable, printable_text
