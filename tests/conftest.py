@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,16 @@ settings.load_profile("statesys")
 
 # Apart from .statesys: tests never touch a developer's data.
 TEST_HOME = Path(__file__).parent.parent / ".statesys-test"
+
+
+def pytest_configure() -> None:
+    """Let signals reach what the tests start: what is ignored here would be ignored there too.
+
+    Whoever runs the tests in the background of a shell or under nohup ignores them.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
