@@ -3,19 +3,15 @@
 import fcntl
 import os
 import signal
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import sql
 
 from runtime import services
 from runtime.services import Endpoints
+from tests import own
 from tests.management import Management
 
 # No test looks at a clock, Hypothesis included: this machine may be busy with something else.
@@ -55,35 +51,32 @@ def endpoints() -> Iterator[Endpoints]:
 
 @pytest.fixture(scope="session")
 def database_template(endpoints: Endpoints) -> Iterator[str]:
-    """Name of a migrated, empty database; migrating once and cloning takes a tenth of the time."""
+    """Name of a migrated, empty database; migrating once and copying takes a tenth of the time."""
     from loader.migrations import migrate
 
-    name = f"template_{uuid.uuid4().hex}"
-    with _administration(endpoints) as connection:
-        _create(connection, name, template="template1")
-        migrate(_database(endpoints, name))
-        yield name
-        _drop(connection, name)
+    with own.database(endpoints, template="template1") as url:
+        migrate(url)
+        yield own.name_of(url)
 
 
 @pytest.fixture
 def database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
     """A migrated database that no other test sees."""
-    with _cloned(endpoints, database_template) as url:
+    with own.database(endpoints, template=database_template) as url:
         yield url
 
 
 @pytest.fixture
 def second_database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
     """Another one, for the same test."""
-    with _cloned(endpoints, database_template) as url:
+    with own.database(endpoints, template=database_template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(endpoints: Endpoints) -> Iterator[str]:
     """A database that nothing was migrated in."""
-    with _cloned(endpoints, "template1") as url:
+    with own.database(endpoints, template="template1") as url:
         yield url
 
 
@@ -94,12 +87,10 @@ def management(endpoints: Endpoints) -> Management:
 
 
 @pytest.fixture
-def amqp_url(endpoints: Endpoints, management: Management) -> Iterator[str]:
+def amqp_url(endpoints: Endpoints) -> Iterator[str]:
     """A virtual host that no other test sees; empty, without any queue."""
-    name = f"test-{uuid.uuid4().hex}"
-    management.create_vhost(name)
-    yield urlsplit(endpoints.amqp_url)._replace(path=f"/{name}").geturl()
-    management.delete_vhost(name)
+    with own.virtual_host(endpoints) as url:
+        yield url
 
 
 def _last(lock: int) -> bool:
@@ -109,36 +100,3 @@ def _last(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _database(endpoints: Endpoints, name: str) -> str:
-    return urlsplit(endpoints.database_url)._replace(path=f"/{name}").geturl()
-
-
-def _administration(endpoints: Endpoints) -> psycopg.Connection:
-    """A connection that creates and drops databases, which no transaction can."""
-    return psycopg.connect(_database(endpoints, "postgres"), autocommit=True)
-
-
-@contextmanager
-def _cloned(endpoints: Endpoints, template: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    with _administration(endpoints) as connection:
-        _create(connection, name, template=template)
-        yield _database(endpoints, name)
-        _drop(connection, name)
-
-
-def _create(connection: psycopg.Connection, name: str, *, template: str) -> None:
-    connection.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template)
-        )
-    )
-
-
-def _drop(connection: psycopg.Connection, name: str) -> None:
-    # A worker that a failed test left connected must not keep the database.
-    connection.execute(
-        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    )

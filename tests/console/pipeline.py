@@ -1,6 +1,5 @@
 """A small fleet and the workers, for tests that need something to look at."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from uuid import UUID
 from producers.fleet import Fleet
 from producers.plan import Plan
 from producers.store import Store, open_store
+from tests import commands
 
 CLIENTS = 20
 
@@ -19,23 +19,28 @@ class Pipeline:
 
     Attributes:
         fleet: directory of the store.
-        work: runs a relay and a loader until nothing is left.
+        environment: of commands; names the servers.
     """
 
     fleet: Path
-    amqp_url: str
-    work: Callable[[], None]
+    environment: dict[str, str]
 
     def publish(self, *, cycles: int = 2, heartbeat: bool = True, **faults: float) -> None:
         """Live some cycles and publish everything."""
         now = datetime.now(UTC)
         with Store(self.fleet, seed=1, clients=CLIENTS, now=now) as store:
             plan = Plan(clients=CLIENTS, messages=3, seed=1, faults=faults)
-            with Fleet(store, self.amqp_url, plan) as fleet:
+            with Fleet(store, self.environment["STATESYS_AMQP_URL"], plan) as fleet:
                 fleet.publish_cycles(cycles)
                 if heartbeat:
                     fleet.heartbeat_all()
                 fleet.drain()
+
+    def work(self) -> None:
+        """Run a relay and a loader until nothing is left."""
+        for worker in ("relay", "loader"):
+            done = commands.run(worker, "run", "--exit-when-empty", env=self.environment)
+            assert done.returncode == 0, done.stderr
 
     def sent(self) -> int:
         """Messages that the fleet numbered."""

@@ -1,6 +1,7 @@
 """`states`, `gaps`, `topics` and `trace`."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,8 +12,11 @@ from producers.store import open_store
 from runtime.broker import Administration
 from schemas.topics import catalogue
 from schemas.topology import DEAD
-from tests.console.conftest import Run
+from tests.console.conftest import Copied, Run
 from tests.console.pipeline import Pipeline
+
+#: What is not in the database then.
+LOSING = ("loss", "corrupt")
 
 
 def a_client(fleet: Path) -> UUID:
@@ -35,33 +39,30 @@ def test_what_is_no_client_is_a_usage_error(run: Run, environment: dict[str, str
         assert run(command, "nonsense", env=environment).returncode == 2
 
 
-def test_states_are_the_stores_and_have_names(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish()
-    pipeline.work()
-    client = a_client(pipeline.fleet)
-    found = json.loads(run("states", client, "--json", env=environment).stdout)
-    with open_store(pipeline.fleet) as store:
+def test_states_are_the_stores_and_have_names(run: Run, loaded: Pipeline) -> None:
+    client = a_client(loaded.fleet)
+    found = json.loads(run("states", client, "--json", env=loaded.environment).stdout)
+    with open_store(loaded.fleet) as store:
         own = [(s.topic_type, s.topic_id, s.serial) for s in store.states(client)]
     assert [(s["topic_type"], s["topic_id"], s["serial"]) for s in found["states"]] == own
     assert any(s["topic_name"].startswith("STATE_TOPICTYPE") for s in found["states"])
-    assert run("states", client, env=environment).stdout.count("\n") == len(own) + 2
+    assert run("states", client, env=loaded.environment).stdout.count("\n") == len(own) + 2
 
 
-def test_gaps_are_open_until_they_close(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, database_url: str
-) -> None:
-    pipeline.publish(loss=0.3)
-    pipeline.work()
-    client, first, last = pipeline.damaged("loss")
+def test_gaps_are_open_until_they_close(run: Run, lossy: Pipeline, copied: Copied) -> None:
+    environment = copied(lossy)
+    client, _, _ = lossy.damaged("loss")
+    with open_store(lossy.fleet) as store:
+        faults = [f for f in store.injected() if f.client_id == client and f.fault in LOSING]
+        absent = {n for fault in faults for n in range(fault.first_serial, fault.last_serial + 1)}
     found = json.loads(run("gaps", f"GUID:{client}", "--json", env=environment).stdout)
-    assert (first, last) in [(row["first_serial"], row["last_serial"]) for row in found]
+    ranges = [range(row["first_serial"], row["last_serial"] + 1) for row in found]
+    assert sorted(chain.from_iterable(ranges)) == sorted(absent)
     assert all(row["due_at"] > row["detected_at"] for row in found)
     table = run("gaps", "--limit", "1", env=environment)
     assert "not asked" in table.stdout
     assert "there are more" in table.stderr
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "UPDATE statesys.missing_message_range SET closed_at = now(), closed_how = 'arrived'"
         )
@@ -94,64 +95,49 @@ def test_topics_need_no_server(run: Run, bare_environment: dict[str, str]) -> No
     assert run("topics", "4242", env=bare_environment).returncode == 1
 
 
-def test_trace_finds_a_loaded_message(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish()
-    pipeline.work()
-    client = a_client(pipeline.fleet)
-    done = run("trace", client, 1, "--fleet", pipeline.fleet, "--json", env=environment)
+def test_trace_finds_a_loaded_message(run: Run, loaded: Pipeline) -> None:
+    client = a_client(loaded.fleet)
+    done = run("trace", client, 1, "--fleet", loaded.fleet, "--json", env=loaded.environment)
     found = json.loads(done.stdout)
     assert found["verdict"].startswith("loaded at ")
     assert found["rows"][0]["digest"] == found["fleet"]["digest"]
-    text = run("trace", client, 1, "--fleet", pipeline.fleet, env=environment).stdout
+    text = run("trace", client, 1, "--fleet", loaded.fleet, env=loaded.environment).stdout
     assert "as it was sent  yes" in text
 
 
 @pytest.mark.parametrize(
     ("fault", "words"), [("loss", "missing: in an open"), ("corrupt", "in a dead letter: not_well")]
 )
-def test_trace_finds_what_did_not_arrive(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, fault: str, words: str
-) -> None:
-    pipeline.publish(loss=0.3 * (fault == "loss"), corrupt=0.3 * (fault == "corrupt"))
-    pipeline.work()
-    client, first, _ = pipeline.damaged(fault)
+def test_trace_finds_what_did_not_arrive(run: Run, lossy: Pipeline, fault: str, words: str) -> None:
+    client, first, _ = lossy.damaged(fault)
     found = json.loads(
-        run("trace", client, first, "--fleet", pipeline.fleet, "--json", env=environment).stdout
+        run("trace", client, first, "--fleet", lossy.fleet, "--json", env=lossy.environment).stdout
     )
     assert found["verdict"].startswith(words)
     assert [f["fault"] for f in found["fleet"]["faults"]] == [fault]
-    assert words in run("trace", client, first, env=environment).stdout
+    assert words in run("trace", client, first, env=lossy.environment).stdout
 
 
-def test_trace_says_when_nobody_heard_of_it(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish()
-    pipeline.work()
-    client = a_client(pipeline.fleet)
-    assert "above the client's highest" in run("trace", client, 10**6, env=environment).stdout
-    unknown = run("trace", uuid4(), 1, env=environment)
+def test_trace_says_when_nobody_heard_of_it(run: Run, loaded: Pipeline) -> None:
+    client = a_client(loaded.fleet)
+    above = run("trace", client, 10**6, env=loaded.environment)
+    assert "above the client's highest" in above.stdout
+    unknown = run("trace", uuid4(), 1, env=loaded.environment)
     assert "does not know the client" in unknown.stdout
-    assert run("trace", uuid4(), env=environment).returncode == 1
+    assert run("trace", uuid4(), env=loaded.environment).returncode == 1
 
 
-def test_trace_of_a_client_sums_it_up_even_without_a_broker(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, amqp_url: str
-) -> None:
-    pipeline.publish(loss=0.3, corrupt=0.2)
-    pipeline.work()
-    client, _, _ = pipeline.damaged("corrupt")
-    found = json.loads(run("trace", client, "--json", env=environment).stdout)
-    with open_store(pipeline.fleet) as store:
+def test_trace_of_a_client_sums_it_up_even_without_a_broker(run: Run, lossy: Pipeline) -> None:
+    client, _, _ = lossy.damaged("corrupt")
+    found = json.loads(run("trace", client, "--json", env=lossy.environment).stdout)
+    with open_store(lossy.fleet) as store:
         last = next(c.last_serial for c in store.clients() if c.client_id == client)
     assert found["client"]["highest_serial"] == last
     assert found["letters"]
     assert found["messages"][0]["serial"] == last
-    environment["STATESYS_AMQP_URL"] = "amqp://nobody:nothing@127.0.0.1:1/"
-    assert "the broker is away" in run("trace", client, env=environment).stdout
-    with Administration(amqp_url, name="test") as desk:
+    alone = {**lossy.environment, "STATESYS_AMQP_URL": "amqp://nobody:nothing@127.0.0.1:1/"}
+    assert "the broker is away" in run("trace", client, env=alone).stdout
+    with Administration(lossy.environment["STATESYS_AMQP_URL"], name="test") as desk:
         depth = desk.depth(DEAD)
         assert depth is not None
         assert depth.ready > 0

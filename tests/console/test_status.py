@@ -26,12 +26,8 @@ def test_before_anything_ran_everything_is_zero(run: Run, environment: dict[str,
     assert "not declared yet" in run("status", env=environment).stdout
 
 
-def test_it_counts_what_went_through(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish(loss=0.1, corrupt=0.1, duplicate=0.1)
-    pipeline.work()
-    found = json.loads(run("status", "--json", env=environment).stdout)
+def test_it_counts_what_went_through(run: Run, lossy: Pipeline) -> None:
+    found = json.loads(run("status", "--json", env=lossy.environment).stdout)
     database, broker = found["database"], found["broker"]
     assert database["totals"]["clients"] == CLIENTS
     assert database["totals"]["missing_ranges"] > 0
@@ -45,7 +41,7 @@ def test_it_counts_what_went_through(
     assert letters > 0
     assert {count["reason"] for count in broker["dead"]} == {"not_well_formed"}
     # Looking has not taken them away.
-    again = json.loads(run("status", "--json", env=environment).stdout)
+    again = json.loads(run("status", "--json", env=lossy.environment).stdout)
     assert sum(count["letters"] for count in again["broker"]["dead"]) == letters
     assert set(database["totals"]["reply_queues"]) <= set(queues)
     assert DEAD in queues

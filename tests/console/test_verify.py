@@ -10,7 +10,7 @@ from producers.fleet import utc_now
 from producers.store import Store, open_store
 from runtime.broker import Administration, persistent
 from schemas.topology import INCOMING, QUEUES, REPORTS
-from tests.console.conftest import Run
+from tests.console.conftest import Copied, Run
 from tests.console.pipeline import CLIENTS, Pipeline
 
 # "Not verified" is said only after unacked messages had time to arrive; tests need not wait long.
@@ -22,27 +22,21 @@ def verify(run: Run, environment: dict[str, str], fleet: Path, *options: str) ->
     return done.returncode, json.loads(done.stdout)
 
 
-def test_everything_that_was_sent_is_verified(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish(duplicate=0.2, reorder=0.2)
-    pipeline.work()
-    done = run("verify", "--fleet", pipeline.fleet, env=environment)
+def test_everything_that_was_sent_is_verified(run: Run, loaded: Pipeline) -> None:
+    done = run("verify", "--fleet", loaded.fleet, env=loaded.environment)
     assert done.returncode == 0, done.stdout
-    sent = pipeline.sent()
+    sent = loaded.sent()
     assert done.stdout.splitlines()[-1].startswith(f"verified: {sent} messages of {CLIENTS} clie")
 
 
 def test_a_lost_report_is_missing_and_a_damaged_one_a_dead_letter(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
+    run: Run, lossy: Pipeline
 ) -> None:
-    pipeline.publish(loss=0.2, corrupt=0.2)
-    pipeline.work()
-    code, found = verify(run, environment, pipeline.fleet, *QUICK)
+    code, found = verify(run, lossy.environment, lossy.fleet, *QUICK)
     assert found["places"]["missing"]
     assert found["places"]["dead"]
     assert found["places"]["unaccounted"] == found["places"]["altered"] == 0
-    assert sum(found["places"].values()) == pipeline.sent()
+    assert sum(found["places"].values()) == lossy.sent()
     # The promise holds, but states of lost messages are not the server's yet.
     assert found["states"]["behind"]
     assert found["states"]["differing"] == 0
@@ -61,11 +55,10 @@ def test_a_lost_last_report_is_unaccounted_for(
 
 
 def test_a_changed_row_a_changed_state_and_a_lost_row_are_found(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, database_url: str
+    run: Run, loaded: Pipeline, copied: Copied
 ) -> None:
-    pipeline.publish()
-    pipeline.work()
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    environment = copied(loaded)
+    with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "UPDATE statesys.state_message SET digest = '\\x00112233445566778899aabbccddeeff' "
             "WHERE serial = 1 AND client_id = (SELECT min(client_id::text)::uuid "
@@ -79,7 +72,7 @@ def test_a_changed_row_a_changed_state_and_a_lost_row_are_found(
             "UPDATE statesys.current_state SET digest = '\\x00' WHERE (client_id, topic_id) IN "
             "(SELECT client_id, topic_id FROM statesys.current_state LIMIT 1)"
         )
-    code, found = verify(run, environment, pipeline.fleet, *QUICK)
+    code, found = verify(run, environment, loaded.fleet, *QUICK)
     assert code == 1
     assert found["places"]["altered"] == 1
     assert found["places"]["unaccounted"] == 1
@@ -88,13 +81,12 @@ def test_a_changed_row_a_changed_state_and_a_lost_row_are_found(
 
 
 def test_ranges_that_contradict_the_books_are_found(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, database_url: str
+    run: Run, lossy: Pipeline, copied: Copied
 ) -> None:
-    pipeline.publish(loss=0.3)
-    pipeline.work()
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    environment = copied(lossy)
+    with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
         connection.execute("DELETE FROM statesys.missing_message_range")
-    code, found = verify(run, environment, pipeline.fleet, *QUICK)
+    code, found = verify(run, environment, lossy.fleet, *QUICK)
     assert code == 1
     assert found["inconsistent_clients"]
     assert found["places"]["unaccounted"]
@@ -138,24 +130,18 @@ def test_a_batch_that_the_broker_gave_up_is_read_for_its_serials(
     assert found["places"]["loaded"] == pipeline.sent()
 
 
-def test_a_store_that_a_fleet_owns_is_read(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish()
-    pipeline.work()
-    with Store(pipeline.fleet, seed=None, clients=CLIENTS, now=utc_now()):
-        code, _ = verify(run, environment, pipeline.fleet)
+def test_a_store_that_a_fleet_owns_is_read(run: Run, loaded: Pipeline) -> None:
+    with Store(loaded.fleet, seed=None, clients=CLIENTS, now=utc_now()):
+        code, _ = verify(run, loaded.environment, loaded.fleet)
     assert code == 0
 
 
 def test_clients_of_other_stores_are_only_counted(
-    run: Run, environment: dict[str, str], pipeline: Pipeline, tmp_path: Path
+    run: Run, loaded: Pipeline, tmp_path: Path
 ) -> None:
-    pipeline.publish()
-    pipeline.work()
     with Store(tmp_path / "other", seed=2, clients=1, now=utc_now()):
         pass
-    code, found = verify(run, environment, tmp_path / "other")
+    code, found = verify(run, loaded.environment, tmp_path / "other")
     assert code == 0
     assert found["foreign_clients"] == CLIENTS
 
@@ -166,13 +152,9 @@ def test_no_fleet_is_one_sentence(run: Run, environment: dict[str, str], tmp_pat
     assert "there is no fleet" in done.stderr
 
 
-def test_the_fleet_is_not_changed_by_looking(
-    run: Run, environment: dict[str, str], pipeline: Pipeline
-) -> None:
-    pipeline.publish()
-    pipeline.work()
-    with open_store(pipeline.fleet) as store:
+def test_the_fleet_is_not_changed_by_looking(run: Run, loaded: Pipeline) -> None:
+    with open_store(loaded.fleet) as store:
         before = store.totals(), list(store.sent())
-    verify(run, environment, pipeline.fleet)
-    with open_store(pipeline.fleet) as store:
+    verify(run, loaded.environment, loaded.fleet)
+    with open_store(loaded.fleet) as store:
         assert (store.totals(), list(store.sent())) == before
