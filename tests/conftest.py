@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,25 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+#: Tests of this directory share a site of their own, which takes long to set up.
+_ONE_UNIT = "tests/acceptance/"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With --dist loadfile, a file goes to one process, and so do all files that share a site."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    scheduler = import_module("xdist.scheduler").LoadFileScheduling(config, log)
+    file_of = scheduler._split_scope
+
+    def unit_of(nodeid: str) -> str:
+        return _ONE_UNIT if nodeid.startswith(_ONE_UNIT) else str(file_of(nodeid))
+
+    scheduler._split_scope = unit_of
+    return scheduler
 
 
 @pytest.fixture(scope="session")
