@@ -25,8 +25,8 @@ POSTGRESQL = "PostgreSQL roles with the least rights"
 BROKER, DATABASE, AUTHORITY = "rabbit.example:5671", "pg.example:5432", "/etc/ssl/site-ca.pem"
 #: The fleet of the page.
 FLEET = "north"
-#: Seconds for a command or a block of them.
-_PATIENCE = 90
+#: Seconds for a command or a block of them, of which some start a dozen Erlang machines.
+_PATIENCE = 240
 
 _ADVANCED = """\
 [{{rabbit, [{{ssl_listeners, [{{"127.0.0.1", {amqps}}}]}},
