@@ -1,7 +1,8 @@
 -- What everybody looks at before anything else, and keys that sort by bytes.
 --
 -- Locks current_state and duty against everybody (ACCESS EXCLUSIVE) while the index of current_state
--- is built anew; no table is rewritten. Loaders that run wait, and go on afterwards.
+-- is built anew; no table is rewritten. That took 21 s with 10,000,020 current states, on two cores
+-- that had other work too. Loaders that run wait, and go on afterwards.
 
 -- The order of any other collation is that of a library of the system. After an upgrade of that
 -- library an index is sorted wrongly, and rows that are there are not found.
