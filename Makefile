@@ -41,8 +41,8 @@ demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at 
 	@$(BIN)/statesys up >/dev/null
 	@$(BIN)/statesys demo
 
-test: setup ## all tests, against real servers of their own, in two processes or JOBS=N
-	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile
+test: setup ## all tests, against real servers of their own, in three processes or JOBS=N
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile
 
 soak: setup ## break everything on purpose, again and again: make soak MINUTES=10
 	@$(BIN)/python -m tests.matrix.soak --minutes $(or $(MINUTES),10)

@@ -71,27 +71,28 @@ def runs(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "processes"),
+    ("kind", "processes", "shapes"),
     [
-        ("relay", {"relay"}),
-        ("loader", {"loader"}),
-        ("drain", {"relay", "loader"}),
+        ("relay", {"relay"}, list(Shape)),
+        ("loader", {"loader"}, [Shape.FOREIGN]),
+        ("drain", {"relay", "loader"}, [Shape.OTHER]),
     ],
 )
 def test_a_prefilled_job_is_carried_to_its_end(
-    kind: str, processes: set[str], bench: Bench
+    kind: str, processes: set[str], shapes: list[Shape], bench: Bench
 ) -> None:
-    found = runs(bench(kind, *SIZE, "--keep", "--json"))
+    # Without a flag all figures are told together, with what the relay said of the ways taken.
+    wanted = [] if shapes == list(Shape) else ["--shape", *shapes]
+    found = runs(bench(kind, *SIZE, *wanted, "--keep", "--json"))
     for run in found:
         assert (run["kind"], run["reports"], run["messages"]) == (kind, REPORTS, MESSAGES)
         assert set(run["cpu_seconds"]) == {*processes, "broker", "database"}
         assert set(run["peak_bytes"]) == processes
         assert (run["queue_seconds"] is not None) == (kind == "drain")
         assert run["total_seconds"] is None
-    # All figures are told together, with what the relay said of the way that reports took.
-    assert [run["shape"] for run in found] == list(Shape)
+    assert [run["shape"] for run in found] == shapes
     ways = [(run["short_way"], run["long_way"]) for run in found]
-    assert ways == [(REPORTS, 0), (REPORTS, 0), (0, REPORTS)]
+    assert ways == [(0, REPORTS) if s is Shape.FOREIGN else (REPORTS, 0) for s in shapes]
 
 
 def test_a_constant_rate_tells_how_long_a_message_takes(bench: Bench) -> None:
