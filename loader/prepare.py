@@ -1,7 +1,7 @@
 """SMX into rows of the stage: everything that can be computed before a transaction opens."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import LiteralString
 from uuid import uuid4
@@ -34,7 +34,7 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
         client = clients.get(smx.client_id)
         if client is None:
             client = clients[smx.client_id] = _Client()
-        new = list(_new_rows(smx, client))
+        new = _new_rows(smx, client)
         # A report that brings nothing new was sent twice.
         if new:
             _let_speak(smx, new[-1], client)
@@ -65,8 +65,9 @@ def nobodys_lines() -> bytes:
     return stage_lines([plain(uuid4(), Smx(envelope, report))])
 
 
-def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:
+def _new_rows(smx: Plain, client: "_Client") -> list["_Row"]:
     """The rows of an SMX that are not in the chunk yet; copies of others are counted there."""
+    new = []
     tail = _tail(smx)
     for text in smx.texts:
         key = digest_of(text)
@@ -83,7 +84,8 @@ def _new_rows(smx: Plain, client: "_Client") -> Iterator["_Row"]:
             f"{FIELD}\\\\x{key.hex()}{FIELD}{tail}",
             rival=rival,
         )
-        yield row
+        new.append(row)
+    return new
 
 
 def _let_speak(smx: Plain, row: "_Row", client: "_Client") -> None:

@@ -38,8 +38,6 @@ from schemas.report import UNNUMBERED_TOPICS, Lane, lane_of
 from schemas.smx import MAX_BATCH_BYTES, parse_batch
 
 _Found: TypeAlias = "re.Match[str]"
-#: Groups of a message; by number they are found in half the time.
-_SERIAL, _TYPE = 2, 4
 _UNCOUNTED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
@@ -163,7 +161,7 @@ def _consistent(found: Canonical) -> bool:
     """Whether no serial comes twice, and a claim covers all of them."""
     serials = [
         serial
-        for serial, topic_type in (m.group(_SERIAL, _TYPE) for m in found.messages)
+        for serial, topic_type in (m.group(grammar.SERIAL, grammar.TYPE) for m in found.messages)
         if serial is not None and topic_type not in _UNCOUNTED
     ]
     if len(set(serials)) < len(serials):

@@ -198,7 +198,14 @@ class Server:
     def _has_lz4(self, data: Path) -> bool:
         """Ask the program itself: lz4 is a choice of whoever built it, from version 15 on."""
         own = ("-c", "config_file=/dev/null", "-c", "wal_compression=lz4")
-        asked = self._ask("postgres", "-D", data, *own, "-C", "wal_compression")
+        asked = subprocess.run(
+            [self._bin / "postgres", "-D", data, *own, "-C", "wal_compression"],
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            **self._account.identity,
+        )
         return asked.returncode == 0
 
     def _has_library(self, name: str) -> bool:
@@ -210,17 +217,6 @@ class Server:
         """Write a file that is the server's user's alone."""
         write_private(path, text)
         self._account.own(path)
-
-    def _ask(self, program: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
-        """Run one of PostgreSQL's programs for its exit code."""
-        return subprocess.run(
-            [str(self._bin / program), *map(str, arguments)],
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            **self._account.identity,
-        )
 
     def _run(
         self, program: str, *arguments: object, text: str = "", logs: Sequence[Path] = ()
