@@ -9,11 +9,9 @@ from runtime.database.session import open_connection
 from runtime.database.url import parsed
 from schemas.errors import DatabaseUnavailable
 
-#: A pid alone may be that of another server's process, behind a balancer for instance.
-_PROCESS = (
-    "SELECT pid, backend_start::text FROM pg_catalog.pg_stat_activity "
-    "WHERE pid = pg_catalog.pg_backend_pid()"
-)
+#: A pid alone may be that of another server's process, behind a balancer for instance. From
+#: functions and not from a view: whatever timeouts a role has are in force here.
+_PROCESS = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()::text"
 
 
 def require_own_sessions(url: str) -> None:

@@ -93,7 +93,7 @@ def require_data(home: Path) -> None:
 def up_until(home: Path, moment: Callable[[], object], end: signal.Signals) -> None:
     """Run `up` as a process and end it at a moment."""
     with subprocess.Popen([sys.executable, "-c", _UP, str(home)], stderr=subprocess.PIPE) as run:
-        wait_until(lambda: moment() or run.poll() is not None, what="the moment")
+        wait_until(lambda: moment() or run.poll() is not None, timeout=60, what="the moment")
         run.send_signal(end)
         assert run.wait() == -end
 
