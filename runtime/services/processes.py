@@ -77,11 +77,12 @@ def alive(process: Process | None) -> bool:
     return process is not None and identify(process.pid) == process
 
 
-def running(program: str, *, name: str, value: str) -> Iterator[Process]:
-    """Processes of a program that were started with this variable, if we may look."""
+def running(program: str | None = None, *, name: str, value: str) -> Iterator[Process]:
+    """Processes of one program, or of any, that were started with this variable, if we may look."""
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (directory / "comm").read_text(encoding="utf-8", errors="replace") != f"{program}\n":
+            found = (directory / "comm").read_text(encoding="utf-8", errors="replace")
+            if program is not None and found != f"{program}\n":
                 continue
             process = identify(int(directory.name))
             if process is not None and environment(process).get(name) == value:

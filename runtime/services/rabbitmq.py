@@ -153,9 +153,10 @@ class Server:
         mapper = self._service.epmd_port
         if process is not None:
             mapper = int(processes.environment(process).get(_MAPPER_PORT, mapper))
-            if not flush:
-                processes.kill(process)
-            self._end(process)
+            if flush:
+                self._end(process)
+            else:
+                self._kill()
         epmd.stop(mapper, seconds=_MAPPER_STOP)
         return process is not None
 
@@ -173,6 +174,17 @@ class Server:
             until(lambda: not processes.alive(process), seconds=1)
             msg = f"RabbitMQ did not stop within {STOP} s and was killed\n{tail(*self._logs)}"
             raise ServicesError(msg)
+
+    def _kill(self) -> None:
+        """Kill the broker, and all that it has started: a start has machines of its own."""
+
+        def gone() -> bool:
+            left = list(processes.running(name=_PID_FILE, value=str(self._pid_file)))
+            for process in left:
+                processes.kill(process)
+            return not left
+
+        until(gone, seconds=STOP)
 
     def _stray(self) -> Process | None:
         """A broker that uses this data and is not written down, because its registry is lost.

@@ -45,13 +45,14 @@ def left_behind(home: Path) -> list[str]:
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            about = (directory / "environ").read_bytes() + (directory / "cmdline").read_bytes()
+            command = (directory / "cmdline").read_bytes()
+            about = (directory / "environ").read_bytes() + command
             where = (directory / "cwd").readlink()
         except OSError:
             continue
         ours = os.fsencode(home) in about or where.is_relative_to(place)
         if ours and int(directory.name) != os.getpid():
-            found.append((directory / "cmdline").read_text().replace("\0", " "))
+            found.append(os.fsdecode(command).replace("\0", " "))
     return found
 
 
