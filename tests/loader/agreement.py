@@ -73,8 +73,11 @@ class Site:
         ):
             yield cls(queries, store, tables)
 
-    def walk(self, boundaries: int) -> Counter[str]:
+    def walk(self, boundaries: int, *, begin: datetime | None = None) -> Counter[str]:
         """Go on while nobody answers: to each boundary, and from a second before to one after it.
+
+        Args:
+            begin: the first moment; the database's now by default.
 
         Returns:
             How often a client waited for what, was asked, or was in which condition.
@@ -82,8 +85,8 @@ class Site:
         Raises:
             AssertionError: somebody disagrees.
         """
-        now = self.queries.now()
-        before = self._told(now)
+        now = begin or self.queries.now()
+        before = self.told(now)
         found = self.check_agrees(now)
         for _ in range(boundaries):
             boundary = self._next_boundary(now)
@@ -91,7 +94,7 @@ class Site:
                 break
             for moment in (boundary - SECOND, boundary, boundary + SECOND):
                 if moment > now:
-                    now, told = moment, self._told(moment)
+                    now, told = moment, self.told(moment)
                     found += self.check_agrees(now, told, since=before)
                     self.send(now)
                     before = told
@@ -120,7 +123,7 @@ class Site:
         Raises:
             AssertionError: somebody disagrees.
         """
-        told, is_same = told or self._told(now), _at(now)
+        told, is_same = told or self.told(now), _at(now)
         self._readers_agree(told, now, since)
         totals, dry = self.queries.totals(now=now), self.store.preview(now=now, limit=_ALL)
         asked = self.store.check(now=now, limit=_ALL, with_missing=True)
@@ -181,12 +184,13 @@ class Site:
                 if one.at > now:
                     later[one.at].append(client)
         for at in sorted(later)[: 1 if soonest_only else None]:
-            then, before = self._told(at).due, self._told(at - TICK).due
+            then, before = self.told(at).due, self.told(at - TICK).due
             for client in later[at]:
                 _at(at)(f"{client} is asked", then[client][2:], (at, None))
                 _at(at - TICK)(f"{client} waits", before[client].held_by is None, False)
 
-    def _told(self, now: datetime) -> Told:
+    def told(self, now: datetime) -> Told:
+        """What the rules say of all clients, by the site's own ages."""
         rules = self.store.rules()
         ages = (now, rules.min_missing_message_age, rules.resync_merge_interval)
         due = self.tables.rows(
@@ -214,16 +218,26 @@ class Site:
         return found
 
 
-def walk_days(url: str, boundaries: int) -> Counter[str]:
+def walk_days(url: str, boundaries: int, *, begin: datetime | None = None) -> Counter[str]:
     """Walk by the site's own rules, then by the defaults: tests have rules of seconds.
+
+    Args:
+        begin: as `Site.walk`, of both walks.
 
     Raises:
         AssertionError: somebody disagrees.
     """
     with Site.open(url) as site:
-        told = site.walk(1)
+        told = site.walk(1, begin=begin)
         site.store.site.start(RunningLoader.here(SiteRules.of(Settings())))
-        return told + site.walk(boundaries)
+        return told + site.walk(boundaries, begin=begin)
+
+
+def told_at(url: str, now: datetime) -> set[str | None]:
+    """What the site's own rules say of its clients: conditions, and what some wait for."""
+    with Site.open(url) as site:
+        told = site.told(now)
+        return {*told.conditions.values(), *(one.held_by for one in told.due.values())}
 
 
 def _at(now: datetime) -> Callable[[str, object, object], None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import psycopg
@@ -22,13 +23,19 @@ _COPIED = {
 _OPTIONS = "-c search_path=statesys"
 
 
-def copy_rules(source: str, target: str) -> None:
-    """Make another migrated database what this one is at one moment, as far as the rules look."""
+def copy_rules(source: str, target: str) -> datetime:
+    """Make another migrated database what this one is at one moment, as far as the rules look.
+
+    Returns:
+        The moment.
+    """
     with (
         psycopg.connect(source, options=_OPTIONS) as from_there,
         psycopg.connect(target, options=_OPTIONS) as to_there,
     ):
         from_there.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        (moment,) = from_there.execute("SELECT now()").fetchone() or (None,)
+        assert isinstance(moment, datetime)
         for table, query in _COPIED.items():
             to_there.execute(f"DELETE FROM {table}".encode())
             with (
@@ -37,6 +44,7 @@ def copy_rules(source: str, target: str) -> None:
             ):
                 for row in rows:
                     copied.write(row)
+    return moment
 
 
 @contextmanager

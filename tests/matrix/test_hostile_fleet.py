@@ -18,7 +18,7 @@ from producers.hostile.malformed import REASONS
 from producers.store import open_store
 from runtime.broker import Administration
 from schemas.refusal import Reason
-from tests.loader.agreement import walk_days
+from tests.loader.agreement import told_at, walk_days
 from tests.loader.processes import Program
 from tests.matrix.copying import copy_rules
 from tests.waiting import wait_until
@@ -113,7 +113,7 @@ def living(
     *options: str,
     at_worst: Callable[[], None] = lambda: None,
 ) -> Iterator[Site]:
-    """A site whose fleet is hostile first; `at_worst` is called before it only lives."""
+    """A site whose fleet is hostile first; `at_worst` is called while it is."""
     urls = {"amqp_url": servers.amqp_url, "database_url": servers.database_url}
     fleet = directory / "fleet"
     rates = [w for kind, rate in hostile.items() for w in ("--hostile", f"{kind}={rate}")]
@@ -125,8 +125,8 @@ def living(
         workers = [run("relay", "relay", "run"), run("loader", *_LOADER)]
         command = ("producers", "publish", "--fleet", str(fleet), "--json")
         worst = run("worst", *command, *_FAULTS, *rates, *options)
-        assert worst.end() == 0, worst.text
         at_worst()
+        assert worst.end() == 0, worst.text
         alive = run("fleet", *_AFTERWARDS, "--fleet", str(fleet))
         yield Site(fleet, servers, [*workers, alive])
 
@@ -134,13 +134,19 @@ def living(
 def test_a_fleet_with_every_kind_of_hostility_ends_verified(
     servers: Servers, second_database_url: str, tmp_path: Path
 ) -> None:
+    moments = []
+
     def at_worst() -> None:
-        copy_rules(servers.database_url, second_database_url)
+        def copied() -> bool:
+            moments.append(copy_rules(servers.database_url, second_database_url))
+            return told_at(second_database_url, moments[-1]) >= {"complete", "too young"}
+
+        wait_until(copied, timeout=_PATIENCE, what="complete clients, and ranges too young to ask")
 
     options = ("--clients", "40", "--cycles", "8", "--messages", "3", "--seed", "41")
     with living(tmp_path, servers, RATES, *options, at_worst=at_worst) as site:
         # Readers and the check agree on what it was at its worst, while the site goes on.
-        told = walk_days(second_database_url, 16)
+        told = walk_days(second_database_url, 16, begin=moments[-1])
         assert told.keys() >= {"asked", "open request", "too young", "merge interval", "silent"}
         assert told.keys() >= {"gaps", "quiet", "complete"}
         tally = site.verified()
