@@ -177,7 +177,8 @@ def is_state(message: StateMessage) -> bool:
 def _numbered(
     messages: Sequence[StateMessage], first: int, step: int = 1
 ) -> tuple[StateMessage, ...]:
-    return tuple(m._replace(serial=first + step * n) for n, m in enumerate(messages))
+    # `_replace` takes three times as long.
+    return tuple(StateMessage(first + step * n, *m[1:]) for n, m in enumerate(messages))
 
 
 def _cut(report: Report, max_messages: int, max_bytes: int) -> list[Rendered]:
