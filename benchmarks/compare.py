@@ -47,7 +47,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
     settings = settings_and_logs()
     interrupt_on_signals()
     job = Job(reports=reports)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size)
+    crew = Crew(settings.threads, settings.loader_chunk_size)
     drains: dict[str, list[Result]] = {shape.value: [] for shape in Shape}
     bare: list[Result] = []
     with steps() as show, ground(settings.home / "bench", show, keep=False) as found:

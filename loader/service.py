@@ -73,7 +73,7 @@ class Loader:
         self._pulse = Pulse(settings.home, "loader")
         self._aside = Aside(self._pulse)
         self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
-        self._readers = [Reader(chunk_bytes) for _ in range(settings.loader_threads)]
+        self._readers = [Reader(chunk_bytes) for _ in range(settings.threads)]
         self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
         self._duties = self._make_duties()
 
@@ -244,7 +244,7 @@ class Loader:
 def _prefetch(settings: Settings) -> int:
     """Batches to hold for `max_chunks_fetched` chunks; at least one chunk's worth."""
     chunks = settings.max_chunks_fetched * settings.loader_chunk_size
-    return max(settings.loader_threads + 1, math.ceil(chunks / settings.batch_size))
+    return max(settings.threads + 1, math.ceil(chunks / settings.batch_size))
 
 
 def _require_files(threads: int) -> None:

@@ -85,6 +85,8 @@ def setting(field: str, *flags: str) -> Decorator:
     kind, shown = {timedelta: "DURATION", int: "N"}.get(type(default), "WORD"), default
     if isinstance(default, timedelta):
         shown = render_duration(default)
+    elif default is None:
+        kind, shown = "N", "unset"
     return click.option(
         *(flags or (f"--{field.replace('_', '-')}",)),
         field,

@@ -50,12 +50,12 @@ class Settings(BaseSettings):
         default="info", description="Lowest level that is written."
     )
 
-    loader_threads: int = Field(
-        default=4,
+    loader_threads: int | None = Field(
+        default=None,
         ge=1,
         le=64,
         description="Threads of a loader process, each with a database connection and a process "
-        "that reads for it.",
+        "that reads for it; unset: one for each processor, 2 to 4.",
     )
     loader_chunk_size: int = Field(
         default=256,
@@ -149,6 +149,17 @@ class Settings(BaseSettings):
         ge=timedelta(days=1),
         description="State messages, closed ranges and requests are removed when older.",
     )
+
+    @property
+    def threads(self) -> int:
+        """Threads of a loader.
+
+        The site control file has 4. Two cores carry more with 2 (docs/performance.md), and one
+        alone would wait for the database with nothing to read meanwhile.
+        """
+        if self.loader_threads is not None:
+            return self.loader_threads
+        return min(max(len(os.sched_getaffinity(0)), 2), 4)
 
     def required_amqp_url(self) -> str:
         """The broker's URL: the one given, or the private server's.

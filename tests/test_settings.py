@@ -1,5 +1,6 @@
 """Settings: read once, valid from birth, and a mistake is told by the name it was made under."""
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -89,9 +90,18 @@ def test_a_flag_beats_a_variable_and_a_variable_the_default(
     assert load_settings(batch_linger="3s").batch_linger == timedelta(seconds=3)
 
 
+@pytest.mark.parametrize(("processors", "threads"), [(1, 2), (2, 2), (3, 3), (4, 4), (64, 4)])
+def test_a_loader_has_a_thread_for_each_processor_within_limits(
+    processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(processors)))
+    assert load_settings().threads == threads
+    assert load_settings(loader_threads="7").threads == 7
+
+
 def test_the_defaults_are_those_of_the_site_control_file() -> None:
     settings = Settings.model_construct()
-    assert (settings.loader_threads, settings.loader_chunk_size) == (4, 256)
+    assert settings.loader_chunk_size == 256
     assert settings.max_chunks_fetched == 100
     assert settings.resync_check_interval == timedelta(minutes=60)
     assert settings.min_missing_message_age == timedelta(minutes=2880)

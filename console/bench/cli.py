@@ -297,7 +297,7 @@ def _chosen(
     settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
     job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
-    crew = Crew(settings.loader_threads, settings.loader_chunk_size, relays, loaders)
+    crew = Crew(settings.threads, settings.loader_chunk_size, relays, loaders)
     return settings, job, crew
 
 

@@ -47,7 +47,7 @@ def combinations(
         )
         yield (
             replace(job, reports=_count(reports), shape=shape),
-            crew._replace(threads=settings.loader_threads, chunk_size=settings.loader_chunk_size),
+            crew._replace(threads=settings.threads, chunk_size=settings.loader_chunk_size),
         )
 
 

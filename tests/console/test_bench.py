@@ -309,12 +309,12 @@ def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> 
         assert (run["reports"], run["messages"]) == (40, 160)
 
 
-def test_a_value_that_is_no_setting_is_refused_before_anything_starts(
-    bench: Bench, home: Path
-) -> None:
+def test_a_value_that_is_no_setting_is_refused_before_anything_starts(tmp_path: Path) -> None:
     for words in ("threads=0", "threads=", "colour=red", "reports=0", "reports=many"):
-        assert bench("drain", "--sweep", words).returncode in (1, 2)
-    assert services.running(home / "bench") is None
+        env = commands.bare_environment(tmp_path)
+        done = commands.run("bench", "drain", "--sweep", words, env=env, timeout=110)
+        assert done.returncode in (1, 2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sweep_may_name_all_in_one_text() -> None:
