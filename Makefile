@@ -61,12 +61,12 @@ check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/lint-imports
 
 bench: setup ## the standard job, in all shapes, beside a bare pipe on two cores; rewrites docs/performance.md
-	@PYTHONPATH=. $(BIN)/python benchmarks/compare.py
+	@$(BIN)/python -m lab.bench.compare
 
-# runtime.services needs the standard library only, so this works without .venv too. It stops
+# runtime.devserver needs the standard library only, so this works without .venv too. It stops
 # here, before anything is removed, when a server cannot be stopped.
 clean: ## stop the private servers, remove .venv, .statesys and caches
-	@$(PYTHON) -c 'from pathlib import Path; from runtime.services import down; \
+	@$(PYTHON) -c 'from pathlib import Path; from runtime.devserver import down; \
 		[down(Path(home), purge=True) for home in (".statesys", ".statesys-test")]'
 	@rm -rf .venv .statesys .statesys-test build statesys.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,22 +21,22 @@ _END_WITHIN = 30
 
 #: Where each command lives: name -> (module:attribute, one line for the help).
 COMMANDS = {
-    "up": ("runtime.services.cli:up", "Start a private RabbitMQ and PostgreSQL."),
-    "down": ("runtime.services.cli:down", "Stop the private servers; the data stays."),
-    "demo": ("console.demo.cli:demo", "Run the whole job on a synthetic fleet with faults."),
+    "up": ("runtime.devserver.cli:up", "Start a private RabbitMQ and PostgreSQL."),
+    "down": ("runtime.devserver.cli:down", "Stop the private servers; the data stays."),
+    "demo": ("lab.demo.cli:demo", "Run the whole job on a synthetic fleet with faults."),
     "producers": ("producers.cli:producers", "Publish a synthetic fleet, or keep one alive."),
     "relay": ("relay.cli:relay", "Turn reports into batches of SMX."),
     "loader": ("loader.cli:loader", "Load batches into PostgreSQL; migrate the database."),
     "status": ("console.status.cli:status", "Queues, dead letters, clients, messages, resyncs."),
-    "verify": ("console.verify.cli:verify", "Prove that what was sent is what is stored."),
+    "verify": ("lab.verify.cli:verify", "Prove that what was sent is what is stored."),
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
     "states": ("console.states:states", "The current state of a client."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
-    "bench": ("console.bench.cli:bench", "Measure how much the pipeline carries here."),
-    "health": ("runtime.health.cli:health", "Whether the workers here do their work."),
+    "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
+    "health": ("console.health:health", "Whether the workers here do their work."),
     "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
     "client": ("loader.cli:client", "Forget a client."),
 }

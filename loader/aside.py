@@ -13,7 +13,7 @@ import structlog
 
 from loader.chunk import Item
 from loader.inbox import Held
-from runtime.health import Pulse
+from runtime.workers import HeartbeatFile
 
 _log = structlog.get_logger()
 
@@ -53,11 +53,11 @@ class Aside:
     One thread at a time is at one of them: a try may wait a minute for a lock.
 
     Args:
-        pulse: hears of the trouble and of its end.
+        heartbeat: hears of the trouble and of its end.
     """
 
-    def __init__(self, pulse: Pulse) -> None:
-        self._pulse = pulse
+    def __init__(self, heartbeat: HeartbeatFile) -> None:
+        self._heartbeat = heartbeat
         self._lock = threading.Lock()
         self._waiting: list[tuple[float, Part]] = []
         self._busy: Part | None = None
@@ -159,11 +159,11 @@ class Aside:
             _log.warning("loader.batch_set_aside", why=why)
         if causes:
             more = f" (other causes: {len(causes) - 1})" if len(causes) > 1 else ""
-            self._pulse.trouble(
+            self._heartbeat.trouble(
                 _WHO,
                 f"{causes[0]}{more}; batches that wait for it to be mended: {batches}, each tried "
                 "again once a minute",
             )
         elif emptied:
-            self._pulse.settle(_WHO)
+            self._heartbeat.settle(_WHO)
             _log.info("loader.set_aside_ended")

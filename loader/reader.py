@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from loader.chunk import divide, messages_in, read_plain
 from loader.prepare import stage_lines
-from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
+from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
 from schemas.errors import Refused, StatesysError
 
 #: Without threads and connections a process can simply be doubled, and shares its memory.
@@ -125,11 +125,11 @@ def _serve(parents: Connection, pipe: Connection, chunk_bytes: int) -> None:
     parents.close()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
-    while in_fresh_thread("reader", lambda: _spell(pipe, chunk_bytes)):
+    while run_until_renewal("reader", lambda: _read_until_renewal(pipe, chunk_bytes)):
         pass
 
 
-def _spell(pipe: Connection, chunk_bytes: int) -> bool:
+def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
     """Read until this thread has read enough: whether there may be more."""
     read = 0
     while read < RENEW_AFTER:

@@ -12,10 +12,10 @@ from runtime.broker import (
     Administration,
     ConfirmingPublisher,
     Message,
+    PublishOutcome,
     Session,
-    Settled,
 )
-from runtime.messages import request_properties
+from runtime.broker.messages import request_properties
 from runtime.rules import SiteRules
 from schemas.errors import BrokerUnavailable
 from schemas.resync import render_request
@@ -35,7 +35,7 @@ MIN_EXPIRATION = timedelta(minutes=1)
 _CONFIRM_TIMEOUT = 10.0
 
 
-class ResyncDuty:
+class ResyncTask:
     """Checks and publishes, by the rules of the site as they are at each run.
 
     Args:
@@ -116,8 +116,8 @@ class ResyncDuty:
             )
 
     def _under_backlog(self) -> bool:
-        with Administration(self._url, name="statesys loader resync") as desk:
-            depths = [desk.depth(queue) for queue in INCOMING.values()]
+        with Administration(self._url, name="statesys loader resync") as admin:
+            depths = [admin.depth(queue) for queue in INCOMING.values()]
         waiting = sum(depth.ready for depth in depths if depth is not None)
         if waiting > self._rules.resync_backlog_threshold:
             _log.warning("loader.resync_postponed", batches_waiting=waiting)
@@ -151,7 +151,7 @@ class ResyncDuty:
                     f"resync requests are not confirmed ({session.blocked or 'no answer'})"
                 )
             for event in publisher.poll(left):
-                if isinstance(event, Settled):
+                if isinstance(event, PublishOutcome):
                     self._settle(store, event, now)
 
     def _message(self, one: UnsentRequest) -> Message:
@@ -163,7 +163,7 @@ class ResyncDuty:
             token=one,
         )
 
-    def _settle(self, store: ResyncStore, event: Settled, now: datetime) -> None:
+    def _settle(self, store: ResyncStore, event: PublishOutcome, now: datetime) -> None:
         one: UnsentRequest = event.token
         if event.problem is not None and not event.returned:
             raise BrokerUnavailable(f"a resync request was not taken: {event.problem}")

@@ -9,29 +9,29 @@ from contextlib import closing
 import structlog
 
 from loader.aside import Aside
-from loader.duties import (
+from loader.consumer import BatchConsumer
+from loader.dead_letters import DeadLetterPublisher
+from loader.inbox import Inbox
+from loader.reader import Reader
+from loader.resync import SIGNS_INTERVAL, ResyncTask
+from loader.rights import require_place_to_load
+from loader.store import ChunkStore, ResyncStore, RunningLoader
+from loader.tasks import (
     PARTITION_INTERVAL,
     TOTALS_TRIED,
-    Duty,
+    PeriodicTask,
     keep_partitions,
     keep_totals,
     make_partitions,
 )
-from loader.inbox import Inbox
-from loader.intake import Intake
-from loader.letters import Letters
-from loader.reader import Reader
-from loader.resync import SIGNS_INTERVAL, ResyncDuty
-from loader.rights import require_place_to_load
-from loader.store import ChunkStore, ResyncStore, RunningLoader
 from loader.worker import Worker
-from runtime.backoff import until_available
 from runtime.broker import declare, require_write
 from runtime.closing import close_in_order
 from runtime.database import require_own_sessions
-from runtime.health import Pulse
 from runtime.rules import SiteRules
 from runtime.settings import Settings
+from runtime.workers import HeartbeatFile
+from runtime.workers.retry import until_available
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, StatesysError
 from schemas.topology import INCOMING, QUEUES
 
@@ -67,15 +67,17 @@ class Loader:
             wait=settings.inbox_polling_interval.total_seconds(),
             together=settings.chunks_together,
         )
-        self._intake = Intake(
+        self._consumer = BatchConsumer(
             self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
         )
-        self._pulse = Pulse(settings.home, "loader")
-        self._aside = Aside(self._pulse)
-        self._letters = Letters(self._amqp_url, stop=self._halt, pulse=self._pulse)
+        self._heartbeat = HeartbeatFile(settings.home, "loader")
+        self._aside = Aside(self._heartbeat)
+        self._letters = DeadLetterPublisher(
+            self._amqp_url, stop=self._halt, heartbeat=self._heartbeat
+        )
         self._readers = [Reader(chunk_bytes) for _ in range(settings.threads)]
         self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
-        self._duties = self._make_duties()
+        self._tasks = self._make_tasks()
 
     def run(self, *, exit_when_empty: bool = False) -> None:
         """Load until stopped, or until there is nothing left to load.
@@ -97,14 +99,14 @@ class Loader:
                 anything is taken, at the start and after a lost connection.
         """
         _require_files(len(self._readers))
-        self._pulse.beat(held=0, now=True)
+        self._heartbeat.beat(held=0, now=True)
         try:
             for reader in self._readers:
                 reader.start()
             self._prepare()
             for thread in self._threads():
                 thread.start()
-            until_available(self._stop, "loader", self._pulse)(self._consume, exit_when_empty)
+            until_available(self._stop, "loader", self._heartbeat)(self._consume, exit_when_empty)
         except (BrokerUnavailable, DatabaseUnavailable):
             # Only when stopping while a server is away.
             if not self._stop.is_set():
@@ -126,31 +128,31 @@ class Loader:
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         # Each time: a broker may come back empty.
-        self._pulse.note(declare(self._amqp_url, QUEUES, name="statesys loader"))
-        self._intake.connect()
-        self._pulse.progress("loader")
+        self._heartbeat.note(declare(self._amqp_url, QUEUES, name="statesys loader"))
+        self._consumer.connect()
+        self._heartbeat.progress("loader")
         _log.info("loader.consuming", threads=len(self._workers))
         while not self._stop.is_set():
-            self._intake.turn()
-            self._pulse.beat(held=self._intake.held)
+            self._consumer.turn()
+            self._heartbeat.beat(held=self._consumer.held)
             if any(thread.failure for thread in self._threads()):
                 return
-            if exit_when_empty and self._intake.empty():
+            if exit_when_empty and self._consumer.empty():
                 return
 
     def _shut_down(self) -> None:
         _log.info("loader.stopping")
         close_in_order(
-            self._intake.stop_taking,
+            self._consumer.stop_taking,
             self._inbox.close,
             self._halt.set,
             self._join_workers,
             *(reader.close for reader in self._readers),
-            self._intake.finish,
-            self._intake.close,
+            self._consumer.finish,
+            self._consumer.close,
             self._join_duties,
             self._close_letters,
-            self._pulse.end,
+            self._heartbeat.end,
         )
         _log.info("loader.stopped")
 
@@ -169,7 +171,7 @@ class Loader:
             _log.warning("loader.chunks_unfinished", threads=hanging)
 
     def _join_duties(self) -> None:
-        for duty in self._duties:
+        for duty in self._tasks:
             if duty.is_alive():
                 duty.join(1)
 
@@ -183,8 +185,8 @@ class Loader:
             if thread.failure is not None:
                 raise thread.failure
 
-    def _threads(self) -> list[Worker | Duty]:
-        return [*self._workers, *self._duties]
+    def _threads(self) -> list[Worker | PeriodicTask]:
+        return [*self._workers, *self._tasks]
 
     def _worker(self, number: int, reader: Reader) -> Worker:
         return Worker(
@@ -194,37 +196,37 @@ class Loader:
             reader=reader,
             open_store=self._chunk_store,
             letters=self._letters,
-            trust=self._intake.trust,
-            settle=self._intake.settle,
+            trust=self._consumer.trust,
+            settle=self._consumer.settle,
             stop=self._halt,
-            pulse=self._pulse,
+            heartbeat=self._heartbeat,
         )
 
-    def _make_duties(self) -> list[Duty]:
+    def _make_tasks(self) -> list[PeriodicTask]:
         settings = self._settings
-        resync = ResyncDuty(self._resync_store, self._amqp_url, loader=self._this)
+        resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
         return [
-            Duty(
+            PeriodicTask(
                 "resync",
                 resync.run,
                 every=SIGNS_INTERVAL,
                 stop=self._halt,
-                pulse=self._pulse,
+                heartbeat=self._heartbeat,
                 at_end=resync.end,
             ),
-            Duty(
+            PeriodicTask(
                 "partitions",
                 lambda: keep_partitions(self._database_url, settings.retention),
                 every=PARTITION_INTERVAL,
                 stop=self._halt,
-                pulse=self._pulse,
+                heartbeat=self._heartbeat,
             ),
-            Duty(
+            PeriodicTask(
                 "totals",
                 lambda: keep_totals(self._resync_store),
                 every=TOTALS_TRIED,
                 stop=self._halt,
-                pulse=self._pulse,
+                heartbeat=self._heartbeat,
             ),
         ]
 

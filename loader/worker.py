@@ -11,15 +11,15 @@ import structlog
 
 from loader.aside import Aside, Part
 from loader.chunk import Item, divide, halves, messages_in, read_items
+from loader.dead_letters import DeadLetterPublisher
 from loader.inbox import Held, Inbox
-from loader.letters import Letters
 from loader.prepare import stage_lines
 from loader.reader import Reader, Rows
 from loader.store import ChunkStore, Loaded, PoisonError
-from runtime.backoff import FIRST_PAUSE, until_available
-from runtime.fresh_thread import in_fresh_thread
-from runtime.health import Pulse
-from runtime.messages import report_properties
+from runtime.broker.messages import report_properties
+from runtime.workers import HeartbeatFile
+from runtime.workers.renewal import run_until_renewal
+from runtime.workers.retry import FIRST_PAUSE, until_available
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused, SchemaMissing
 from schemas.refusal import Reason
 from schemas.report import Lane
@@ -55,7 +55,7 @@ class Worker(threading.Thread):
         trust: called with a delivery that was read and will be dead-lettered.
         settle: called with every delivery whose messages are all committed or dead-lettered.
         stop: ends waiting for a database that is away.
-        pulse: hears of progress and trouble.
+        heartbeat: hears of progress and trouble.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Worker(threading.Thread):
         aside: Aside,
         reader: Reader,
         open_store: Callable[[str], ChunkStore],
-        letters: Letters,
+        letters: DeadLetterPublisher,
         trust: Callable[[Held], None],
         settle: Callable[[Sequence[Held]], None],
         stop: threading.Event,
-        pulse: Pulse,
+        heartbeat: HeartbeatFile,
     ) -> None:
         # The service waits for it; a thread that hangs must not keep the process.
         super().__init__(name=name, daemon=True)
@@ -82,7 +82,7 @@ class Worker(threading.Thread):
         self._trust = trust
         self._settle = settle
         self._stop_event = stop
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._store: ChunkStore | None = None
         #: What ended the thread before its time; the service raises it.
         self.failure: Exception | None = None
@@ -161,7 +161,7 @@ class Worker(threading.Thread):
         if not (self._tables_take_rows() or self._aside.others_loaded(part)):
             return [part._replace(why=why)]
         # Read once more, here, for the values of which the rows were made.
-        return in_fresh_thread(f"bisecting {self.name}", partial(self._divide, part))
+        return run_until_renewal(f"bisecting {self.name}", partial(self._divide, part))
 
     def _divide(self, part: Part) -> list[Part]:
         items = part.items
@@ -218,7 +218,7 @@ class Worker(threading.Thread):
         started = time.monotonic()
         loaded = self._try_to_load(rows.lines, tries, started)
         self._aside.loaded()
-        self._pulse.progress(self.name)
+        self._heartbeat.progress(self.name)
         _log.info(
             "loader.chunk_loaded",
             messages=rows.messages,
@@ -259,10 +259,10 @@ class Worker(threading.Thread):
             self._store.close()
             self._store = None
         if self._store is None:
-            self._store = until_available(self._stop_event, self.name, self._pulse)(
+            self._store = until_available(self._stop_event, self.name, self._heartbeat)(
                 self._open_store, self.name
             )
-            self._pulse.settle(self.name)
+            self._heartbeat.settle(self.name)
         return self._store
 
     def _bury(self, item: Item, error: PoisonError, held: Held) -> None:

@@ -23,7 +23,7 @@ from producers.summary import Summary
 from runtime.durations import render_duration
 from runtime.logs import settings_and_logs
 from runtime.options import json_option, log_options, setting, together
-from runtime.stop import Stop
+from runtime.workers.signals import Stop
 from schemas import topology
 from schemas.errors import StatesysError
 

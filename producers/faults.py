@@ -7,7 +7,7 @@ happens here: its serials are given, and what does not arrive is the server's to
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from producers.chance import draw, share
+from producers.seeded import draw, share
 
 _BOM_BYTES = 2
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from producers import turns
+from producers import cycles as turns
 from producers.plan import Plan
 from producers.publisher import Publisher
 from producers.store import Store

@@ -12,18 +12,18 @@ from threading import Event as StopEvent
 import structlog
 
 from producers.store import Outgoing, Store
-from runtime.backoff import FIRST_PAUSE, LONGEST_PAUSE, until_available
 from runtime.broker import (
     ConfirmingPublisher,
     Delivery,
     Event,
     Message,
+    PublishOutcome,
     Retry,
     Session,
-    Settled,
     declare,
 )
-from runtime.messages import report_properties
+from runtime.broker.messages import report_properties
+from runtime.workers.retry import FIRST_PAUSE, LONGEST_PAUSE, until_available
 from schemas import topology
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
@@ -149,7 +149,7 @@ class Publisher:
         try:
             if self._publisher is not None:
                 # Requests that come now are not acked, so they will come again.
-                for settled in self._publisher.settle_all(patience):
+                for settled in self._publisher.await_outcomes(patience):
                     self._note([settled])
         except (BrokerUnavailable, PermissionMissing):
             pass
@@ -228,7 +228,7 @@ class Publisher:
 
     def _note(self, events: list[Event]) -> None:
         """Note what is confirmed; what is refused is with the publisher until it is taken."""
-        settled = [event for event in events if isinstance(event, Settled)]
+        settled = [event for event in events if isinstance(event, PublishOutcome)]
         self._confirmed += [event.token for event in settled if event.problem is None]
         refused = [event.problem for event in settled if event.problem is not None]
         if refused:

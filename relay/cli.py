@@ -30,7 +30,7 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """
     # The service brings pika and lxml; --help does without.
     from relay.service import Relay  # noqa: PLC0415
-    from runtime.stop import Stop  # noqa: PLC0415
+    from runtime.workers.signals import Stop  # noqa: PLC0415
 
     settings = settings_and_logs(**flags)
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

@@ -9,8 +9,8 @@ import structlog
 
 from relay.batcher import Closed
 from runtime.broker import Delivery, Properties
-from runtime.dead_letters import dead_letter
-from runtime.messages import batch_properties
+from runtime.broker.dead_letters import dead_letter
+from runtime.broker.messages import batch_properties
 from schemas.errors import Refused
 from schemas.topology import DEAD, INCOMING, REPORTS
 

@@ -14,25 +14,25 @@ from datetime import UTC, datetime
 import structlog
 
 from relay.batcher import Batcher, Closed
-from relay.intake import accept
 from relay.outgoing import Outgoing, of_batch, of_refused
 from relay.settling import Settling
-from runtime.backoff import until_available
+from relay.validate import accept
 from runtime.broker import (
     MAX_PREFETCH,
     ConfirmingPublisher,
     Consumer,
     Delivery,
     Message,
+    PublishOutcome,
     Retry,
     Session,
-    Settled,
     declare,
     require_write,
 )
-from runtime.fresh_thread import RENEW_AFTER, in_fresh_thread
-from runtime.health import Pulse
 from runtime.settings import Settings
+from runtime.workers import HeartbeatFile
+from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
+from runtime.workers.retry import until_available
 from schemas.errors import BrokerUnavailable, Refused
 from schemas.topology import QUEUES, REPORTS
 
@@ -63,7 +63,7 @@ class Relay:
         self._stop = stop
         self._url = settings.required_amqp_url()
         self._name = f"{socket.gethostname()}/{os.getpid()}"
-        self._pulse = Pulse(settings.home, "relay")
+        self._heartbeat = HeartbeatFile(settings.home, "relay")
 
     def run(self, *, exit_when_empty: bool = False) -> None:
         """Relay until stopped, or until nothing has been left for a second.
@@ -76,15 +76,15 @@ class Relay:
                 anything is taken, at the start and after a lost connection.
         """
         require_write(self._url, name="statesys relay")
-        self._pulse.beat(held=0, now=True)
+        self._heartbeat.beat(held=0, now=True)
         try:
-            until_available(self._stop, "relay", self._pulse)(self._connected, exit_when_empty)
+            until_available(self._stop, "relay", self._heartbeat)(self._connected, exit_when_empty)
         except BrokerUnavailable:
             # Only when stopping while the broker is away: what was held comes again.
             if not self._stop.is_set():
                 raise
         finally:
-            self._pulse.end()
+            self._heartbeat.end()
         _log.info("relay.stopped")
 
     def _connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
@@ -103,12 +103,12 @@ class Relay:
                 ),
                 name=self._name,
                 settings=self._settings,
-                pulse=self._pulse,
+                heartbeat=self._heartbeat,
             )
             pipeline.run(self._stop, exit_when_empty=exit_when_empty)
 
     def _declare(self) -> None:
-        self._pulse.note(declare(self._url, QUEUES, name="statesys relay"))
+        self._heartbeat.note(declare(self._url, QUEUES, name="statesys relay"))
 
 
 class _Pipeline:
@@ -119,7 +119,7 @@ class _Pipeline:
         publisher: of batches and dead letters.
         name: of the relay, written into the batches.
         settings: sizes and times.
-        pulse: hears of progress.
+        heartbeat: hears of progress.
     """
 
     def __init__(
@@ -129,11 +129,11 @@ class _Pipeline:
         *,
         name: str,
         settings: Settings,
-        pulse: Pulse,
+        heartbeat: HeartbeatFile,
     ) -> None:
         self._consumer = consumer
         self._publisher = publisher
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._max_bytes = settings.max_report_size * _KIB
         self._batcher = Batcher(
             name,
@@ -147,14 +147,14 @@ class _Pipeline:
     def run(self, stop: threading.Event, *, exit_when_empty: bool) -> None:
         """Relay until stopped or until nothing is left, then finish what is in hand."""
         self._consumer.start()
-        self._pulse.progress("relay")
+        self._heartbeat.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
-        while not in_fresh_thread("relay", lambda: self._done(stop, exit_when_empty)):
+        while not run_until_renewal("relay", lambda: self._done(stop, exit_when_empty)):
             pass
         self._consumer.session.cancel()
         _log.info("relay.stopping")
         self._publish_all(self._batcher.close_all())
-        for settled in self._publisher.settle_all(_FINISH_TIMEOUT):
+        for settled in self._publisher.await_outcomes(_FINISH_TIMEOUT):
             self._confirm(settled)
         self._ack_stragglers(0)
         # One more turn for the frames of the last acks.
@@ -177,14 +177,14 @@ class _Pipeline:
                 self._take(event)
         self._publish_all(self._batcher.overdue(time.monotonic()))
         for outcome in self._publisher.poll(0):
-            if isinstance(outcome, Settled):
+            if isinstance(outcome, PublishOutcome):
                 self._confirm(outcome)
         if self._publisher.refused:
             self._ack_stragglers(_FEW)
         blocked = self._publisher.session.blocked
         if self._consumer.control():
             _log.warning("relay.paused", held_bytes=self._consumer.held_bytes, blocked=blocked)
-        self._pulse.beat(held=len(self._consumer), blocked=blocked)
+        self._heartbeat.beat(held=len(self._consumer), blocked=blocked)
 
     def _patience(self) -> float:
         """Seconds to wait for reports: the publishing session must be looked at as well."""
@@ -220,14 +220,14 @@ class _Pipeline:
     def _publish(self, one: Outgoing) -> None:
         self._publisher.publish(Message(one.queue, one.body, one.properties, token=one))
 
-    def _confirm(self, settled: Settled) -> None:
+    def _confirm(self, settled: PublishOutcome) -> None:
         """Ack the reports of what is safe. What is not is published again."""
         if settled.problem is not None:
             _log.warning("relay.not_sent", why=settled.problem)
             return
         one: Outgoing = settled.token
         one.tell()
-        self._pulse.progress("relay")
+        self._heartbeat.progress("relay")
         for tag in one.tags:
             self._consumer.release(tag)
         up_to = self._settling.settle(one.tags)

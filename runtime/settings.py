@@ -213,7 +213,7 @@ class Settings(BaseSettings):
 
     def _private(self, name: str) -> str | None:
         # Imported late: only commands without URLs need to know how private servers are kept.
-        from runtime.services import running  # noqa: PLC0415
+        from runtime.devserver import running  # noqa: PLC0415
 
         endpoints = running(self.home)
         return None if endpoints is None else str(getattr(endpoints, name))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from runtime import services
-from runtime.services import Endpoints
+from runtime import devserver
+from runtime.devserver import Endpoints
 from tests import own
 from tests.management import Management
 
@@ -63,10 +63,10 @@ def endpoints() -> Iterator[Endpoints]:
     with (home / "runs.lock").open("w", encoding="utf-8") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            yield services.up(home)
+            yield devserver.up(home)
         finally:
             if os.environ.get("STATESYS_TEST_KEEP") != "1" and _last(users.fileno()):
-                services.down(home)
+                devserver.down(home)
 
 
 @pytest.fixture(scope="session")

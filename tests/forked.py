@@ -14,7 +14,7 @@ from pathlib import Path
 
 import statesys
 
-_PACKAGES = ("console", "loader", "producers", "relay", "runtime", "schemas")
+_PACKAGES = ("lab", "console", "loader", "producers", "relay", "runtime", "schemas")
 
 
 def _import_everything() -> None:

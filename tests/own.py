@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from tests.management import Management
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from runtime.settings import environment
 from statesys import COMMANDS, run_command
 from tests import commands

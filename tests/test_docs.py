@@ -13,9 +13,9 @@ import pytest
 from lxml import etree
 
 from runtime.broker import Properties
-from runtime.dead_letters import dead_letter
+from runtime.broker.dead_letters import dead_letter
+from runtime.broker.messages import batch_properties, report_properties, request_properties
 from runtime.durations import render_duration
-from runtime.messages import batch_properties, report_properties, request_properties
 from runtime.settings import PREFIX, Settings
 from schemas import errors
 from schemas.errors import ExitCode, Refused, StatesysError

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from runtime.broker import Administration, Delivery
-from runtime.dead_letters import Letter, read_letter, replayed
+from runtime.broker.dead_letters import Letter, read_letter, replayed
 from schemas.errors import NotTaken
 from schemas.topology import DEAD, QUEUES
 
@@ -41,14 +41,14 @@ class Box:
     """The letters in `statesys.dead`.
 
     Args:
-        desk: an open connection.
+        admin: an open connection.
 
     Attributes:
         cut: the last `look` left letters out.
     """
 
-    def __init__(self, desk: Administration) -> None:
-        self._desk = desk
+    def __init__(self, admin: Administration) -> None:
+        self._admin = admin
         self.cut = False
 
     def look(self, *, most: int = MOST) -> Iterator[tuple[Letter, Delivery]]:
@@ -60,10 +60,10 @@ class Box:
         self.cut = False
         last: int | None = None
         try:
-            exists = self._desk.depth(DEAD) is not None
+            exists = self._admin.depth(DEAD) is not None
             for number in count(1):
                 # Taking from a queue that nobody has declared yet would be an error.
-                delivery = self._desk.take(DEAD) if exists else None
+                delivery = self._admin.take(DEAD) if exists else None
                 if delivery is None:
                     break
                 last = delivery.tag
@@ -73,7 +73,7 @@ class Box:
                 yield read_letter(delivery), delivery
         finally:
             if last is not None:
-                self._desk.requeue(last, up_to=True)
+                self._admin.requeue(last, up_to=True)
 
     def replay(self, chosen: Callable[[Letter], bool]) -> Moved:
         """Put letters back into the queues they came from.
@@ -84,14 +84,14 @@ class Box:
         Raises:
             TopologyWrong: a queue that exists is not what it must be; no letter was moved.
         """
-        self._desk.declare([queue for queue in QUEUES if self._desk.depth(queue.name)])
+        self._admin.declare([queue for queue in QUEUES if self._admin.depth(queue.name)])
 
         def put_back(delivery: Delivery, letter: Letter) -> bool:
             if not letter.replayable:
                 return False
             assert letter.queue is not None
             try:
-                self._desk.publish(
+                self._admin.publish(
                     routing_key=letter.queue,
                     body=delivery.body,
                     properties=replayed(delivery.properties),
@@ -119,7 +119,7 @@ class Box:
         kept: list[int] = []
         try:
             for _ in range(letters):
-                delivery = self._desk.take(DEAD)
+                delivery = self._admin.take(DEAD)
                 if delivery is None:
                     break
                 kept.append(delivery.tag)
@@ -127,12 +127,12 @@ class Box:
                 if not chosen(letter):
                     moved.kept += 1
                 elif act(delivery, letter):
-                    self._desk.ack(kept.pop())
+                    self._admin.ack(kept.pop())
                     moved.done.append(letter)
                 else:
                     moved.stuck.append(letter)
         finally:
             if kept:
                 # What was acked in between is settled, so "up to" means the rest only.
-                self._desk.requeue(kept[-1], up_to=True)
+                self._admin.requeue(kept[-1], up_to=True)
         return moved

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.dead_letters import Letter
+from runtime.broker.dead_letters import Letter
 from schemas.errors import StatesysError
 
 

@@ -73,7 +73,7 @@ def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
     """
     from console.dead.view import readable, show_letter  # noqa: PLC0415
     from console.output import print_json, stdout  # noqa: PLC0415
-    from runtime.dead_letters import headers_of  # noqa: PLC0415
+    from runtime.broker.dead_letters import headers_of  # noqa: PLC0415
     from runtime.printable import as_json as harmless  # noqa: PLC0415
 
     found = None
@@ -167,8 +167,8 @@ def _box() -> "Iterator[Box]":
     from console.dead.box import Box  # noqa: PLC0415
     from runtime.broker import Administration  # noqa: PLC0415
 
-    with Administration(settings_and_logs().required_amqp_url(), name="statesys dead") as desk:
-        yield Box(desk)
+    with Administration(settings_and_logs().required_amqp_url(), name="statesys dead") as admin:
+        yield Box(admin)
 
 
 def _report(moved: "Moved", word: str, *, as_json: bool) -> None:

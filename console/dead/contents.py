@@ -4,7 +4,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from runtime.broker import Delivery
-from runtime.dead_letters import Letter
+from runtime.broker.dead_letters import Letter
 from schemas.errors import Refused
 from schemas.report import Report
 from schemas.report_reader import parse_report

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from console.output import facts, table
 from runtime.broker import Delivery
-from runtime.dead_letters import Letter, headers_of
+from runtime.broker.dead_letters import Letter, headers_of
 from runtime.printable import printable, printable_text
 from schemas.refusal import Reason
 

@@ -59,12 +59,12 @@ def _broker(
 ) -> BrokerStatus:
     known = statistics or {}
     fleets = sorted({*filter(is_reply_queue, known), *filter(is_reply_queue, reply_queues)})
-    with Administration(url, name=_NAME) as desk:
+    with Administration(url, name=_NAME) as admin:
         queues = [
-            _queue(desk, queue, known.get(queue.name, _UNKNOWN))
+            _queue(admin, queue, known.get(queue.name, _UNKNOWN))
             for queue in (*QUEUES, *(Queue(name, "resync requests", {}) for name in fleets))
         ]
-        box = Box(desk)
+        box = Box(admin)
         counts = Counter((letter.stage, letter.reason) for letter, _ in box.look())
     return BrokerStatus(
         queues=queues,
@@ -74,8 +74,8 @@ def _broker(
     )
 
 
-def _queue(desk: Administration, queue: Queue, known: QueueStatistics) -> QueueStatus:
-    depth = desk.depth(queue.name)
+def _queue(admin: Administration, queue: Queue, known: QueueStatistics) -> QueueStatus:
+    depth = admin.depth(queue.name)
     if depth is None:
         return QueueStatus(queue.name, queue.carries, None, None, None, None, None)
     return QueueStatus(queue.name, queue.carries, depth.ready, depth.consumers, *known)

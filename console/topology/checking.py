@@ -51,8 +51,8 @@ def check(settings: Settings) -> Check:
     """
     amqp_url, management_url = settings.required_amqp_url(), settings.optional_management_url()
     unseen: list[str] = []
-    with Administration(amqp_url, name=_NAME) as desk:
-        declared = {queue.name: _declared(desk, queue, unseen) for queue in QUEUES}
+    with Administration(amqp_url, name=_NAME) as admin:
+        declared = {queue.name: _declared(admin, queue, unseen) for queue in QUEUES}
     if management_url is None:
         return Check(_by_amqp(declared), [*unseen, *_UNSEEN])
     try:
@@ -63,10 +63,10 @@ def check(settings: Settings) -> Check:
     return Check(_by_both(declared, found), [])
 
 
-def _declared(desk: Administration, queue: Queue, unseen: list[str]) -> list[str]:
+def _declared(admin: Administration, queue: Queue, unseen: list[str]) -> list[str]:
     """What RabbitMQ says against a declaration."""
     try:
-        unseen += desk.declare([queue])
+        unseen += admin.declare([queue])
     except (TopologyWrong, PermissionMissing) as error:
         return [str(error)]
     return []

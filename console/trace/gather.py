@@ -9,7 +9,7 @@ from console.queries import Queries
 from console.trace.values import ClientTrace, FleetSide, SerialTrace
 from producers.store import open_store
 from runtime.broker import Administration
-from runtime.dead_letters import Letter
+from runtime.broker.dead_letters import Letter
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
 
@@ -75,10 +75,10 @@ def trace_client(settings: Settings, client_id: UUID, directory: Path | None) ->
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
     """Dead letters of the client (and the serial), None without a broker."""
     try:
-        with Administration(settings.required_amqp_url(), name=_NAME) as desk:
+        with Administration(settings.required_amqp_url(), name=_NAME) as admin:
             return [
                 letter
-                for letter, delivery in Box(desk).look()
+                for letter, delivery in Box(admin).look()
                 if any(
                     content.client_id == client_id
                     and (serial is None or content.first_serial <= serial <= content.last_serial)

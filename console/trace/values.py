@@ -6,7 +6,7 @@ from uuid import UUID
 
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault
-from runtime.dead_letters import Letter
+from runtime.broker.dead_letters import Letter
 
 
 class FleetSide(NamedTuple):

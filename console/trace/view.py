@@ -10,7 +10,7 @@ from console.names import state_name, topic_name
 from console.output import facts, moment, table
 from console.queries.rows import MessageRow, MissingRow, RequestRow
 from console.trace.values import ClientTrace, FleetSide, SerialTrace
-from runtime.dead_letters import Letter
+from runtime.broker.dead_letters import Letter
 
 
 def show_serial(trace: SerialTrace, console: Console) -> None:

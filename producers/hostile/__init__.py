@@ -8,19 +8,19 @@ The kinds are independent, so that all of them can happen to one client in one c
 
 from collections.abc import Callable, Mapping
 
-from producers.chance import draw, share
 from producers.faults import FAULTS
-from producers.hostile.habits import HABITS
+from producers.hostile.client_faults import CLIENT_FAULTS
 from producers.hostile.malformed import malformed
-from producers.hostile.misfortunes import MISFORTUNES
+from producers.hostile.store_faults import STORE_FAULTS
+from producers.seeded import draw, share
 
 MALFORMED = "malformed"
 
 #: Every kind, with what it means. The rates of the first two are shares of the forward cycles of
 #: the clients, that of the last is a share of the reports.
 HOSTILE: Mapping[str, Callable[..., object]] = {
-    **MISFORTUNES,
-    **HABITS,
+    **STORE_FAULTS,
+    **CLIENT_FAULTS,
     MALFORMED: malformed,
 }
 

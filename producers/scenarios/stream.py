@@ -10,13 +10,13 @@ the first. The stream is dealt out over lanes like cards; in a lane one story fo
 from datetime import datetime, timedelta
 from math import ceil, floor
 
-from producers.chance import draw, share
 from producers.scenarios.assignments import ASSIGNMENT
 from producers.scenarios.baselines import BASELINE
 from producers.scenarios.deployment import DEPLOYMENT
 from producers.scenarios.machine import CHANCES, Scenario, Step, Subject, walk
 from producers.scenarios.scans import SCAN
 from producers.scenarios.updates import UPDATE
+from producers.seeded import draw, share
 from schemas.report import StateMessage
 
 #: Steps of a story. The usual way of an update has six; a story that is cut by this was

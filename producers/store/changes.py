@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from producers.chance import drawn_uuid
 from producers.client import Client, Rendered, is_state
 from producers.faults import Publish
+from producers.seeded import drawn_uuid
 from schemas.report import HEARTBEAT_TOPIC, StateMessage
 
 #: Made once: `json.dumps` with options builds an encoder at each call.

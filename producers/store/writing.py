@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from producers.chance import draw, drawn_uuid
 from producers.client import Client
+from producers.seeded import draw, drawn_uuid
 from producers.store.changes import Changes, state_message
+from producers.store.damage import StoreDamage
 from producers.store.lock import StoreLock
-from producers.store.misfortunes import Misfortunes
 from producers.store.reading import FILE, SQL, VERSION, StoreReader, connect
 from producers.store.values import Outgoing
 from runtime.files import our_directory
@@ -119,10 +119,10 @@ class Store(StoreReader):
             changes.write(self._connection, self._sql)
 
     @contextmanager
-    def misfortunes(self, now: datetime) -> Iterator[Misfortunes]:
+    def damage(self, now: datetime) -> Iterator[StoreDamage]:
         """What may happen to the store itself at a moment; all or nothing."""
         with self.changes(now) as changes:
-            yield Misfortunes(self._connection, self._sql, changes)
+            yield StoreDamage(self._connection, self._sql, changes)
 
     def clients_between(self, first: int, end: int) -> Iterator[tuple[Client, int]]:
         """Clients by number, from `first` to before `end`, each with its count of cycles."""

@@ -3,7 +3,7 @@
 from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent
 from runtime.broker.consumer import Consumer
-from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
+from runtime.broker.events import Delivery, Event, Measured, Nothing, PublishOutcome
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
 from runtime.broker.publisher import ConfirmingPublisher, Message, PublishWindow, Retry
 from runtime.broker.session import MAX_PREFETCH, Session
@@ -21,11 +21,11 @@ __all__ = [
     "Message",
     "Nothing",
     "Properties",
+    "PublishOutcome",
     "PublishWindow",
     "QueueDepth",
     "Retry",
     "Session",
-    "Settled",
     "declare",
     "headers_size",
     "persistent",

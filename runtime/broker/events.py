@@ -15,7 +15,7 @@ class Delivery(NamedTuple):
     redelivered: bool
 
 
-class Settled(NamedTuple):
+class PublishOutcome(NamedTuple):
     """What became of a publish: `problem` None is confirmed and not returned.
 
     Attributes:
@@ -42,4 +42,4 @@ class Nothing(NamedTuple):
     queue: str
 
 
-Event = Delivery | Settled | Measured | Nothing
+Event = Delivery | PublishOutcome | Measured | Nothing

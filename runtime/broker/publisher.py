@@ -8,9 +8,9 @@
 | in the air | the broker returns or nacks it, without a `Retry` | given up: told, forgotten |
 | waiting or in the air | the session is lost | void: not told, and not known to be safe |
 
-"Told" is one `Settled` from `poll`. An address is an exchange and a routing key: while one queue is
-full or missing, the messages for the others go on. `PublishWindow` is this table without a socket
-or a clock; `ConfirmingPublisher` does what it says on a session.
+"Told" is one `PublishOutcome` from `poll`. An address is an exchange and a routing key: while one
+queue is full or missing, the messages for the others go on. `PublishWindow` is this table without a
+socket or a clock; `ConfirmingPublisher` does what it says on a session.
 """
 
 import time
@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from runtime.broker.events import Event, Settled
+from runtime.broker.events import Event, PublishOutcome
 from runtime.broker.properties import Properties
 from runtime.broker.session import Session
 
@@ -31,7 +31,7 @@ WINDOW_BYTES = 32 * 1024 * 1024
 
 
 class Message(NamedTuple):
-    """What is published; `token` is anything, and comes back in its `Settled`."""
+    """What is published; `token` is anything, and comes back in its `PublishOutcome`."""
 
     routing_key: str
     body: bytes
@@ -196,7 +196,7 @@ class ConfirmingPublisher:
             timeout: seconds to wait at most, less when something waits that goes earlier.
 
         Returns:
-            The session's events; each `Settled` carries the token of its message.
+            The session's events; each `PublishOutcome` carries the token of its message.
 
         Raises:
             BrokerUnavailable: the session is lost; what it held is void.
@@ -204,11 +204,11 @@ class ConfirmingPublisher:
         """
         self._go()
         return [
-            self._settled(event) if isinstance(event, Settled) else event
+            self._settled(event) if isinstance(event, PublishOutcome) else event
             for event in self.session.poll(self._patience(timeout))
         ]
 
-    def settle_all(self, patience: float) -> Iterator[Settled]:
+    def await_outcomes(self, patience: float) -> Iterator[PublishOutcome]:
         """Poll until nothing waits or is in the air, for `patience` seconds at most.
 
         Raises:
@@ -216,7 +216,7 @@ class ConfirmingPublisher:
         """
         deadline = time.monotonic() + patience
         while len(self) and (left := deadline - time.monotonic()) > 0:
-            yield from (event for event in self.poll(left) if isinstance(event, Settled))
+            yield from (event for event in self.poll(left) if isinstance(event, PublishOutcome))
 
     def _go(self) -> None:
         if self.session.blocked is not None:
@@ -233,7 +233,7 @@ class ConfirmingPublisher:
                 token=message,
             )
 
-    def _settled(self, event: Settled) -> Settled:
+    def _settled(self, event: PublishOutcome) -> PublishOutcome:
         message: Message = event.token
         self._window.settle(message, event.problem, time.monotonic())
         return event._replace(token=message.token)

@@ -23,7 +23,7 @@ from pika.spec import Basic
 
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
-from runtime.broker.events import Delivery, Event, Measured, Nothing, Settled
+from runtime.broker.events import Delivery, Event, Measured, Nothing, PublishOutcome
 from runtime.broker.properties import Properties, Received
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
@@ -179,7 +179,7 @@ class Session:
             self._turn(timeout)
         events, self._events = self._events, []
         if self._failure is not None:
-            events = [event for event in events if isinstance(event, Settled)]
+            events = [event for event in events if isinstance(event, PublishOutcome)]
             if not events:
                 raise self._failure
         return events
@@ -285,7 +285,9 @@ class Session:
         for tag in tags:
             publish = self._unconfirmed.pop(tag)
             returned = publish.returned is not None
-            self._events.append(Settled(publish.token, publish.returned or problem, returned))
+            self._events.append(
+                PublishOutcome(publish.token, publish.returned or problem, returned)
+            )
 
     # -- inside -----------------------------------------------------------------------------
 

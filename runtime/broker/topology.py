@@ -31,8 +31,8 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
     Raises:
         TopologyWrong, BrokerUnavailable, PermissionMissing: as `Administration.declare`.
     """
-    with Administration(url, name=name) as desk:
-        unverified = desk.declare(queues)
+    with Administration(url, name=name) as admin:
+        unverified = admin.declare(queues)
     if not unverified:
         return None
     note = (

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import psycopg
 import trustme
 
-from runtime.services import place, programs, registry
-from runtime.services.account import for_postgres
-from runtime.services.rabbitmq import Server
+from runtime.devserver import place, programs, registry
+from runtime.devserver.account import for_postgres
+from runtime.devserver.rabbitmq import Server
 from tests import commands
 from tests.acceptance.documented import blocks
 from tests.matrix.servers import Servers

@@ -12,7 +12,7 @@ from psycopg import errors
 
 from loader.store import PartitionStore
 from runtime.broker import Administration, persistent
-from runtime.health import judge
+from runtime.workers import judge
 from schemas.errors import PermissionMissing
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
 from tests.acceptance.life import Life
@@ -42,8 +42,8 @@ Act = Callable[[Administration], object]
 @pytest.fixture(scope="module")
 def queues(site: SecureSite) -> list[str]:
     """Every queue there is, another fleet's among them."""
-    with Administration(site.amqp_url("installer"), name="test") as desk:
-        desk.declare([*QUEUES, OTHERS_QUEUE])
+    with Administration(site.amqp_url("installer"), name="test") as admin:
+        admin.declare([*QUEUES, OTHERS_QUEUE])
     return [queue.name for queue in (*QUEUES, OTHERS_QUEUE)]
 
 
@@ -59,9 +59,11 @@ def test_a_lossy_fleet_is_asked_and_answers_and_all_of_it_is_verified(life: Life
 
 
 def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> None:
-    pulses = [json.loads(words) for words in life.health]
-    assert {pulse["note"].partition(" (")[0] for pulse in pulses} == {"topology not verified"}
-    assert all(judge(p, now=p["written"], interval=60).problem is None for p in pulses)
+    heartbeats = [json.loads(words) for words in life.health]
+    assert {heartbeat["note"].partition(" (")[0] for heartbeat in heartbeats} == {
+        "topology not verified"
+    }
+    assert all(judge(p, now=p["written"], interval=60).problem is None for p in heartbeats)
     assert "topology_not_verified" in life.logs
 
 
@@ -124,11 +126,11 @@ def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -
 
 
 def take(queue: str) -> Act:
-    return lambda desk: desk.take(queue)
+    return lambda admin: admin.take(queue)
 
 
 def publish(exchange: str, key: str) -> Act:
-    return lambda desk: desk.publish(
+    return lambda admin: admin.publish(
         exchange=exchange, routing_key=key, body=b"", properties=persistent()
     )
 
@@ -136,10 +138,10 @@ def publish(exchange: str, key: str) -> Act:
 def refused(site: SecureSite, user: str, act: Act) -> str:
     """What RabbitMQ's refusal is told as."""
     with (
-        Administration(site.amqp_url(user), name="test") as desk,
+        Administration(site.amqp_url(user), name="test") as admin,
         pytest.raises(PermissionMissing) as error,
     ):
-        act(desk)
+        act(admin)
     assert f"for user 'statesys-{user}'" in str(error.value)
     assert error.value.exit_code == 3
     return str(error.value)
@@ -158,10 +160,10 @@ READABLE = {
 def test_nobody_reads_another_ones_queue(site: SecureSite, queues: list[str], user: str) -> None:
     for queue in set(queues) - READABLE[user]:
         assert f"read access to queue '{queue}'" in refused(site, user, take(queue))
-    with Administration(site.amqp_url(user), name="test") as desk:
+    with Administration(site.amqp_url(user), name="test") as admin:
         for queue in READABLE[user]:
-            if (delivery := desk.take(queue)) is not None:
-                desk.requeue(delivery.tag)
+            if (delivery := admin.take(queue)) is not None:
+                admin.requeue(delivery.tag)
 
 
 @pytest.mark.parametrize("user", READABLE)
@@ -169,21 +171,21 @@ def test_nobody_deletes_or_declares_what_is_not_his(
     site: SecureSite, queues: list[str], user: str
 ) -> None:
     def delete(name: str) -> Act:
-        def act(desk: Administration) -> None:
-            with desk._translated("configure"):
-                desk._channel.queue_delete(name)
+        def act(admin: Administration) -> None:
+            with admin._translated("configure"):
+                admin._channel.queue_delete(name)
 
         return act
 
-    def delete_exchange(desk: Administration) -> None:
-        with desk._translated("configure"):
-            desk._channel.exchange_delete(REPORTS)
+    def delete_exchange(admin: Administration) -> None:
+        with admin._translated("configure"):
+            admin._channel.exchange_delete(REPORTS)
 
     for queue in queues:
         assert f"configure access to queue '{queue}'" in refused(site, user, delete(queue))
     assert f"configure access to exchange '{REPORTS}'" in refused(site, user, delete_exchange)
     new = reply_queue(UUID(int=7))
-    told = refused(site, user, lambda desk: desk.declare([new]))
+    told = refused(site, user, lambda admin: admin.declare([new]))
     assert f"configure access to queue '{new.name}'" in told
 
 
@@ -196,9 +198,9 @@ def test_a_client_publishes_reports_and_nothing_else(site: SecureSite, key: str)
 def test_a_client_cannot_listen_to_other_clients_reports(site: SecureSite, life: Life) -> None:
     (own,) = life.status["database"]["totals"]["reply_queues"]
 
-    def bind(desk: Administration) -> None:
-        with desk._translated():
-            desk._channel.queue_bind(own, REPORTS, REPORTS)
+    def bind(admin: Administration) -> None:
+        with admin._translated():
+            admin._channel.queue_bind(own, REPORTS, REPORTS)
 
     refused(site, FLEET, bind)
 
@@ -363,10 +365,10 @@ def test_a_relay_that_may_not_write_loses_nothing(site: SecureSite) -> None:
     )
     published = site.run("producers", "publish", "--fleet", FLEET, "--cycles", "0", user=FLEET)
     assert published.returncode == 0, published.stderr
-    with Administration(site.amqp_url("relay"), name="test") as desk:
+    with Administration(site.amqp_url("relay"), name="test") as admin:
 
         def ready() -> int:
-            depth = desk.depth(REPORTS)
+            depth = admin.depth(REPORTS)
             assert depth is not None
             return depth.ready
 

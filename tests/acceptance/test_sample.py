@@ -9,7 +9,7 @@ from uuid import UUID
 import pika
 import pytest
 
-from runtime.dead_letters import QUEUE, REASON, STAGE
+from runtime.broker.dead_letters import QUEUE, REASON, STAGE
 from schemas.topology import DEAD, REPORTS
 from tests.loader.processes import PATIENCE, Program, fill, ready, take_all
 from tests.loader.world import open_tables

@@ -160,8 +160,8 @@ def test_a_renewed_authority_is_used_by_the_next_connection(site: SecureSite) ->
 
 
 def test_the_management_api_is_asked_over_tls_or_is_unknown(site: SecureSite) -> None:
-    with Administration(site.amqp_url("installer"), name="test") as desk:
-        desk.declare(QUEUES)
+    with Administration(site.amqp_url("installer"), name="test") as admin:
+        admin.declare(QUEUES)
     amqp_url = site.amqp_url("operator")
     found = queue_statistics(site.management_url("operator"), amqp_url)
     assert found is not None

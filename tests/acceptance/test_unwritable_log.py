@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.health import read_pulses
 from runtime.settings import environment
+from runtime.workers import read_heartbeats
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
 from tests import commands
@@ -92,7 +92,7 @@ def _stops(process: subprocess.Popen[bytes]) -> None:
 
 def _is_healthy_with_a_note(role: str, home: Path) -> None:
     def told() -> bool:
-        return any(pulse["unwritten"] for pulse in read_pulses(home, role))
+        return any(heartbeat["unwritten"] for heartbeat in read_heartbeats(home, role))
 
     wait_until(told, what="a note in the pulse")
     health = commands.run("health", role, env=environment(home=home))
@@ -129,7 +129,7 @@ def test_a_loader_loads_and_stops_without_a_log(
         wait_until(lambda: ready(amqp_url, DEAD) == 1, timeout=PATIENCE, what="a letter")
         _is_healthy_with_a_note("loader", tmp_path)
         _stops(loader)
-    assert read_pulses(tmp_path, "loader") == []
+    assert read_heartbeats(tmp_path, "loader") == []
 
 
 def test_a_fleet_lives_publishes_and_stops_without_a_log(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from tests import commands, own
 from tests.console.pipeline import Pipeline
 

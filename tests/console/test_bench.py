@@ -14,14 +14,14 @@ import psutil
 import psycopg
 import pytest
 
-from console.bench.drop import Drop, Stall, disturbance
-from console.bench.events import Event, EventLog
-from console.bench.job import Crew, Job, Shape
-from console.bench.reports import reports, written
-from console.bench.sweep import combinations
-from runtime import services
-from runtime.health import read_pulses
-from runtime.services import registry
+from lab.bench.drop import Drop, Stall, disturbance
+from lab.bench.events import Event, EventLog
+from lab.bench.job import Job, Shape, WorkerSettings
+from lab.bench.reports import reports, written
+from lab.bench.sweep import combinations
+from runtime import devserver
+from runtime.devserver import registry
+from runtime.workers import read_heartbeats
 from schemas import xml
 from schemas.canonical import find_report
 from schemas.report import MAX_REPORT_BYTES
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One home for all, so that the servers start once; a test that fails leaves none behind."""
     home = tmp_path_factory.mktemp("home")
     yield home
-    services.down(home / "bench", purge=True)
+    devserver.down(home / "bench", purge=True)
 
 
 @pytest.fixture
@@ -133,16 +133,16 @@ def test_a_sweep_of_reports_tells_what_a_longer_drain_takes(bench: Bench) -> Non
 def test_more_processors_than_there_are_are_refused_before_anything_starts(
     bench: Bench, home: Path
 ) -> None:
-    running = services.running(home / "bench")
+    running = devserver.running(home / "bench")
     done = bench("drain", "--cores", str((os.cpu_count() or 1) + 1))
     assert done.returncode == 2
     assert "--cores" in done.stderr
-    assert services.running(home / "bench") == running
+    assert devserver.running(home / "bench") == running
 
 
 def rows(home: Path, query: str) -> list[Any]:
     """What the last run left in its database."""
-    found = services.running(home / "bench")
+    found = devserver.running(home / "bench")
     assert found is not None
     options = "-c search_path=statesys -c timezone=UTC"
     with psycopg.connect(found.database_url, options=options) as connection:
@@ -233,11 +233,11 @@ def test_a_stall_is_what_reaches_into_the_drop() -> None:
 def test_an_earlier_life_that_cannot_be_is_refused_before_anything_starts(
     words: tuple[str, ...], bench: Bench, home: Path
 ) -> None:
-    running = services.running(home / "bench")
+    running = devserver.running(home / "bench")
     done = bench(*words)
     assert done.returncode == 2
     assert "--existing-" in done.stderr
-    assert services.running(home / "bench") == running
+    assert devserver.running(home / "bench") == running
 
 
 def test_a_bench_that_is_ended_leaves_nothing_behind(home: Path) -> None:
@@ -246,13 +246,13 @@ def test_a_bench_that_is_ended_leaves_nothing_behind(home: Path) -> None:
         env={**os.environ, "STATESYS_HOME": str(home)},
         stderr=subprocess.PIPE,
     ) as process:
-        running = partial(read_pulses, home / "bench", "relay")
+        running = partial(read_heartbeats, home / "bench", "relay")
         wait_until(running, timeout=60, what="a relay at work")
         workers = psutil.Process(process.pid).children()
         process.terminate()
         assert process.wait(60) == 130
     assert not any(worker.is_running() for worker in workers)
-    assert services.running(home / "bench") is None
+    assert devserver.running(home / "bench") is None
 
 
 def test_a_directory_that_has_the_name_of_the_benchs_is_somebodys(tmp_path: Path) -> None:
@@ -283,13 +283,13 @@ def test_all_of_a_run_stays_on_the_processors_that_it_is_given(bench: Bench, hom
 
 def test_servers_that_are_not_kept_are_gone(bench: Bench, home: Path) -> None:
     runs(bench("relay", *SIZE, "--shape", "canonical", "--cores", "1", "--json"))
-    assert services.running(home / "bench") is None
+    assert devserver.running(home / "bench") is None
 
 
 def test_the_bare_pipe_and_the_standard_job_are_set_side_by_side(home: Path) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, "benchmarks/compare.py", "--no-write"),
+            *(sys.executable, "-m", "lab.bench.compare", "--no-write"),
             *("--reports", "40", "--repetitions", "1", "--cores", str(os.cpu_count())),
         ],
         env={**commands.bare_environment(home), "PYTHONPATH": str(ROOT)},
@@ -319,7 +319,7 @@ def test_a_value_that_is_no_setting_is_refused_before_anything_starts(tmp_path: 
 
 def test_a_sweep_may_name_all_in_one_text() -> None:
     sweeps = ["threads=1,2 chunk=64,128", "reports=10"]
-    found = list(combinations(Job(reports=50), Crew(4, 256), sweeps, [Shape.CANONICAL]))
+    found = list(combinations(Job(reports=50), WorkerSettings(4, 256), sweeps, [Shape.CANONICAL]))
     assert [(c.threads, c.chunk_size) for _, c in found] == [(1, 64), (1, 128), (2, 64), (2, 128)]
     assert {job for job, _ in found} == {Job(reports=10)}
 

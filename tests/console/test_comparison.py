@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.verify.comparison import Finding, Place, Received, Row, Sent, State, compare
+from lab.verify.comparison import Finding, Place, Received, Row, Sent, State, compare
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.serials import SerialRanges
 

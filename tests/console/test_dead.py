@@ -9,7 +9,7 @@ import pytest
 from console.dead.box import Box
 from console.dead.choice import Choice
 from runtime.broker import Administration, Properties
-from runtime.dead_letters import Letter, dead_letter
+from runtime.broker.dead_letters import Letter, dead_letter
 from schemas.errors import Refused, TopologyWrong
 from schemas.refusal import Reason
 from schemas.report import Lane
@@ -23,53 +23,53 @@ REFUSED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def desk(amqp_url: str) -> Iterator[Administration]:
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
-        yield desk
+def admin(amqp_url: str) -> Iterator[Administration]:
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
+        yield admin
 
 
 @pytest.fixture
-def box(desk: Administration) -> Box:
-    return Box(desk)
+def box(admin: Administration) -> Box:
+    return Box(admin)
 
 
 def bury(
-    desk: Administration, name: str, *, reason: Reason = Reason.DOCTYPE, queue: str = REPORTS
+    admin: Administration, name: str, *, reason: Reason = Reason.DOCTYPE, queue: str = REPORTS
 ) -> None:
     original = Properties(
         message_id=name, headers={"client_id": "c"}, reply_to="statesys.resync.00000000"
     )
     refusal = Refused(reason, "why")
     letter = dead_letter(original, refusal, stage="relay", queue=queue, now=REFUSED_AT)
-    desk.publish(routing_key=DEAD, body=f"body of {name}".encode(), properties=letter)
+    admin.publish(routing_key=DEAD, body=f"body of {name}".encode(), properties=letter)
 
 
 def names(box: Box) -> list[str]:
     return [letter.name for letter, _ in box.look()]
 
 
-def ready(desk: Administration, queue: str) -> int:
-    depth = desk.depth(queue)
+def ready(admin: Administration, queue: str) -> int:
+    depth = admin.depth(queue)
     assert depth is not None
     return depth.ready
 
 
-def wait_for(desk: Administration, queue: str, count: int) -> None:
-    wait_until(lambda: ready(desk, queue) == count, what=f"{count} messages in {queue}")
+def wait_for(admin: Administration, queue: str, count: int) -> None:
+    wait_until(lambda: ready(admin, queue) == count, what=f"{count} messages in {queue}")
 
 
-def test_looking_changes_nothing_however_often(desk: Administration, box: Box) -> None:
+def test_looking_changes_nothing_however_often(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(desk, name)
+        bury(admin, name)
     for _ in range(3):
         assert names(box) == ["a", "b", "c"]
-    wait_for(desk, DEAD, 3)
+    wait_for(admin, DEAD, 3)
 
 
-def test_looking_is_bounded_and_says_so(desk: Administration, box: Box) -> None:
+def test_looking_is_bounded_and_says_so(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(desk, name)
+        bury(admin, name)
     assert [letter.name for letter, _ in box.look(most=2)] == ["a", "b"]
     assert box.cut
     assert names(box) == ["a", "b", "c"]
@@ -77,15 +77,15 @@ def test_looking_is_bounded_and_says_so(desk: Administration, box: Box) -> None:
 
 
 def test_a_missing_dead_queue_is_empty(amqp_url: str) -> None:
-    with Administration(amqp_url, name="test") as desk:
-        assert names(Box(desk)) == []
+    with Administration(amqp_url, name="test") as admin:
+        assert names(Box(admin)) == []
 
 
-def test_replay_puts_back_exactly_what_was_refused(desk: Administration, box: Box) -> None:
-    bury(desk, "a")
+def test_replay_puts_back_exactly_what_was_refused(admin: Administration, box: Box) -> None:
+    bury(admin, "a")
     moved = box.replay(lambda _: True)
     assert [letter.name for letter in moved.done] == ["a"]
-    back = desk.take(REPORTS)
+    back = admin.take(REPORTS)
     assert back is not None
     assert back.body == b"body of a"
     assert back.properties.message_id == "a"
@@ -96,46 +96,46 @@ def test_replay_puts_back_exactly_what_was_refused(desk: Administration, box: Bo
         "client_id": "c",
         "statesys-first-refused-at": REFUSED_AT.isoformat(),
     }
-    assert ready(desk, DEAD) == 0
+    assert ready(admin, DEAD) == 0
 
 
-def test_only_the_chosen_letters_are_put_back(desk: Administration, box: Box) -> None:
-    bury(desk, "a")
-    bury(desk, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
-    bury(desk, "c")
+def test_only_the_chosen_letters_are_put_back(admin: Administration, box: Box) -> None:
+    bury(admin, "a")
+    bury(admin, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
+    bury(admin, "c")
     moved = box.replay(Choice(reason="database"))
     assert (len(moved.done), moved.kept) == (1, 2)
-    wait_for(desk, "statesys.incoming", 1)
-    wait_for(desk, DEAD, 2)
+    wait_for(admin, "statesys.incoming", 1)
+    wait_for(admin, DEAD, 2)
     assert names(box) == ["a", "c"]
 
 
-def test_what_came_from_nowhere_stays(desk: Administration, box: Box) -> None:
-    bury(desk, "a", queue="amq.rabbitmq.trace")
+def test_what_came_from_nowhere_stays(admin: Administration, box: Box) -> None:
+    bury(admin, "a", queue="amq.rabbitmq.trace")
     moved = box.replay(lambda _: True)
     assert [letter.name for letter in moved.stuck] == ["a"]
     assert names(box) == ["a"]
 
 
 def test_a_letter_whose_queue_is_gone_stays(amqp_url: str) -> None:
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare([queue for queue in QUEUES if queue.name == DEAD])
-        bury(desk, "a")
-        box = Box(desk)
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare([queue for queue in QUEUES if queue.name == DEAD])
+        bury(admin, "a")
+        box = Box(admin)
         assert len(box.replay(lambda _: True).stuck) == 1
         assert names(box) == ["a"]
 
 
 def test_a_letter_that_is_refused_again_is_not_put_back_twice(
-    desk: Administration, box: Box
+    admin: Administration, box: Box
 ) -> None:
     """Only as many are taken as lay there at the start."""
-    bury(desk, "a")
+    bury(admin, "a")
     replayed = []
 
     def refuse_again(letter: Letter) -> bool:
         replayed.append(letter)
-        bury(desk, "a")
+        bury(admin, "a")
         return True
 
     box.replay(refuse_again)
@@ -143,9 +143,9 @@ def test_a_letter_that_is_refused_again_is_not_put_back_twice(
     assert names(box) == ["a"]
 
 
-def test_purge_throws_away_what_was_chosen(desk: Administration, box: Box) -> None:
+def test_purge_throws_away_what_was_chosen(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(desk, name)
+        bury(admin, name)
     assert len(box.purge(Choice(names=frozenset({"b"}))).done) == 1
     assert names(box) == ["a", "c"]
 
@@ -154,9 +154,9 @@ class TestCommands:
     """As an operator calls them."""
 
     @pytest.fixture(autouse=True)
-    def _letters(self, desk: Administration) -> None:
-        bury(desk, "a")
-        bury(desk, "b", reason=Reason.DATABASE, queue="statesys.incoming")
+    def _letters(self, admin: Administration) -> None:
+        bury(admin, "a")
+        bury(admin, "b", reason=Reason.DATABASE, queue="statesys.incoming")
 
     @pytest.fixture
     def env(self, bare_environment: dict[str, str], amqp_url: str) -> dict[str, str]:
@@ -197,9 +197,9 @@ class TestCommands:
 
 
 def test_nothing_is_put_back_while_a_queue_is_something_else(
-    desk: Administration, box: Box, amqp_url: str, management: Management
+    admin: Administration, box: Box, amqp_url: str, management: Management
 ) -> None:
-    bury(desk, "a")
+    bury(admin, "a")
     management.call("DELETE", "queues", vhost(amqp_url), REPORTS)
     management.call("PUT", "queues", vhost(amqp_url), REPORTS, body={"durable": False})
     with pytest.raises(TopologyWrong):

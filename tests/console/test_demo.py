@@ -50,12 +50,12 @@ def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
     assert found["closed"] == found["opened"]
     requests = "SELECT count(*) FROM statesys.resync_request"
     assert found["requested"] == counted(database_url, requests) > 0
-    with Administration(amqp_url, name="test") as desk:
-        depth = desk.depth(DEAD)
+    with Administration(amqp_url, name="test") as admin:
+        depth = admin.depth(DEAD)
         assert depth is not None
         assert found["refused"] == depth.ready > 0
         for queue in (REPORTS, *INCOMING.values()):
-            left = desk.depth(queue)
+            left = admin.depth(queue)
             assert left is not None
             assert (left.ready, left.consumers) == (0, 0)
     # What it leaves can be looked at with the other commands.
@@ -84,13 +84,13 @@ def test_a_demo_eats_nobodys_clients(
 
 def leaves_a_foreign_report(run: Run, environment: dict[str, str], amqp_url: str) -> None:
     """See that a demo refuses to begin over somebody else's report, and leaves it there."""
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
-        desk.publish(routing_key=REPORTS, body=b"x", properties=persistent())
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
+        admin.publish(routing_key=REPORTS, body=b"x", properties=persistent())
         done = run("demo", *SMALL, env=environment)
         assert done.returncode == 1
         assert f"1 message of somebody else's in {REPORTS}" in done.stderr
-        depth = desk.depth(REPORTS)
+        depth = admin.depth(REPORTS)
         assert depth is not None
         assert depth.ready == 1
 
@@ -109,10 +109,10 @@ def test_a_demo_keeps_out_of_the_way_of_other_workers(
 ) -> None:
     relay = subprocess.Popen([sys.executable, "-m", "statesys", "relay", "run"], env=environment)
     try:
-        with Administration(environment["STATESYS_AMQP_URL"], name="test") as desk:
+        with Administration(environment["STATESYS_AMQP_URL"], name="test") as admin:
 
             def works() -> bool:
-                depth = desk.depth(REPORTS)
+                depth = admin.depth(REPORTS)
                 return depth is not None and depth.consumers == 1
 
             wait_until(works, what="the relay")

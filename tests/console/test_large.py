@@ -12,8 +12,8 @@ from console.queries import Queries, queries
 from console.queries.rows import Totals
 from console.status.gather import gather
 from console.status.view import show
-from loader.duties import TOTALS_INTERVAL
 from loader.store import ResyncStore
+from loader.tasks import TOTALS_INTERVAL
 from runtime.settings import Settings
 from tests.loader.world import Tables, open_tables
 from tests.waiting import wait_until

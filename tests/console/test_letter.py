@@ -11,7 +11,7 @@ from console.dead.contents import Content, contents
 from console.dead.view import readable
 from console.output import as_data
 from runtime.broker import Delivery, Properties
-from runtime.dead_letters import QUEUE, REASON, STAGE, Letter, read_letter, replayed
+from runtime.broker.dead_letters import QUEUE, REASON, STAGE, Letter, read_letter, replayed
 from runtime.printable import as_json, printable
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS

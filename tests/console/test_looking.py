@@ -137,7 +137,7 @@ def test_trace_of_a_client_sums_it_up_even_without_a_broker(run: Run, lossy: Pip
     assert found["messages"][0]["serial"] == last
     alone = {**lossy.environment, "STATESYS_AMQP_URL": "amqp://nobody:nothing@127.0.0.1:1/"}
     assert "the broker is away" in run("trace", client, env=alone).stdout
-    with Administration(lossy.environment["STATESYS_AMQP_URL"], name="test") as desk:
-        depth = desk.depth(DEAD)
+    with Administration(lossy.environment["STATESYS_AMQP_URL"], name="test") as admin:
+        depth = admin.depth(DEAD)
         assert depth is not None
         assert depth.ready > 0

@@ -9,7 +9,7 @@ import pytest
 from runtime.broker import Administration
 from runtime.broker.inspection import inspect
 from runtime.broker.management import delete_queue, queue_statistics, virtual_host
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from schemas.errors import BrokerUnavailable
 from schemas.topology import QUEUES, RESYNC
 from tests.waiting import wait_until
@@ -86,10 +86,10 @@ def test_it_tells_what_is_unacked(endpoints: Endpoints, amqp_url: str) -> None:
     from runtime.broker import persistent
 
     url = endpoints.management_url
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
-        desk.publish(routing_key=RESYNC, body=b"x", properties=persistent())
-        assert desk.take(RESYNC) is not None
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
+        admin.publish(routing_key=RESYNC, body=b"x", properties=persistent())
+        assert admin.take(RESYNC) is not None
 
         def unacked() -> bool:
             found = queue_statistics(url, amqp_url)
@@ -97,5 +97,5 @@ def test_it_tells_what_is_unacked(endpoints: Endpoints, amqp_url: str) -> None:
 
         wait_until(unacked, timeout=20, what="the unacked message in the statistics")
     assert delete_queue(url, amqp_url, RESYNC)
-    with Administration(amqp_url, name="test") as desk:
-        assert desk.depth(RESYNC) is None
+    with Administration(amqp_url, name="test") as admin:
+        assert admin.depth(RESYNC) is None

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from schemas.topology import DEAD, REPORTS
 from tests.console.conftest import Run
 from tests.console.pipeline import CLIENTS, Pipeline

@@ -9,7 +9,7 @@ import pytest
 
 from console.topology.checking import Check, check
 from runtime.broker import Administration
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from runtime.settings import load_settings
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC
@@ -89,8 +89,8 @@ def site(management: Management, amqp_url: str) -> Site:
 
 def test_an_empty_broker_gets_its_queues_and_is_right(look: Look, amqp_url: str) -> None:
     assert look() == {}
-    with Administration(amqp_url, name="test") as desk:
-        assert all(desk.depth(queue.name) for queue in QUEUES)
+    with Administration(amqp_url, name="test") as admin:
+        assert all(admin.depth(queue.name) for queue in QUEUES)
     assert look() == {}
 
 

@@ -99,8 +99,8 @@ def test_work_that_is_left_means_not_verified_yet_and_stays(
     done = run("verify", "--fleet", pipeline.fleet, *QUICK, env=environment)
     assert done.returncode == 1
     assert done.stdout.startswith("not verified yet")
-    with Administration(amqp_url, name="test") as desk:
-        reports = desk.depth(REPORTS)
+    with Administration(amqp_url, name="test") as admin:
+        reports = admin.depth(REPORTS)
         assert reports is not None
         assert f"{reports.ready} ready in {REPORTS}" in done.stdout
 
@@ -110,17 +110,17 @@ def test_a_batch_that_the_broker_gave_up_is_read_for_its_serials(
 ) -> None:
     pipeline.publish()
     assert run("relay", "run", "--exit-when-empty", env=environment).returncode == 0
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
         for queue in INCOMING.values():
-            while (batch := desk.take(queue)) is not None:
+            while (batch := admin.take(queue)) is not None:
                 death = {"queue": queue, "reason": "delivery_limit", "count": 1}
-                desk.publish(
+                admin.publish(
                     routing_key="statesys.dead",
                     body=batch.body,
                     properties=persistent(headers={"x-death": [death]}),
                 )
-                desk.ack(batch.tag)
+                admin.ack(batch.tag)
     _, found = verify(run, environment, pipeline.fleet, *QUICK)
     assert found["places"]["dead"] == pipeline.sent()
     assert run("dead", "replay", "--all", env=environment).returncode == 0

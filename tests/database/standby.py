@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from runtime.services import ports, programs
-from runtime.services.account import for_postgres
+from runtime.devserver import ports, programs
+from runtime.devserver.account import for_postgres
 
 
 class Standby:

@@ -136,8 +136,8 @@ def test_a_broker_url_sets_what_is_a_sites_own(amqp_url: str) -> None:
     found = parameters(url, "test")
     assert (found.heartbeat, found.frame_max, found.channel_max) == (17, 65536, 9)
     assert parameters(amqp_url, "test").heartbeat == 30
-    with Administration(url, name="test") as desk:
-        assert desk.depth("nothing") is None
+    with Administration(url, name="test") as admin:
+        assert admin.depth("nothing") is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from runtime.fresh_thread import in_fresh_thread
+from runtime.workers.renewal import run_until_renewal
 from schemas.report import MAX_REPORT_BYTES
 from tests.fuzz.blocks import resident
 from tests.fuzz.laws import report as law
@@ -86,7 +86,7 @@ def _measure(shape: Shape) -> Measured:
         for _ in range(_WARM + _ROUNDS):
             body = shape(SIZES[1], len(held) + 1)
             # As relay and loader do, though not for each report.
-            in_fresh_thread("fuzz", partial(law, body))
+            run_until_renewal("fuzz", partial(law, body))
             gc.collect()
             held.append(resident())
         first = len(held) - _WARM - _ROUNDS

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loader.prepare import stage_lines
-from relay.intake import accept
+from relay.validate import accept
 from runtime.broker import Delivery, Properties
 from schemas.digest import FIELD
 from schemas.errors import Refused

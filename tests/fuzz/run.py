@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 
 from loader.migrations import migrate
-from runtime import services
-from runtime.stop import interrupt_on_signals
+from runtime import devserver
+from runtime.workers.signals import interrupt_on_signals
 from schemas.report import MAX_REPORT_BYTES
 from tests.fuzz.blocks import Failure, Tried, try_block
 from tests.fuzz.documents import NEIGHBOURS
@@ -54,11 +54,11 @@ def fuzz(*, reports: int, seed: int | None, jobs: int, largest: bool, only: str 
         directory = Path(tempfile.mkdtemp(prefix="statesys-fuzz-"))
         click.echo(f"seed {seed}, {reports:,} reports, {jobs} processes", err=True)
         try:
-            url = services.up(directory).database_url
+            url = devserver.up(directory).database_url
             migrate(url)
             bad |= _many(reports, seed, jobs, url)
         finally:
-            services.down(directory, purge=True)
+            devserver.down(directory, purge=True)
             shutil.rmtree(directory, ignore_errors=True)
     if largest:
         bad |= _largest(jobs)

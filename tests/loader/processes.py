@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from console import program
+from lab import program
 from loader.service import Loader
 from runtime.broker import (
     Administration,
@@ -76,8 +76,8 @@ def messages_in(reports: Sequence[Report]) -> set[tuple[UUID, int]]:
 
 def fill(amqp_url: str, bodies: Sequence[bytes], *, queue: str = NORMAL) -> None:
     """Declare all queues and publish, every body confirmed."""
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
     properties = persistent(content_type="application/xml")
     publish_all(amqp_url, (Message(queue, body, properties, None) for body in bodies))
 
@@ -88,7 +88,7 @@ def publish_all(amqp_url: str, messages: Iterable[Message]) -> None:
         publisher = ConfirmingPublisher(session)
         for message in messages:
             publisher.publish(message)
-        problems = [settled.problem for settled in publisher.settle_all(PATIENCE)]
+        problems = [settled.problem for settled in publisher.await_outcomes(PATIENCE)]
         assert not any(problems), problems
         assert not publisher, f"{len(publisher)} are not confirmed"
 
@@ -96,9 +96,9 @@ def publish_all(amqp_url: str, messages: Iterable[Message]) -> None:
 def take_all(amqp_url: str, queue: str) -> list[Delivery]:
     """Everything in a queue, taken for good."""
     found = []
-    with Administration(amqp_url, name="test") as desk:
-        while (delivery := desk.take(queue)) is not None:
-            desk.ack(delivery.tag)
+    with Administration(amqp_url, name="test") as admin:
+        while (delivery := admin.take(queue)) is not None:
+            admin.ack(delivery.tag)
             found.append(delivery)
     return found
 
@@ -117,8 +117,8 @@ def return_all(amqp_url: str, queue: str = NORMAL) -> None:
 
 def ready(amqp_url: str, queue: str = NORMAL) -> int:
     """Messages ready in a queue."""
-    with Administration(amqp_url, name="test") as desk:
-        depth = desk.depth(queue)
+    with Administration(amqp_url, name="test") as admin:
+        depth = admin.depth(queue)
     assert depth is not None, f"{queue} does not exist"
     return depth.ready
 

@@ -8,7 +8,7 @@ import pytest
 from loader.aside import LONGEST_PAUSE, Aside, Part
 from loader.inbox import Held
 from runtime.broker import Delivery, Properties
-from runtime.health import Pulse, judge, read_pulses
+from runtime.workers import HeartbeatFile, judge, read_heartbeats
 from tests.waiting import wait_until
 
 
@@ -27,14 +27,14 @@ def due(aside: Aside) -> Part:
 
 
 def problem(aside: Aside, home: Path) -> str | None:
-    aside._pulse.beat(held=0, now=True)
-    (pulse,) = read_pulses(home, "loader")
-    return judge(pulse, now=time.monotonic(), interval=60).problem
+    aside._heartbeat.beat(held=0, now=True)
+    (heartbeat,) = read_heartbeats(home, "loader")
+    return judge(heartbeat, now=time.monotonic(), interval=60).problem
 
 
 @pytest.fixture
 def aside(tmp_path: Path) -> Aside:
-    found = Aside(Pulse(tmp_path, "loader"))
+    found = Aside(HeartbeatFile(tmp_path, "loader"))
     found.see(1)
     return found
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from runtime.broker import Administration
-from runtime.dead_letters import read_letter
+from runtime.broker.dead_letters import read_letter
 from schemas.topology import DEAD, INCOMING, QUEUES
 from tests.loader.processes import PATIENCE, Program, batch, fill, ready, return_all, take_all
 from tests.loader.world import Tables, message, report
@@ -28,8 +28,8 @@ def limit_deliveries(management: Management, amqp_url: str) -> None:
         "apply-to": "queues",
     }
     management.call("PUT", "policies", vhost(amqp_url), "limit", body=policy)
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare(QUEUES)
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare(QUEUES)
 
 
 def neighbours(number: int) -> list[UUID]:

@@ -15,7 +15,7 @@ from psycopg.errors import DeadlockDetected
 
 from loader.migrations import migrate
 from loader.store import ChunkStore
-from runtime.health import judge, read_pulses
+from runtime.workers import judge, read_heartbeats
 from schemas.errors import DatabaseUnavailable, StatesysError
 from schemas.topology import DEAD
 from tests.loader.processes import PATIENCE, Program, batch, drain, fill, ready
@@ -105,9 +105,9 @@ class Site(NamedTuple):
 
     def problem(self) -> str:
         """What health says; nothing where it is healthy and holds nothing."""
-        (pulse,) = read_pulses(self.home, "loader")
-        found = judge(pulse, now=time.monotonic(), interval=60).problem
-        return found or ("still holds some" if pulse["held"] else "")
+        (heartbeat,) = read_heartbeats(self.home, "loader")
+        found = judge(heartbeat, now=time.monotonic(), interval=60).problem
+        return found or ("still holds some" if heartbeat["held"] else "")
 
     def await_words(self, words: str) -> None:
         """Wait until health says something."""

@@ -12,7 +12,7 @@ import schemas.tables
 from console.queries import Queries
 from loader import migrations
 from loader.store import ChunkStore
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from tests.loader.world import CLIENT, Tables, load, message, open_tables, report
 
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from loader.migrations import migrate
-from runtime import services
+from runtime import devserver
 from runtime.broker import Administration, persistent
-from runtime.services import Endpoints, ServicesError, processes, registry
+from runtime.devserver import Endpoints, ServicesError, processes, registry
 from schemas.errors import BrokerUnavailable
 from schemas.report_writer import render_report
 from schemas.topology import DEAD, INCOMING, REPORTS
@@ -45,9 +45,9 @@ MESSAGES = messages_in(REPORTS_SENT)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("servers")
-    services.up(home)
+    devserver.up(home)
     yield home
-    services.down(home, purge=True)
+    devserver.down(home, purge=True)
 
 
 def kept(home: Path) -> registry.Services:
@@ -92,7 +92,7 @@ class Site:
 
 @pytest.fixture
 def site(home: Path, tmp_path: Path) -> Iterator[Site]:
-    endpoints = services.up(home)
+    endpoints = devserver.up(home)
     migrate(endpoints.database_url)
     with open_tables(endpoints.database_url) as tables:
         tables.truncate()
@@ -109,8 +109,8 @@ def assert_nothing_lost(site: Site) -> None:
 
     def settled() -> bool:
         try:
-            with Administration(site.endpoints.amqp_url, name="test") as desk:
-                depths = [desk.depth(queue) for queue in (REPORTS, DEAD, *INCOMING.values())]
+            with Administration(site.endpoints.amqp_url, name="test") as admin:
+                depths = [admin.depth(queue) for queue in (REPORTS, DEAD, *INCOMING.values())]
         except BrokerUnavailable:
             return False
         return all(depth is not None and depth.ready == 0 for depth in depths)
@@ -132,7 +132,7 @@ def up_again(site: Site) -> None:
 
     def started() -> bool:
         try:
-            return services.up(site.home) == site.endpoints
+            return devserver.up(site.home) == site.endpoints
         except ServicesError:
             return False
 
@@ -240,13 +240,13 @@ def test_a_letter_that_cannot_be_sent_holds_back_only_itself(
     fill(amqp_url, [first])
     with (
         loading(amqp_url, database_url, loader_threads=1, inbox_polling_interval="2s"),
-        Administration(amqp_url, name="test") as desk,
+        Administration(amqp_url, name="test") as admin,
     ):
         wait_until(lambda: count_of(tables) == 1, what="the start")
         management.call("DELETE", "queues", urlsplit(amqp_url).path[1:], DEAD)
         # One chunk, since the only thread waits two seconds for more.
         for body in (b"junk", *bodies):
-            desk.publish(routing_key=NORMAL, body=body, properties=persistent())
+            admin.publish(routing_key=NORMAL, body=body, properties=persistent())
         wait_until(lambda: count_of(tables) == 5, what="what is good")
         fill(amqp_url, [])
         wait_until(lambda: ready(amqp_url, DEAD) == 1, what="the letter")
@@ -283,8 +283,8 @@ def test_what_has_no_letter_yet_is_not_acked(
     with Program(log, "loader", "run", amqp_url=amqp_url, database_url=database_url) as loader:
         loader.await_event("loader.consuming")
         management.call("DELETE", "queues", urlsplit(amqp_url).path[1:], DEAD)
-        with Administration(amqp_url, name="test") as desk:
-            desk.publish(routing_key=NORMAL, body=b"junk", properties=persistent())
+        with Administration(amqp_url, name="test") as admin:
+            admin.publish(routing_key=NORMAL, body=b"junk", properties=persistent())
         loader.await_event("worker.waiting", holding="letters")
         loader.send(number)
         loader.end()
@@ -299,8 +299,8 @@ def test_queues_that_vanish_are_made_again(
     with loading(amqp_url, database_url):
         wait_until(lambda: count_of(tables) == 1, what="the first")
         management.call("DELETE", "queues", vhost, NORMAL)
-        with Administration(amqp_url, name="test") as desk:
-            wait_until(lambda: desk.depth(NORMAL), what="the queue to be there again")
+        with Administration(amqp_url, name="test") as admin:
+            wait_until(lambda: admin.depth(NORMAL), what="the queue to be there again")
         fill(amqp_url, [batch(report(message(2)))])
         wait_until(lambda: count_of(tables) == 2, timeout=20, what="the second")
 
@@ -310,21 +310,23 @@ def test_queues_that_vanish_are_made_again(
 
 def test_a_queue_that_a_restart_deletes_gets_nothing(home: Path, tmp_path: Path) -> None:
     """A report is where it was, after the relay refused to go on and the broker was restarted."""
-    amqp_url = services.up(home).amqp_url
-    management = Management(services.up(home).management_url)
+    amqp_url = devserver.up(home).amqp_url
+    management = Management(devserver.up(home).management_url)
     fill(amqp_url, [])
     take_all(amqp_url, REPORTS)
     management.call("DELETE", "queues", "/", NORMAL)
     management.call("PUT", "queues", "/", NORMAL, body={"durable": False})
-    with Administration(amqp_url, name="test client") as desk:
-        desk.publish(exchange=REPORTS, routing_key=REPORTS, body=b"report", properties=persistent())
+    with Administration(amqp_url, name="test client") as admin:
+        admin.publish(
+            exchange=REPORTS, routing_key=REPORTS, body=b"report", properties=persistent()
+        )
     with Program(tmp_path / "log", "relay", "run", amqp_url=amqp_url) as relay:
         assert relay.end() == 3
         assert f"queue '{NORMAL}' exists, and its durable is 'false'" in relay.text
         assert relay.events("relay.consuming") == []
-    services.down(home)
+    devserver.down(home)
     # The restart deletes the queue, so the relay now makes the right one.
-    assert services.up(home).amqp_url == amqp_url
+    assert devserver.up(home).amqp_url == amqp_url
     assert ready(amqp_url, REPORTS) == 1
     with Program(tmp_path / "log", "relay", "run", "--exit-when-empty", amqp_url=amqp_url) as relay:
         assert relay.end() == 0

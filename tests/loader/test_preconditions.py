@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loader.migrations import migrate
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from tests.promises import keep, promise
 
 

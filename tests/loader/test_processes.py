@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from runtime.broker import Administration
-from runtime.dead_letters import QUEUE, REASON, STAGE
-from runtime.stop import Stop
+from runtime.broker.dead_letters import QUEUE, REASON, STAGE
+from runtime.workers.signals import Stop
 from schemas.report import Report
 from schemas.report_writer import render_report
 from schemas.topology import DEAD, INCOMING, REPORTS
@@ -256,8 +256,8 @@ def test_a_stop_while_a_server_is_away_ends_it_in_order(
 
 def all_consumed(amqp_url: str) -> bool:
     """Whether somebody takes the messages of every work queue."""
-    with Administration(amqp_url, name="test") as desk:
-        depths = [desk.depth(queue) for queue in INCOMING.values()]
+    with Administration(amqp_url, name="test") as admin:
+        depths = [admin.depth(queue) for queue in INCOMING.values()]
     return all(depth is not None and depth.consumers for depth in depths)
 
 

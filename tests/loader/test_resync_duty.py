@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from loader.duties import Duty
-from loader.resync import ResyncDuty
+from loader.resync import ResyncTask
 from loader.store import ChunkStore, ResyncStore, RunningLoader
+from loader.tasks import PeriodicTask
 from runtime.broker import Administration, persistent
-from runtime.health import Pulse
 from runtime.rules import SiteRules
 from runtime.settings import Settings
+from runtime.workers import HeartbeatFile
 from schemas.errors import BrokerUnavailable, StatesysError
 from schemas.report import Lane
 from schemas.resync import ResyncReason, parse_request
@@ -32,8 +32,8 @@ Run = Callable[..., timedelta]
 
 @pytest.fixture
 def run(amqp_url: str, open_resyncs: Callable[..., ResyncStore]) -> Run:
-    with Administration(amqp_url, name="test") as desk:
-        desk.declare([*QUEUES, QUEUE])
+    with Administration(amqp_url, name="test") as admin:
+        admin.declare([*QUEUES, QUEUE])
 
     def run_once(
         *,
@@ -49,7 +49,7 @@ def run(amqp_url: str, open_resyncs: Callable[..., ResyncStore]) -> Run:
         loader = RunningLoader.here(rules)
         store = open_resyncs(min_age=None, merge=None)
         store.site.start(loader)
-        return ResyncDuty(
+        return ResyncTask(
             lambda: open_resyncs(min_age=None, merge=None), amqp_url, loader=loader
         ).run()
 
@@ -65,10 +65,10 @@ def test_a_due_client_is_asked_on_its_own_queue(
 ) -> None:
     _lose_serial_one(store)
     run()
-    with Administration(amqp_url, name="test") as desk:
-        delivery = desk.take(QUEUE.name)
+    with Administration(amqp_url, name="test") as admin:
+        delivery = admin.take(QUEUE.name)
         assert delivery is not None
-        desk.ack(delivery.tag)
+        admin.ack(delivery.tag)
     request = parse_request(delivery.body)
     assert (request.client_id, request.reason) == (CLIENT, ResyncReason.MISSING)
     assert [tuple(r) for r in request.ranges] == [(1, 1)]
@@ -85,8 +85,8 @@ def test_a_client_that_named_no_queue_is_asked_on_the_common_one(
 ) -> None:
     _lose_serial_one(store, reply_to=None)
     run()
-    with Administration(amqp_url, name="test") as desk:
-        assert desk.take(RESYNC) is not None
+    with Administration(amqp_url, name="test") as admin:
+        assert admin.take(RESYNC) is not None
 
 
 def test_a_request_that_no_queue_takes_is_marked_so(
@@ -104,11 +104,11 @@ def test_a_request_that_the_broker_refuses_stays_unsent(
     full = {"max-length": 1, "overflow": "reject-publish"}
     limit = {"pattern": f"^{QUEUE.name}$", "definition": full, "apply-to": "queues"}
     management.call("PUT", "policies", urlsplit(amqp_url).path[1:], "full", body=limit)
-    with Administration(amqp_url, name="test") as desk:
+    with Administration(amqp_url, name="test") as admin:
 
         def refuses() -> bool:
             try:
-                desk.publish(routing_key=QUEUE.name, body=b"", properties=persistent())
+                admin.publish(routing_key=QUEUE.name, body=b"", properties=persistent())
             except StatesysError:
                 return True
             return False
@@ -120,9 +120,9 @@ def test_a_request_that_the_broker_refuses_stays_unsent(
         assert tables.rows("SELECT sent_at, attempts, closed_at FROM resync_request") == [
             (None, 0, None)
         ]
-        desk.purge(QUEUE.name)
+        admin.purge(QUEUE.name)
         run()
-        assert desk.take(QUEUE.name) is not None
+        assert admin.take(QUEUE.name) is not None
     assert tables.rows("SELECT sent_at IS NOT NULL, attempts FROM resync_request") == [(True, 1)]
 
 
@@ -130,16 +130,16 @@ def test_nobody_is_asked_under_backlog(
     run: Run, store: ChunkStore, tables: Tables, amqp_url: str
 ) -> None:
     _lose_serial_one(store)
-    with Administration(amqp_url, name="test") as desk:
+    with Administration(amqp_url, name="test") as admin:
         for _ in range(2):
-            desk.publish(
+            admin.publish(
                 routing_key=INCOMING[Lane.NORMAL], body=b"<Batch/>", properties=persistent()
             )
     run(backlog=1)
     assert tables.requests() == []
     # Once the loaders have caught up, at the next check.
-    with Administration(amqp_url, name="test") as desk:
-        desk.purge(INCOMING[Lane.NORMAL])
+    with Administration(amqp_url, name="test") as admin:
+        admin.purge(INCOMING[Lane.NORMAL])
     run(backlog=1)
     assert len(tables.requests()) == 1
 
@@ -151,13 +151,13 @@ def test_an_operators_request_is_sent_under_backlog_too(
     amqp_url: str,
 ) -> None:
     load(store, report(message(1)), reply_to=QUEUE.name)
-    with Administration(amqp_url, name="test") as desk:
-        desk.publish(routing_key=INCOMING[Lane.NORMAL], body=b"<Batch/>", properties=persistent())
+    with Administration(amqp_url, name="test") as admin:
+        admin.publish(routing_key=INCOMING[Lane.NORMAL], body=b"<Batch/>", properties=persistent())
     resyncs = open_resyncs()
     assert resyncs.request(CLIENT, now=resyncs.now()) is not None
     run(min_age=timedelta(hours=1), backlog=0)
-    with Administration(amqp_url, name="test") as desk:
-        delivery = desk.take(QUEUE.name)
+    with Administration(amqp_url, name="test") as admin:
+        delivery = admin.take(QUEUE.name)
     assert delivery is not None
     assert delivery.properties.expiration == "3600000"
 
@@ -192,7 +192,9 @@ def test_a_duty_that_wants_to_be_done_sooner_than_on_its_interval_is(tmp_path: P
         calls.append(1)
         return timedelta(0) if len(calls) < 3 else None
 
-    duty = Duty("test", act, every=timedelta(hours=1), stop=stop, pulse=Pulse(tmp_path, "test"))
+    duty = PeriodicTask(
+        "test", act, every=timedelta(hours=1), stop=stop, heartbeat=HeartbeatFile(tmp_path, "test")
+    )
     duty.start()
     wait_until(lambda: len(calls) == 3, timeout=10, what="two more turns")
     stop.set()

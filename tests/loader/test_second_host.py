@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loader.migrations import migrate
-from runtime.services import ports, postgres, registry
+from runtime.devserver import ports, postgres, registry
 from schemas.topology import DEAD
 from tests.loader.processes import (
     PATIENCE,

@@ -21,8 +21,8 @@ import click
 
 from loader.migrations import migrate
 from runtime.broker import Administration
-from runtime.services.polling import until
-from runtime.stop import interrupt_on_signals
+from runtime.devserver.polling import until
+from runtime.workers.signals import interrupt_on_signals
 from schemas.report import Lane, Report
 from schemas.topology import DEAD, INCOMING
 from tests.loader.agreement import walk_days
@@ -129,7 +129,7 @@ class Ground:
             database_url=self._database_url,
         )
 
-    def desk(self) -> Administration:
+    def admin(self) -> Administration:
         """A connection to look at the queues with."""
         return Administration(self._amqp_url, name="test")
 
@@ -228,9 +228,9 @@ def drain_with_kills(
     killed = ground.finish()
     together = time.monotonic() - started
     problems += compare(undisturbed, killed)
-    with ground.desk() as desk:
+    with ground.admin() as admin:
         for queue in (*INCOMING.values(), DEAD):
-            left = desk.depth(queue)
+            left = admin.depth(queue)
             if left is None or left.ready:
                 problems.append(f"{queue} is not empty")
     again = sum(killed.duplicates.values()) - sum(undisturbed.duplicates.values())
@@ -261,9 +261,9 @@ def _kill(
     """Kill a loader at each of the moments; how many kills more did not count."""
     found: list[Kill] = []
     unsure = 0
-    with ground.desk() as desk:
+    with ground.admin() as admin:
         while len(found) < len(moments):
-            kill = _strike(ground, desk, moments[len(found)])
+            kill = _strike(ground, admin, moments[len(found)])
             if kill.returned > 0:
                 found.append(kill)
                 tell(
@@ -275,7 +275,7 @@ def _kill(
     return found, unsure
 
 
-def _strike(ground: Ground, desk: Administration, moment: int) -> Kill:
+def _strike(ground: Ground, admin: Administration, moment: int) -> Kill:
     """Let a loader live until a moment, but until its first chunk at least, and kill it.
 
     A loader at work only takes batches out of the queues. So what is ready after its death beyond
@@ -291,16 +291,16 @@ def _strike(ground: Ground, desk: Administration, moment: int) -> Kill:
             what=f"{moment} messages",
         )
         stored = ground.stored()
-        before = _ready(desk)
+        before = _ready(admin)
         loader.send(signal.SIGKILL)
         code = loader.end()
         assert code == -signal.SIGKILL, f"it had ended before, with {code}: {loader.text[-2000:]}"
-    until(lambda: _ready(desk) > before, seconds=_NOTICED)
-    return Kill(start, stored, _ready(desk) - before)
+    until(lambda: _ready(admin) > before, seconds=_NOTICED)
+    return Kill(start, stored, _ready(admin) - before)
 
 
-def _ready(desk: Administration) -> int:
-    depths = [desk.depth(queue) for queue in INCOMING.values()]
+def _ready(admin: Administration) -> int:
+    depths = [admin.depth(queue) for queue in INCOMING.values()]
     return sum(depth.ready for depth in depths if depth is not None)
 
 

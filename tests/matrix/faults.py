@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from random import Random
 
-from runtime.services.processes import Process
+from runtime.devserver.processes import Process
 from schemas.errors import StatesysError
 from tests.matrix.forwarder import Forwarder
 from tests.matrix.servers import Servers

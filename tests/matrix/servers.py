@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 
-from runtime import services
+from runtime import devserver
 from runtime.broker import Administration
-from runtime.services import Endpoints, ServicesError, processes, programs, registry
-from runtime.services.polling import until
-from runtime.services.processes import Process
-from runtime.services.rabbitmq import Server
+from runtime.devserver import Endpoints, ServicesError, processes, programs, registry
+from runtime.devserver.polling import until
+from runtime.devserver.processes import Process
+from runtime.devserver.rabbitmq import Server
 from schemas.errors import BrokerUnavailable
 
 #: Seconds for a server to end, or to be up again, on a busy machine.
@@ -30,11 +30,11 @@ class Servers:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self.endpoints: Endpoints = services.up(home)
+        self.endpoints: Endpoints = devserver.up(home)
 
     def close(self, *, purge: bool) -> None:
         """Stop both; with `purge` nothing is left of them."""
-        services.down(self._home, purge=purge)
+        devserver.down(self._home, purge=purge)
 
     @property
     def broker(self) -> Process:
@@ -65,7 +65,7 @@ class Servers:
 
         def started() -> bool:
             try:
-                return services.up(self._home) == self.endpoints
+                return devserver.up(self._home) == self.endpoints
             except ServicesError:
                 return False
 

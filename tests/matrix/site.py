@@ -17,9 +17,9 @@ import psycopg
 from console.servers import Servers as Addresses
 from loader.migrations import migrate
 from producers.store import open_store
+from runtime.devserver.account import Account, for_postgres
+from runtime.devserver.polling import until
 from runtime.durations import render_duration
-from runtime.services.account import Account, for_postgres
-from runtime.services.polling import until
 from runtime.settings import environment
 from schemas.errors import StatesysError
 from tests import commands

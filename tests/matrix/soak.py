@@ -22,7 +22,7 @@ import click
 from producers.faults import FAULTS as UNRELIABLE
 from producers.store import open_store
 from runtime.logs import set_up_logs
-from runtime.stop import interrupt_on_signals
+from runtime.workers.signals import interrupt_on_signals
 from tests.matrix.disk import why_none
 from tests.matrix.faults import DISK, FAULTS
 from tests.matrix.schedule import Schedule

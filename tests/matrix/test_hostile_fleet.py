@@ -11,8 +11,8 @@ import pytest
 
 from console.dead.box import Box
 from console.servers import Servers
-from console.verify.verdict import Tally
-from console.verify.verifying import verify
+from lab.verify.verdict import Tally
+from lab.verify.verifying import verify
 from producers.hostile import HOSTILE, MALFORMED
 from producers.hostile.malformed import REASONS
 from producers.store import open_store
@@ -78,8 +78,8 @@ class Site:
 
     def letters(self) -> Counter[str]:
         """Dead letters by reason."""
-        with Administration(self.servers.amqp_url, name="test") as desk:
-            return Counter(letter.reason for letter, _ in Box(desk).look())
+        with Administration(self.servers.amqp_url, name="test") as admin:
+            return Counter(letter.reason for letter, _ in Box(admin).look())
 
     def _asked(self) -> set[UUID]:
         return self._clients(

@@ -3,9 +3,9 @@
 from pathlib import Path
 from uuid import UUID
 
-from console.verify.comparison import Place, Received, Row, Sent, State, compare
-from console.verify.harm import Harm
-from producers import turns
+from lab.verify.comparison import Place, Received, Row, Sent, State, compare
+from lab.verify.injected import Harm
+from producers import cycles as turns
 from producers.client import Client
 from producers.fleet import utc_now
 from producers.store import Store, open_store
@@ -94,7 +94,7 @@ def test_a_rollback_is_hidden_until_one_of_its_messages_arrives(tmp_path: Path) 
         for _ in range(3):
             turns.beat(store, [0], now)
         assert not hidden()
-        with store.misfortunes(now) as harm:
+        with store.damage(now) as harm:
             harm.wipe(only(store), "lost")
         assert hidden()
         turns.beat(store, [0], now)

@@ -8,10 +8,10 @@ from random import Random
 from typing import NamedTuple
 
 from console.dead.box import Box
-from console.demo.convergence import Convergence
 from console.queries import Queries
-from console.verify.verifying import Outcome as Verification
-from console.verify.verifying import verify
+from lab.demo.convergence import Convergence
+from lab.verify.verifying import Outcome as Verification
+from lab.verify.verifying import verify
 from loader.store import ResyncStore
 from producers.fleet import Fleet, utc_now
 from producers.hostile.malformed import REASONS
@@ -154,8 +154,8 @@ def _resyncs(site: Site) -> ResyncStore:
 def _strange_letters(site: Site) -> tuple[str, ...]:
     """Dead letters that no damaged report explains: no fault here makes poison."""
     reasons = REASONS if site.hostile else (Reason.NOT_WELL_FORMED,)
-    with Administration(site.addresses.amqp_url, name=_NAME) as desk:
-        letters = Counter((letter.stage, letter.reason) for letter, _ in Box(desk).look())
+    with Administration(site.addresses.amqp_url, name=_NAME) as admin:
+        letters = Counter((letter.stage, letter.reason) for letter, _ in Box(admin).look())
     expected = {("relay", reason.value) for reason in reasons}
     return tuple(
         f"{count} dead letters of {stage}: {reason}"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.chance import DRAWS
 from producers.client import Client, forward
 from producers.faults import FAULTS, Publish, chosen, damage, happen
 from producers.plan import Plan
+from producers.seeded import DRAWS
 from schemas.errors import Refused, SettingsError
 from schemas.refusal import Reason
 from schemas.report import StateMessage

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from producers import cycles as turns
 from producers import fleet as fleet_module
-from producers import turns
 from producers.fleet import Fleet, Progress
 from producers.plan import Plan
 from producers.publisher import Publisher

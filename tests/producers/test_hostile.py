@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import turns
-from producers.chance import DRAWS
+from producers import cycles as turns
 from producers.client import Client, forward
 from producers.hostile import HOSTILE, MALFORMED, destroys, meaning
-from producers.hostile.habits import HABITS, Cycle
+from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
 from producers.hostile.malformed import REASONS, malformed
 from producers.plan import Plan
+from producers.seeded import DRAWS
 from producers.store import Outgoing, Store
-from relay.intake import accept
+from relay.validate import accept
 from runtime.broker import Delivery, persistent
 from schemas.errors import Refused, SettingsError
 from schemas.refusal import Reason
@@ -91,14 +91,14 @@ def refused_for_its_reason(body: bytes, number: int) -> None:
 # -- habits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("habit", HABITS)
-def test_what_a_hostile_client_says_is_legal_nevertheless(habit: str, store: Store) -> None:
-    live(store, 1, **{habit: 1})
+@pytest.mark.parametrize("client_fault", CLIENT_FAULTS)
+def test_what_a_hostile_client_says_is_legal_nevertheless(client_fault: str, store: Store) -> None:
+    live(store, 1, **{client_fault: 1})
 
     found = reports(store)
     assert found
     assert all(accepted(outgoing) for outgoing in outbox(store))
-    assert store.injected_by_kind() == {habit: 1}
+    assert store.injected_by_kind() == {client_fault: 1}
     (fault,) = store.injected()
     assert fault.first_serial == 1
     assert fault.last_serial == max(m.serial or 0 for r in found for m in r.messages)
@@ -110,14 +110,14 @@ def accepted(outgoing: Outgoing) -> bool:
 
 
 def test_a_storm_is_a_thousand_times_an_ordinary_share() -> None:
-    waves = HABITS["storm"](a_cycle(a_state()), 0).waves
+    waves = CLIENT_FAULTS["storm"](a_cycle(a_state()), 0).waves
 
     assert 900 <= len(waves) <= 1000
     assert sum(map(len, waves)) == pytest.approx(4000, rel=0.01)
 
 
 def test_a_burst_has_the_times_of_a_week() -> None:
-    (wave,) = HABITS["burst"](a_cycle(), 0).waves
+    (wave,) = CLIENT_FAULTS["burst"](a_cycle(), 0).waves
 
     times = [message.message_time for message in wave]
     assert times == sorted(times)
@@ -146,7 +146,7 @@ def test_every_second_serial_is_left_out(store: Store) -> None:
 
 
 def test_a_clock_jumps_a_day_or_a_year() -> None:
-    jumps = {HABITS["clock"](a_cycle(), number).now - NOW for number in range(8)}
+    jumps = {CLIENT_FAULTS["clock"](a_cycle(), number).now - NOW for number in range(8)}
 
     assert jumps == {timedelta(days=days) for days in (1, -1, 365, -365)}
 
@@ -176,11 +176,11 @@ def test_a_store_that_is_rolled_back_knows_what_it_knew(store: Store) -> None:
     live(store, 2)
     ((client, _),) = store.clients_between(0, 1)
     known = list(store.states(client.client_id))
-    with store.misfortunes(NOW) as harm:
+    with store.damage(NOW) as harm:
         harm.back_up(client)
     live(store, 3)
     ((now, _),) = store.clients_between(0, 1)
-    with store.misfortunes(NOW) as harm:
+    with store.damage(NOW) as harm:
         rolled_back = harm.restore(now, "rollback")
 
     assert list(store.states(client.client_id)) == known

@@ -38,10 +38,10 @@ class World:
 
     def __init__(self, amqp_url: str) -> None:
         self.amqp_url = amqp_url
-        with self.desk() as desk:
-            desk.declare(QUEUES)
+        with self.admin() as admin:
+            admin.declare(QUEUES)
 
-    def desk(self) -> Administration:
+    def admin(self) -> Administration:
         """A connection for errands."""
         return Administration(self.amqp_url, name="test")
 

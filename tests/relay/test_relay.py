@@ -9,7 +9,7 @@ from uuid import UUID
 from lxml import etree
 
 from runtime.broker import Delivery, persistent
-from runtime.dead_letters import DETAIL, FIRST_REFUSED_AT, QUEUE, REASON, STAGE
+from runtime.broker.dead_letters import DETAIL, FIRST_REFUSED_AT, QUEUE, REASON, STAGE
 from schemas.report import Lane
 from schemas.report_reader import parse_report
 from schemas.smx import parse_batch
@@ -192,8 +192,8 @@ def test_a_refused_report_sends_no_copies_to_queues_of_its_choice(
 ) -> None:
     # A client may write to the exchange of reports only; the relay may write everywhere.
     victim = reply_queue(UUID(int=2))
-    with world.desk() as desk:
-        desk.declare([victim])
+    with world.admin() as admin:
+        admin.declare([victim])
     for header in ("CC", "BCC"):
         world.publish([(NOT_XML, persistent(headers={header: [victim.name, DEAD]}))])
     relay_all(world, tmp_path)
@@ -203,6 +203,6 @@ def test_a_refused_report_sends_no_copies_to_queues_of_its_choice(
 
 def test_an_empty_broker_gets_its_queues_and_the_relay_ends(amqp_url: str, tmp_path: Path) -> None:
     world = World(amqp_url)
-    with world.desk() as desk:
+    with world.admin() as admin:
         relay_all(world, tmp_path)
-        assert all(desk.depth(queue.name) for queue in QUEUES)
+        assert all(admin.depth(queue.name) for queue in QUEUES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.broker import persistent
-from runtime.health import read_pulses
+from runtime.workers import read_heartbeats
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
 from tests.loader.processes import PATIENCE
@@ -44,7 +44,7 @@ def test_a_stopped_relay_finishes_the_batch_in_hand(
         world.publish(good(50))
         # What the broker has handed out is not yet in the relay's hand.
         wait_until(
-            lambda: [pulse["held"] for pulse in read_pulses(tmp_path, "relay")] == [50],
+            lambda: [heartbeat["held"] for heartbeat in read_heartbeats(tmp_path, "relay")] == [50],
             timeout=PATIENCE,
             what="the relay to take all",
         )

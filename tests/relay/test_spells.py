@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay import service
-from relay.intake import accept
+from relay.validate import accept
 from runtime.settings import load_settings
 from tests.relay.relays import World, good, ids
 from tests.waiting import wait_until

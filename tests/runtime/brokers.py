@@ -13,10 +13,10 @@ def vhost(amqp_url: str) -> str:
     return urlsplit(amqp_url).path.removeprefix("/")
 
 
-def fill(desk: Administration, *bodies: bytes, queue: str = DEAD) -> None:
+def fill(admin: Administration, *bodies: bytes, queue: str = DEAD) -> None:
     """Publish, each confirmed."""
     for body in bodies:
-        desk.publish(routing_key=queue, body=body, properties=persistent())
+        admin.publish(routing_key=queue, body=body, properties=persistent())
 
 
 def cut(management: Management, amqp_url: str, name: str) -> None:

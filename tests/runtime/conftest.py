@@ -9,7 +9,7 @@ from schemas.topology import DEAD, QUEUES
 
 
 @pytest.fixture
-def desk(amqp_url: str) -> Iterator[Administration]:
+def admin(amqp_url: str) -> Iterator[Administration]:
     """Errands, with all queues declared."""
     with Administration(amqp_url, name="test desk") as found:
         found.declare(QUEUES)
@@ -17,9 +17,9 @@ def desk(amqp_url: str) -> Iterator[Administration]:
 
 
 @pytest.fixture
-def session(amqp_url: str, desk: Administration) -> Iterator[Session]:
+def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
     """A session beside it."""
-    assert desk.depth(DEAD)
+    assert admin.depth(DEAD)
     found = Session(amqp_url, name="test session")
     yield found
     found.close()

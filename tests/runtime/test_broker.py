@@ -12,9 +12,9 @@ from runtime.broker import (
     Event,
     Measured,
     Nothing,
+    PublishOutcome,
     QueueDepth,
     Session,
-    Settled,
     persistent,
 )
 from schemas.errors import BrokerUnavailable
@@ -48,12 +48,14 @@ def send(session: Session, *tokens: object, queue: str = DEAD) -> None:
         )
 
 
-def test_every_publish_is_confirmed_once(session: Session, desk: Administration) -> None:
+def test_every_publish_is_confirmed_once(session: Session, admin: Administration) -> None:
     send(session, *range(100))
     assert session.unconfirmed == 100
-    assert {s.token: s.problem for s in collect(session, Settled, 100)} == dict.fromkeys(range(100))
+    assert {s.token: s.problem for s in collect(session, PublishOutcome, 100)} == dict.fromkeys(
+        range(100)
+    )
     assert session.unconfirmed == 0
-    assert desk.depth(DEAD) == QueueDepth(100, 0)
+    assert admin.depth(DEAD) == QueueDepth(100, 0)
 
 
 def test_a_publish_to_nowhere_is_returned_and_only_that_one(session: Session) -> None:
@@ -61,7 +63,7 @@ def test_a_publish_to_nowhere_is_returned_and_only_that_one(session: Session) ->
     send(session, "b", queue="no.such.queue")
     send(session, "c")
     send(session, "d", queue="no.such.queue")
-    problems = {s.token: s.problem for s in collect(session, Settled, 4)}
+    problems = {s.token: s.problem for s in collect(session, PublishOutcome, 4)}
     assert (problems["a"], problems["c"]) == (None, None)
     assert problems["b"] == problems["d"] == "returned: NO_ROUTE"
 
@@ -72,14 +74,14 @@ def test_a_full_queue_nacks(session: Session, amqp_url: str, management: Managem
 
     def problem() -> str:
         send(session, 1, queue=REPORTS)
-        (settled,) = collect(session, Settled, 1)
+        (settled,) = collect(session, PublishOutcome, 1)
         return settled.problem or ""
 
     assert wait_until(problem, what="the limit to take effect").startswith("nack")
 
 
-def test_deliveries_bring_what_was_published(session: Session, desk: Administration) -> None:
-    desk.publish(
+def test_deliveries_bring_what_was_published(session: Session, admin: Administration) -> None:
+    admin.publish(
         routing_key=DEAD,
         body=b"b",
         properties=persistent(message_id="m", headers={"a": 1}),
@@ -91,22 +93,22 @@ def test_deliveries_bring_what_was_published(session: Session, desk: Administrat
     assert (delivery.properties.headers or {})["a"] == 1
 
 
-def test_one_ack_settles_all_before_it(session: Session, desk: Administration) -> None:
-    fill(desk, b"1", b"2", b"3")
+def test_one_ack_settles_all_before_it(session: Session, admin: Administration) -> None:
+    fill(admin, b"1", b"2", b"3")
     session.consume(DEAD, prefetch=10)
     _, second, _ = collect(session, Delivery, 3)
     session.ack(second.tag, up_to=True)
     session.close()
-    third = wait_until(lambda: desk.take(DEAD), what="the third to come back")
+    third = wait_until(lambda: admin.take(DEAD), what="the third to come back")
     assert third is not None
     assert third.body == b"3"
-    assert desk.take(DEAD) is None
+    assert admin.take(DEAD) is None
 
 
 def test_a_requeued_delivery_comes_again_and_says_so(
-    session: Session, desk: Administration
+    session: Session, admin: Administration
 ) -> None:
-    fill(desk, b"1")
+    fill(admin, b"1")
     session.consume(DEAD, prefetch=10)
     (first,) = collect(session, Delivery, 1)
     session.requeue(first.tag)
@@ -114,8 +116,8 @@ def test_a_requeued_delivery_comes_again_and_says_so(
     assert (second.body, second.redelivered) == (b"1", True)
 
 
-def test_one_message_is_fetched_for_each_question(session: Session, desk: Administration) -> None:
-    fill(desk, b"1", b"2")
+def test_one_message_is_fetched_for_each_question(session: Session, admin: Administration) -> None:
+    fill(admin, b"1", b"2")
     for body in (b"1", b"2"):
         session.fetch(DEAD)
         (delivery,) = collect(session, Delivery, 1)
@@ -127,41 +129,41 @@ def test_one_message_is_fetched_for_each_question(session: Session, desk: Admini
 
 
 def test_what_was_fetched_and_not_settled_comes_back(
-    session: Session, desk: Administration
+    session: Session, admin: Administration
 ) -> None:
-    fill(desk, b"1")
+    fill(admin, b"1")
     session.fetch(DEAD)
     collect(session, Delivery, 1)
     session.close()
-    again = wait_until(lambda: desk.take(DEAD), what="it to come back")
+    again = wait_until(lambda: admin.take(DEAD), what="it to come back")
     assert again is not None
     assert again.redelivered
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 1), (2, 10), (10, 10), (12, 12)])
 def test_no_more_than_the_prefetch_is_held(
-    session: Session, desk: Administration, asked: int, given: int
+    session: Session, admin: Administration, asked: int, given: int
 ) -> None:
-    fill(desk, *[b"x"] * 15)
+    fill(admin, *[b"x"] * 15)
     session.consume(DEAD, prefetch=asked)
     collect(session, Delivery, given)
-    assert desk.depth(DEAD) == QueueDepth(15 - given, 1)
+    assert admin.depth(DEAD) == QueueDepth(15 - given, 1)
 
 
 def test_measuring_tells_ready_messages_and_consumers(
-    session: Session, desk: Administration
+    session: Session, admin: Administration
 ) -> None:
-    fill(desk, b"1", b"2")
+    fill(admin, b"1", b"2")
     session.measure(DEAD)
     session.measure(REPORTS)
     assert collect(session, Measured, 2) == [Measured(DEAD, 2), Measured(REPORTS, 0)]
 
 
-def test_after_a_cancel_nothing_more_comes(session: Session, desk: Administration) -> None:
+def test_after_a_cancel_nothing_more_comes(session: Session, admin: Administration) -> None:
     def consumers(number: int) -> None:
         def seen() -> bool:
             assert session.poll(0.05) == []
-            return desk.depth(DEAD) == QueueDepth(0, number)
+            return admin.depth(DEAD) == QueueDepth(0, number)
 
         wait_until(seen, what=f"{number} consumers")
 
@@ -169,16 +171,16 @@ def test_after_a_cancel_nothing_more_comes(session: Session, desk: Administratio
     consumers(1)
     session.cancel()
     consumers(0)
-    fill(desk, b"1")
+    fill(admin, b"1")
     session.measure(DEAD)
     assert collect(session, Measured, 1) == [Measured(DEAD, 1)]
 
 
-def test_consuming_goes_on_after_a_cancel(session: Session, desk: Administration) -> None:
+def test_consuming_goes_on_after_a_cancel(session: Session, admin: Administration) -> None:
     session.consume(DEAD, prefetch=10)
     session.cancel()
     session.consume(DEAD, prefetch=10)
-    fill(desk, b"1")
+    fill(admin, b"1")
     (delivery,) = collect(session, Delivery, 1)
     assert delivery.body == b"1"
 

@@ -12,9 +12,9 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def session(amqp_url: str, desk: Administration) -> Iterator[Session]:
+def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
     """A session beside all queues."""
-    assert desk.depth(DEAD)
+    assert admin.depth(DEAD)
     with closing(Session(amqp_url, name="test consumer")) as found:
         yield found
 
@@ -37,10 +37,10 @@ def settle(consumer: Consumer, delivery: Delivery) -> None:
 
 
 def test_what_is_held_is_counted_until_it_is_released(
-    session: Session, desk: Administration
+    session: Session, admin: Administration
 ) -> None:
-    fill(desk, b"1", b"22")
-    fill(desk, b"333", queue=REPORTS)
+    fill(admin, b"1", b"22")
+    fill(admin, b"333", queue=REPORTS)
     consumer = Consumer(session, [DEAD, REPORTS], prefetch=10)
     consumer.start()
     deliveries = take(consumer, 3)
@@ -52,8 +52,8 @@ def test_what_is_held_is_counted_until_it_is_released(
     assert (len(consumer), consumer.held_bytes) == (0, 0)
 
 
-def test_it_is_saturated_when_the_prefetch_is_held(session: Session, desk: Administration) -> None:
-    fill(desk, *[b"x"] * 15)
+def test_it_is_saturated_when_the_prefetch_is_held(session: Session, admin: Administration) -> None:
+    fill(admin, *[b"x"] * 15)
     consumer = Consumer(session, [DEAD], prefetch=3)
     assert consumer.prefetch == 10, "as the session asks for it"
     consumer.start()
@@ -64,11 +64,11 @@ def test_it_is_saturated_when_the_prefetch_is_held(session: Session, desk: Admin
 
 
 def test_it_pauses_above_the_limit_and_goes_on_below(
-    session: Session, desk: Administration, monkeypatch: pytest.MonkeyPatch
+    session: Session, admin: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.broker.consumer.HELD_LIMIT", 150)
     monkeypatch.setattr("runtime.broker.consumer.HELD_AGAIN", 60)
-    fill(desk, *[b"x" * 10] * 50)
+    fill(admin, *[b"x" * 10] * 50)
     consumer = Consumer(session, [DEAD], prefetch=20)
     consumer.start()
     held = take(consumer, 20)
@@ -86,8 +86,8 @@ def test_it_pauses_above_the_limit_and_goes_on_below(
     assert len(take(consumer, 10)) == 10
 
 
-def test_it_is_empty_after_a_second_of_nothing(session: Session, desk: Administration) -> None:
-    fill(desk, b"1")
+def test_it_is_empty_after_a_second_of_nothing(session: Session, admin: Administration) -> None:
+    fill(admin, b"1")
     consumer = Consumer(session, [DEAD], prefetch=10)
 
     def empty() -> bool:
@@ -100,4 +100,4 @@ def test_it_is_empty_after_a_second_of_nothing(session: Session, desk: Administr
         assert not empty(), "one is ready"
     consumer.start()
     wait_until(empty, what="an empty queue")
-    assert desk.depth(DEAD) == QueueDepth(0, 1)
+    assert admin.depth(DEAD) == QueueDepth(0, 1)

@@ -220,10 +220,10 @@ def consumed(session: Session, count: int) -> list[Delivery]:
 SIZES = [0, 1, 131_063, 131_064, 131_065, 262_144, 5_000_000]
 
 
-def test_bodies_of_any_size_arrive_whole(amqp_url: str, desk: Administration) -> None:
+def test_bodies_of_any_size_arrive_whole(amqp_url: str, admin: Administration) -> None:
     bodies = [bytes([n]) * size for n, size in enumerate(SIZES)]
     for body in bodies:
-        desk.publish(routing_key=DEAD, body=body, properties=persistent())
+        admin.publish(routing_key=DEAD, body=body, properties=persistent())
     session = Session(amqp_url, name="test cutting")
     session.consume(DEAD, prefetch=10)
     assert [d.body for d in consumed(session, len(bodies))] == bodies
@@ -231,10 +231,10 @@ def test_bodies_of_any_size_arrive_whole(amqp_url: str, desk: Administration) ->
 
 
 def test_a_pika_that_is_not_known_goes_its_own_way_with_a_warning(
-    amqp_url: str, desk: Administration, monkeypatch: pytest.MonkeyPatch
+    amqp_url: str, admin: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cutting, "known", lambda: False)
-    desk.publish(routing_key=DEAD, body=b"b", properties=persistent(message_id="m"))
+    admin.publish(routing_key=DEAD, body=b"b", properties=persistent(message_id="m"))
     with structlog.testing.capture_logs() as lines:
         session = Session(amqp_url, name="test cutting")
     assert [line["event"] for line in lines] == ["broker.pika_unknown"]
@@ -255,22 +255,22 @@ def test_another_way_of_reading_is_noticed(monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_what_comes_for_a_cancelled_consumer_is_given_back(
-    amqp_url: str, desk: Administration
+    amqp_url: str, admin: Administration
 ) -> None:
     for n in range(30):
-        desk.publish(routing_key=DEAD, body=bytes([n]), properties=persistent())
+        admin.publish(routing_key=DEAD, body=bytes([n]), properties=persistent())
     session = Session(amqp_url, name="test cutting")
     session.consume(DEAD, prefetch=10)
     (held, *_) = consumed(session, 1)
     session.cancel()
     session.ack(held.tag)
     wait_until(
-        lambda: session.poll(0.05) is not None and (desk.depth(DEAD) or (0,))[0] >= 20,
+        lambda: session.poll(0.05) is not None and (admin.depth(DEAD) or (0,))[0] >= 20,
         what="the rest to stay in the queue",
     )
     session.close()
     left = wait_until(
-        lambda: (depth := desk.depth(DEAD)) and depth.ready == 29 and depth,
+        lambda: (depth := admin.depth(DEAD)) and depth.ready == 29 and depth,
         what="all but the settled one to be there",
     )
     assert left

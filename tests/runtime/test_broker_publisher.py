@@ -14,10 +14,10 @@ from runtime.broker import (
     ConfirmingPublisher,
     Delivery,
     Message,
+    PublishOutcome,
     PublishWindow,
     Retry,
     Session,
-    Settled,
     persistent,
 )
 from runtime.broker import publisher as publisher_module
@@ -165,9 +165,9 @@ class TestTheWindow:
 
 
 @pytest.fixture
-def session(amqp_url: str, desk: Administration) -> Iterator[Session]:
+def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
     """A session beside all queues."""
-    assert desk.depth(DEAD)
+    assert admin.depth(DEAD)
     with closing(Session(amqp_url, name="test publisher")) as found:
         yield found
 
@@ -176,14 +176,14 @@ def bodies(deliveries: list[Delivery]) -> Counter[bytes]:
     return Counter(delivery.body for delivery in deliveries)
 
 
-def settled(publisher: ConfirmingPublisher) -> list[Settled]:
+def settled(publisher: ConfirmingPublisher) -> list[PublishOutcome]:
     """Everything that is told until nothing is left."""
-    found = list(publisher.settle_all(PATIENCE))
+    found = list(publisher.await_outcomes(PATIENCE))
     assert not publisher
     return found
 
 
-def limit(management: Management, amqp_url: str, desk: Administration, length: int) -> None:
+def limit(management: Management, amqp_url: str, admin: Administration, length: int) -> None:
     """Have `statesys.dead` refuse what is beyond a length, and wait until it does; empty it."""
     full = {"max-length": length, "overflow": "reject-publish"}
     policy = {"pattern": f"^{DEAD}$", "definition": full, "apply-to": "queues"}
@@ -196,21 +196,23 @@ def limit(management: Management, amqp_url: str, desk: Administration, length: i
             return any(one.problem for one in settled(publisher))
 
         wait_until(refuses, what="the limit to take effect")
-    desk.purge(DEAD)
+    admin.purge(DEAD)
 
 
 def test_all_that_is_handed_over_is_confirmed(amqp_url: str, session: Session) -> None:
     publisher = ConfirmingPublisher(session)
     for token in range(500):
         publisher.publish(message(token))
-    assert Counter(settled(publisher)) == Counter(Settled(token, None) for token in range(500))
+    assert Counter(settled(publisher)) == Counter(
+        PublishOutcome(token, None) for token in range(500)
+    )
     assert bodies(take_all(amqp_url, DEAD)) == Counter(str(n).encode() for n in range(500))
 
 
 def test_of_a_full_queue_exactly_what_it_holds_is_confirmed(
-    amqp_url: str, session: Session, desk: Administration, management: Management
+    amqp_url: str, session: Session, admin: Administration, management: Management
 ) -> None:
-    limit(management, amqp_url, desk, 50)
+    limit(management, amqp_url, admin, 50)
     publisher = ConfirmingPublisher(session)
     for token in range(1000):
         publisher.publish(message(token))
@@ -223,18 +225,18 @@ def test_of_a_full_queue_exactly_what_it_holds_is_confirmed(
 
 
 def test_what_a_full_queue_refuses_is_published_until_there_is_room(
-    amqp_url: str, session: Session, desk: Administration, management: Management
+    amqp_url: str, session: Session, admin: Administration, management: Management
 ) -> None:
-    limit(management, amqp_url, desk, 50)
+    limit(management, amqp_url, admin, 50)
     publisher = ConfirmingPublisher(session, retry=Retry(0.05, 0.2))
     tokens = count()
-    told: list[Settled] = []
+    told: list[PublishOutcome] = []
     arrived: Counter[bytes] = Counter()
 
     def refused() -> bool:
         # One by one: a burst may be in the queue before it tells the channel that it is full.
         publisher.publish(message(next(tokens)))
-        told.extend(one for one in publisher.poll(0.05) if isinstance(one, Settled))
+        told.extend(one for one in publisher.poll(0.05) if isinstance(one, PublishOutcome))
         return any(one.problem for one in told)
 
     wait_until(refused, timeout=PATIENCE, what="a refusal")
@@ -243,7 +245,7 @@ def test_what_a_full_queue_refuses_is_published_until_there_is_room(
     published = next(tokens)
 
     def all_told() -> bool:
-        told.extend(one for one in publisher.poll(0.05) if isinstance(one, Settled))
+        told.extend(one for one in publisher.poll(0.05) if isinstance(one, PublishOutcome))
         arrived.update(bodies(take_all(amqp_url, DEAD)))
         return not publisher
 
@@ -265,11 +267,11 @@ def test_a_missing_queue_returns_what_is_for_it_and_nothing_else(session: Sessio
 
 
 def test_a_missing_queue_is_made_before_what_was_for_it_goes_again(
-    amqp_url: str, session: Session, desk: Administration, management: Management
+    amqp_url: str, session: Session, admin: Administration, management: Management
 ) -> None:
     management.call("DELETE", "queues", vhost(amqp_url), DEAD)
     publisher = ConfirmingPublisher(
-        session, retry=Retry(0.05, 0.05), before_again=lambda: desk.declare(QUEUES)
+        session, retry=Retry(0.05, 0.05), before_again=lambda: admin.declare(QUEUES)
     )
     for token in range(10):
         publisher.publish(message(token))
@@ -298,12 +300,12 @@ def test_of_two_messages_with_one_address_and_id_the_returned_one_is_told(
 
 
 def test_what_was_confirmed_before_a_loss_is_told_first(
-    amqp_url: str, session: Session, desk: Administration, management: Management
+    amqp_url: str, session: Session, admin: Administration, management: Management
 ) -> None:
     publisher = ConfirmingPublisher(session)
     publisher.publish(message(1))
     told = publisher.poll(0)
-    wait_until(lambda: (desk.depth(DEAD) or (0,))[0] == 1, what="the message to be there")
+    wait_until(lambda: (admin.depth(DEAD) or (0,))[0] == 1, what="the message to be there")
     cut(management, amqp_url, "test publisher")
 
     def lost() -> bool:
@@ -314,7 +316,7 @@ def test_what_was_confirmed_before_a_loss_is_told_first(
         return False
 
     wait_until(lost, what="the connection to be lost")
-    assert told == [Settled(1, None)]
+    assert told == [PublishOutcome(1, None)]
     assert not publisher
 
 
@@ -330,7 +332,7 @@ def test_what_was_in_the_air_when_the_connection_closed_is_not_told(
         while not publisher.full:
             publisher.publish(message(sent))
             sent += 1
-        told = [event for event in publisher.poll(0.1) if isinstance(event, Settled)]
+        told = [event for event in publisher.poll(0.1) if isinstance(event, PublishOutcome)]
         assert not any(one.problem for one in told)
         confirmed.extend(one.token for one in told)
         return False

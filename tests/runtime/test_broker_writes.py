@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.broker import Administration, Session, Settled, persistent
+from runtime.broker import Administration, PublishOutcome, Session, persistent
 from runtime.broker.writes import _PIECE, join_frames
 from schemas.topology import DEAD
 from tests.waiting import wait_until
@@ -36,20 +36,20 @@ def test_this_pika_keeps_its_frames_where_they_are_joined(session: Session) -> N
     assert len(connection._transport._tx_buffers) == 1
 
 
-def test_what_was_joined_arrives(session: Session, desk: Administration) -> None:
+def test_what_was_joined_arrives(session: Session, admin: Administration) -> None:
     bodies = [bytes([n]) * size for n, size in enumerate((0, 1, 70_000, 300_000, 5))]
     for body in bodies:
         session.publish(routing_key=DEAD, body=body, properties=persistent(), token=body)
     confirmed: list[bytes] = []
 
     def all_confirmed() -> bool:
-        events = [event for event in session.poll(0.05) if isinstance(event, Settled)]
+        events = [event for event in session.poll(0.05) if isinstance(event, PublishOutcome)]
         confirmed.extend(event.token for event in events if event.problem is None)
         return len(confirmed) == len(bodies)
 
     wait_until(all_confirmed, what="the confirms")
     taken = []
-    while (delivery := desk.take(DEAD)) is not None:
+    while (delivery := admin.take(DEAD)) is not None:
         taken.append(delivery.body)
-        desk.ack(delivery.tag)
+        admin.ack(delivery.tag)
     assert taken == bodies

@@ -118,11 +118,11 @@ def test_a_queue_that_another_connection_keeps_for_itself_is_refused(amqp_url: s
 
 def test_a_refusal_leaves_the_errands_at_work(amqp_url: str, management: Management) -> None:
     management.call("PUT", "queues", vhost(amqp_url), NORMAL, body={"durable": True})
-    with Administration(amqp_url, name="test") as desk:
+    with Administration(amqp_url, name="test") as admin:
         for _ in range(2):
             with pytest.raises(TopologyWrong):
-                desk.declare(QUEUES)
-        assert desk.declare([RIGHT[DEAD]]) == []
+                admin.declare(QUEUES)
+        assert admin.declare([RIGHT[DEAD]]) == []
 
 
 # -- who may not configure -------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.hostile.habits import HABITS, Cycle
+from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
 from producers.scenarios import recorded
 from schemas.errors import Refused
 from schemas.report import Claim, Report, StateMessage
@@ -122,9 +122,9 @@ def test_what_happens_to_a_synthetic_client_goes_the_short_way_unless_a_name_is_
     assert sum(goes_the_short_way(rendered(m)) for m in told) > 0.99 * len(told)
 
 
-@pytest.mark.parametrize("habit", HABITS)
-def test_hostile_habits_go_the_short_way_unless_a_name_is_escaped(habit: str) -> None:
-    cycle = HABITS[habit](Cycle(1, 3, 5, 4, NOW, (recorded(1, 3, 5, 4, NOW),)), 1)
+@pytest.mark.parametrize("client_fault", CLIENT_FAULTS)
+def test_hostile_habits_go_the_short_way_unless_a_name_is_escaped(client_fault: str) -> None:
+    cycle = CLIENT_FAULTS[client_fault](Cycle(1, 3, 5, 4, NOW, (recorded(1, 3, 5, 4, NOW),)), 1)
     assert all(goes_as_expected(rendered(*wave)) for wave in cycle.waves)
 
 

@@ -23,7 +23,7 @@ from producers.fleet import Fleet
 from producers.plan import Plan
 from producers.store import Store
 from relay.service import Relay
-from runtime.services import Endpoints
+from runtime.devserver import Endpoints
 from runtime.settings import load_settings
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS

@@ -1,0 +1,341 @@
+"""`statesys bench`."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from producers.options import CLIENTS
+from runtime.logs import settings_and_logs
+from runtime.options import Decorator, json_option, setting, together
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from lab.bench.job import Existing, Job, WorkerSettings
+    from lab.bench.result import Result
+    from lab.bench.testbed import Testbed
+
+
+@click.group()
+def bench() -> None:
+    """Measure how much the pipeline carries on this machine.
+
+    Every run starts private servers of its own beside the usual ones and removes them at the end,
+    so nobody's data is touched. The standard job, which is the default: 20,000 reports of 4 state
+    messages each, of 5,000 clients.
+
+    \b
+    Example:
+      statesys bench drain
+      statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
+    """
+
+
+def cores_option(default: int | None) -> Decorator:
+    """The option `--cores`; it takes effect at once, for all that this process starts."""
+
+    def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        if cores is not None and cores > len(usable):
+            raise click.BadParameter(f"this process may use {len(usable)} processors")
+        os.sched_setaffinity(0, usable[:cores])
+
+    return click.option(
+        "--cores",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True if default else "all",
+        callback=pin,
+        expose_value=False,
+        help="Processors for the whole run, servers included.",
+    )
+
+
+_clients = click.option(
+    "--clients",
+    type=CLIENTS,
+    default=5_000,
+    show_default=True,
+    help="Clients that the reports are of, in turn.",
+)
+_messages = click.option(
+    "--messages",
+    type=click.IntRange(1, 1_000),
+    default=4,
+    show_default=True,
+    help="State messages in a report.",
+)
+_reports = click.option(
+    "--reports",
+    type=click.IntRange(1, 10_000_000),
+    default=20_000,
+    show_default=True,
+    help="Reports in all.",
+)
+_keep = click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave the servers running, with the data of the last run; "
+    "`statesys down --home .statesys/bench` stops them.",
+)
+_shape = click.option(
+    "--shape",
+    type=click.Choice(["canonical", "other", "foreign", "all"]),
+    default="all",
+    show_default=True,
+    help="How the reports are written: as ConfigMgr's clients and ours do it, as other programs "
+    "do, or with elements that nobody knows, which take longest to read; all are three runs.",
+)
+_sweep = click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=N,N",
+    help="One run for each value of reports, threads or chunk (KiB), or each combination.",
+)
+_existing = together(
+    click.option(
+        "--existing-clients",
+        type=click.IntRange(0, 100_000_000),
+        default=0,
+        show_default=True,
+        help="Clients that are in the tables before; those of the run are among them.",
+    ),
+    click.option(
+        "--existing-messages",
+        type=click.IntRange(0, 10_000_000_000),
+        default=0,
+        show_default=True,
+        help="State messages of theirs that are in the history, in whole reports.",
+    ),
+    click.option(
+        "--existing-days",
+        type=click.IntRange(1, 3650),
+        default=7,
+        show_default=True,
+        help="Days that these are spread over, today included: one partition each.",
+    ),
+)
+_PROCESSES = click.IntRange(1, 64)
+_relays = click.option(
+    "--relays", type=_PROCESSES, default=1, show_default=True, help="Relay processes."
+)
+_loaders = click.option(
+    "--loaders", type=_PROCESSES, default=1, show_default=True, help="Loader processes."
+)
+_threads = setting("loader_threads", "--threads")
+_chunk = setting("loader_chunk_size", "--chunk-size")
+_size = together(_reports, _messages, _clients)
+_loading = together(_loaders, _threads, _chunk, _existing)
+_output = together(cores_option(None), _keep, json_option)
+
+
+@bench.command()
+@_size
+@_output
+def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
+    """The producers: state recorded, numbered, rendered into the outbox, published, confirmed.
+
+    \b
+    Example:
+      statesys bench publish --clients 1000 --reports 5000
+    """
+    from lab.bench.publish import run_publish  # noqa: PLC0415
+
+    settings, job, _ = _chosen(**size)
+    _measure(settings, [partial(run_publish, job=job)], keep=keep, as_json=as_json)
+
+
+@bench.command()
+@_size
+@_shape
+@_relays
+@_output
+def relay(**flags: Any) -> None:
+    """The relay alone, on a queue that is full of reports.
+
+    \b
+    Example:
+      statesys bench relay --relays 2
+    """
+    _drain("run_relay", **flags)
+
+
+@bench.command()
+@_size
+@_shape
+@_loading
+@_sweep
+@_output
+def loader(**flags: Any) -> None:
+    """The loader alone, on queues that are full of batches.
+
+    \b
+    Example:
+      statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
+    """
+    _drain("run_loader", **flags)
+
+
+@bench.command()
+@_size
+@_shape
+@_relays
+@_loading
+@_sweep
+@_output
+def drain(**flags: Any) -> None:
+    """Relay and loader together, from a queue that is full of reports into the database.
+
+    \b
+    Example:
+      statesys bench drain --cores 2
+      statesys bench drain --relays 2 --loaders 2 --threads 2
+      statesys bench drain --sweep reports=20000,40000 --shape canonical
+      statesys bench drain --existing-clients 1000000 --existing-messages 20000000
+    """
+    _drain("run_drain", **flags)
+
+
+@bench.command()
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2_000,
+    show_default=True,
+    help="State messages a second.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=20,
+    show_default=True,
+    help="How long.",
+)
+@_messages
+@_clients
+@_relays
+@_loading
+@click.option(
+    "--drop-partition",
+    is_flag=True,
+    help="In the middle, drop the oldest of the existing days behind a session that still reads.",
+)
+@_output
+def steady(
+    *,
+    rate: float,
+    seconds: float,
+    messages: int,
+    clients: int,
+    drop_partition: bool,
+    keep: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """A constant rate through relay and loader: how long a message takes.
+
+    The queue time is from received to loaded; the total from the moment a report was due.
+    With --drop-partition the result tells how long loading stood still meanwhile.
+
+    \b
+    Example:
+      statesys bench steady --rate 2000 --seconds 30
+      statesys bench steady --drop-partition --existing-clients 10000 --existing-messages 500000
+    """
+    from lab.bench.steady import run_steady  # noqa: PLC0415
+
+    reports = max(1, round(rate * seconds / messages))
+    settings, job, worker_settings = _chosen(
+        reports=reports, messages=messages, clients=min(clients, reports), **flags
+    )
+    if drop_partition and (not job.existing.messages or job.existing.days < 2):
+        raise click.UsageError(
+            "--drop-partition needs --existing-clients and --existing-messages, "
+            "over at least 2 --existing-days"
+        )
+    run = partial(run_steady, job=job, worker_settings=worker_settings, rate=rate / messages)
+    runs = [partial(run, drop_partition=drop_partition)]
+    _measure(settings, runs, keep=keep, as_json=as_json)
+
+
+def _drain(
+    run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
+) -> None:
+    """The runs of `prefilled` that a command line asks for."""
+    from lab.bench import prefilled  # noqa: PLC0415
+    from lab.bench.job import Shape  # noqa: PLC0415
+    from lab.bench.sweep import combinations  # noqa: PLC0415
+
+    settings, job, worker_settings = _chosen(**flags)
+    shapes = list(Shape) if shape == "all" else [Shape(shape)]
+    runs = [
+        partial(getattr(prefilled, run), job=job, worker_settings=worker_settings)
+        for job, worker_settings in combinations(job, worker_settings, sweeps, shapes)
+    ]
+    _measure(settings, runs, keep=keep, as_json=as_json)
+
+
+def _chosen(
+    *,
+    reports: int,
+    messages: int,
+    clients: int,
+    relays: int = 1,
+    loaders: int = 1,
+    existing_clients: int = 0,
+    existing_messages: int = 0,
+    existing_days: int = 1,
+    **flags: Any,
+) -> "tuple[Settings, Job, WorkerSettings]":
+    """What a command line chose; what it has no option for is as in the standard job."""
+    from lab.bench.job import Job, WorkerSettings  # noqa: PLC0415
+
+    # What the loader's duties say here is no result; trouble still is worth a line.
+    settings = settings_and_logs(log_level="error", **flags)
+    existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
+    job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
+    worker_settings = WorkerSettings(settings.threads, settings.loader_chunk_size, relays, loaders)
+    return settings, job, worker_settings
+
+
+def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> "Existing":
+    """What is to be in the tables before."""
+    from lab.bench.job import NOTHING, Existing  # noqa: PLC0415
+
+    if not clients and not messages:
+        return NOTHING
+    reports = messages // size
+    if not 0 < clients <= reports:
+        raise click.UsageError(
+            f"--existing-messages must be a report of {size} state messages (--messages) "
+            "at least for each of --existing-clients"
+        )
+    if days > settings.retention.days:
+        raise click.UsageError(
+            f"--existing-days {days} is longer than the retention of "
+            f"{settings.retention.days} days (STATESYS_RETENTION)"
+        )
+    return Existing(clients, reports, size, days)
+
+
+def _measure(
+    settings: Settings, runs: "Sequence[Callable[[Testbed], Result]]", *, keep: bool, as_json: bool
+) -> None:
+    from console.output import print_json, stdout  # noqa: PLC0415
+    from lab.bench.result import machine  # noqa: PLC0415
+    from lab.bench.steps import steps  # noqa: PLC0415
+    from lab.bench.testbed import testbed  # noqa: PLC0415
+    from lab.bench.view import last_line, results_table  # noqa: PLC0415
+    from runtime.workers.signals import interrupt_on_signals  # noqa: PLC0415
+
+    interrupt_on_signals()
+    with steps() as show, testbed(settings.home / "bench", show, keep=keep) as found:
+        results = [run(found) for run in runs]
+    if as_json:
+        print_json({"machine": machine(), "runs": [result.as_data() for result in results]})
+    else:
+        stdout().print(results_table(results))
+        click.echo(last_line(results))

@@ -1,0 +1,103 @@
+"""The reports of a job: what synthetic clients would send, with a fixed number of messages each.
+
+Other reports say the same in the hand of other programs; each client is one of three:
+
+- UTF-16, the attributes in the opposite order,
+- UTF-16, indented, and a comment in every state message,
+- UTF-8, both of these.
+
+Foreign reports have an element of their own in every state message, which is skipped, and relay
+and loader parse them as XML (`schemas/canonical.py`).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import md5
+from itertools import count, islice
+from uuid import UUID
+
+from lxml import etree
+
+from lab.bench.job import Job, Shape
+from producers.scenarios import recorded
+from schemas.report import Report, StateMessage
+from schemas.report_writer import render_report
+
+_SEED = 1
+_VERSION = "5.00.9128.1000"
+#: A normal report.
+_PRIORITY = 5
+#: Encoding, attributes in the opposite order, indented with comments.
+_HANDS = (("UTF-16", True, False), ("UTF-16", False, True), ("UTF-8", True, True))
+
+
+def reports(job: Job) -> Iterator[Report]:
+    """All reports of a job: the first of each client, the second of each, and so on.
+
+    A client's serials follow each other without a gap, after those that it has sent before.
+    """
+    now = datetime.now(UTC)
+    streams = [
+        _messages(client, job.existing.highest_serial(client), job.messages, now)
+        for client in range(job.clients)
+    ]
+    ids = [_id(client) for client in range(job.clients)]
+    for number in range(job.reports):
+        client = number % job.clients
+        yield Report(
+            client_id=ids[client],
+            client_name=f"PC{client:06}",
+            client_version=_VERSION,
+            date=now,
+            messages=tuple(islice(streams[client], job.messages)),
+            priority=_PRIORITY,
+        )
+
+
+def written(report: Report, shape: Shape) -> bytes:
+    """A report of a job as its client sends it."""
+    body = render_report(report)
+    if shape is Shape.CANONICAL:
+        return body
+    root = etree.fromstring(body, etree.XMLParser(strip_cdata=False))
+    encoding, swapped, indented = _HANDS[report.client_id.int % len(_HANDS)]
+    if shape is Shape.FOREIGN:
+        _extend(root)
+    if swapped:
+        _swap(root)
+    if indented:
+        _indent(root)
+    text = etree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="{encoding}"?>\n{text}'.encode(encoding)
+
+
+def _extend(root: etree._Element) -> None:
+    for message in root.iter("StateMessage"):
+        etree.SubElement(message, "Vendor").text = "of no interest"
+
+
+def _swap(root: etree._Element) -> None:
+    for element in root.iter():
+        attributes = element.items()[::-1]
+        element.attrib.clear()
+        element.attrib.update(attributes)
+
+
+def _indent(root: etree._Element) -> None:
+    for message in root.iter("StateMessage"):
+        message.insert(0, etree.Comment(" as it was seen "))
+    etree.indent(root)
+
+
+def _id(client: int) -> UUID:
+    """The same that `fill.sql` makes of the number."""
+    text = f"statesys bench {client}".encode()
+    return UUID(bytes=md5(text, usedforsecurity=False).digest())
+
+
+def _messages(client: int, highest: int, mean: int, now: datetime) -> Iterator[StateMessage]:
+    """A client's messages without end, numbered from the one after its highest serial."""
+    serials = count(highest + 1)
+    for cycle in count():
+        for message in recorded(_SEED, client, cycle, mean, now):
+            yield message._replace(serial=next(serials))

@@ -1,0 +1,104 @@
+"""Where a bench takes place: private servers that nobody else uses."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.servers import Servers
+from lab.bench.measures import wipe
+from lab.bench.steps import Show
+from loader.migrations import migrate
+from runtime import devserver
+from runtime.broker import Administration
+from runtime.devserver import registry
+from runtime.files import our_directory
+from schemas.errors import StatesysError
+from schemas.topology import QUEUES
+
+_NAME = "statesys bench"
+_LOCK = "bench.lock"
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """The bench's servers.
+
+    Attributes:
+        directory: takes logs and stores.
+        processes: pid of `broker` and `database`.
+        show: hears of steps.
+    """
+
+    servers: Servers
+    directory: Path
+    processes: Mapping[str, int]
+    show: Show
+
+    def clear(self) -> None:
+        """Empty queues and new tables: no run is to pay for what another left behind."""
+        self.show("emptying queues and tables")
+        with Administration(self.servers.amqp_url, name=_NAME) as admin:
+            admin.declare(QUEUES)
+            for queue in QUEUES:
+                admin.purge(queue.name)
+        wipe(self.servers.database_url)
+        migrate(self.servers.database_url)
+
+
+@contextmanager
+def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
+    """Start servers in a directory, and remove them with their data at the end.
+
+    Args:
+        directory: of their own.
+        keep: leave them running, with the data of the last run.
+
+    Raises:
+        StatesysError: another bench is at work there, or the directory is somebody else's.
+        ServicesError: they do not come up.
+    """
+    our_directory(directory)
+    if any(directory.iterdir()) and not (directory / _LOCK).exists():
+        raise StatesysError(
+            f"{directory} was not made by a bench, which would delete what is in it; remove it if "
+            "nobody needs it, or set another STATESYS_HOME"
+        )
+    with (directory / _LOCK).open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StatesysError(f"another bench is at work in {directory}") from None
+        try:
+            _stop_servers_on_other_cores(directory)
+            found = devserver.up(directory)
+            yield Testbed(
+                Servers(found.amqp_url, found.database_url, found.management_url),
+                directory,
+                _processes(directory),
+                show,
+            )
+        finally:
+            if not keep:
+                show("stopping private servers")
+                devserver.down(directory, purge=True)
+
+
+def _stop_servers_on_other_cores(directory: Path) -> None:
+    """Those of an earlier run stay on the processors that they were started on."""
+    if devserver.running(directory) is None:
+        return
+    cores = os.sched_getaffinity(0)
+    if any(os.sched_getaffinity(pid) != cores for pid in _processes(directory).values()):
+        devserver.down(directory)
+
+
+def _processes(directory: Path) -> dict[str, int]:
+    known = registry.load(directory)
+    assert known is not None
+    broker, database = known.rabbitmq.process, known.postgres.process
+    assert broker is not None
+    assert database is not None
+    return {"broker": broker.pid, "database": database.pid}

@@ -1,0 +1,118 @@
+"""The workers of a run: processes as an operator starts them, their logs read while they work."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from console.servers import Servers
+from lab.bench.events import Event, EventLog
+from lab.bench.job import WorkerSettings
+from lab.bench.meter import Meter
+from lab.program import Program
+from runtime.closing import close_in_order
+from schemas.errors import StatesysError
+
+#: Seconds between two looks at the logs, and without any change before a run gives up.
+_LOOK_EVERY, _STALL = 0.05, 60.0
+
+#: The event that a role's messages are counted by, and the one that says it has begun.
+_WORK = {"relay": "relay.batch_sent", "loader": "loader.chunk_loaded"}
+_BEGUN = {"relay": "relay.consuming", "loader": "loader.consuming"}
+
+
+class Workers:
+    """Relays and loaders of one run; a context manager that leaves no process behind.
+
+    Args:
+        servers: given to them in their environment.
+        directory: takes their logs.
+        worker_settings: how they are set.
+        meter: watches them, by role.
+    """
+
+    def __init__(
+        self, servers: Servers, directory: Path, worker_settings: WorkerSettings, meter: Meter
+    ) -> None:
+        self._directory = directory
+        self._meter = meter
+        self._running: dict[str, list[_Worker]] = {}
+        self._settings = {
+            "home": directory,
+            "amqp_url": servers.amqp_url,
+            "database_url": servers.database_url,
+            "log_format": "json",
+            "log_level": "info",
+            "loader_threads": worker_settings.threads,
+            "loader_chunk_size": worker_settings.chunk_size,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        close_in_order(*(partial(self.stop, role) for role in self._running))
+
+    def start(self, role: str, processes: int = 1) -> float:
+        """Start the workers of a role and wait until they consume.
+
+        Returns:
+            When the first one did (seconds since 1970).
+        """
+        workers = self._running[role] = []
+        for number in range(1, processes + 1):
+            log = self._directory / f"{role}-{number}.log"
+            log.unlink(missing_ok=True)
+            worker = _Worker(Program(role, "run", log=log, settings=self._settings), EventLog(log))
+            workers.append(worker)
+            self._meter.watch(role, worker.program.process.pid)
+        begun = self._wait(role, _BEGUN[role], lambda found: len(found) >= processes)
+        # What a start takes is not what the work takes.
+        self._meter.sample()
+        return min(event.at for event in begun)
+
+    def work(self, role: str, messages: int) -> float:
+        """Wait until a role has done so many state messages.
+
+        Returns:
+            When the last one was done (seconds since 1970).
+
+        Raises:
+            StatesysError: a worker died, or nothing moved for a minute.
+        """
+        done = self._wait(
+            role, _WORK[role], lambda found: sum(e.messages for e in found) >= messages
+        )
+        return max(event.at for event in done)
+
+    def events(self, role: str) -> list[Event]:
+        """All that the workers of a role have said, in no order."""
+        return [event for worker in self._running[role] for event in worker.log.read()]
+
+    def stop(self, role: str) -> None:
+        """End the workers of a role."""
+        workers = self._running.pop(role, [])
+        close_in_order(self._meter.sample, *(worker.program.stop for worker in workers))
+
+    def _wait(self, role: str, event: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
+        seen, moved_at = -1, time.monotonic()
+        while True:
+            found = [e for e in self.events(role) if e.name == event]
+            if enough(found):
+                return found
+            if len(found) != seen:
+                seen, moved_at = len(found), time.monotonic()
+            elif time.monotonic() - moved_at > _STALL:
+                raise StatesysError(
+                    f"nothing moved for {_STALL:.0f} s; look at the logs in {self._directory}"
+                )
+            for workers in self._running.values():
+                for worker in workers:
+                    worker.program.check()
+            time.sleep(_LOOK_EVERY)
+
+
+class _Worker(NamedTuple):
+    program: Program
+    log: EventLog

@@ -1,0 +1,63 @@
+"""Waiting until nothing is on its way, without taking a message out of a queue."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from console.servers import Servers
+from runtime.broker import Administration
+from runtime.broker.management import queue_statistics
+from schemas.topology import WORK
+
+#: Seconds between two looks.
+PAUSE = 0.2
+
+
+class Backlog(NamedTuple):
+    """What is on its way: messages ready by queue, and unacked (None is unknown)."""
+
+    ready: dict[str, int]
+    unacked: int | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is known to be on its way."""
+        return not any(self.ready.values()) and not self.unacked
+
+    def __str__(self) -> str:
+        parts = [f"{count:,} ready in {name}" for name, count in self.ready.items() if count]
+        if self.unacked:
+            parts.append(f"{self.unacked:,} unacked")
+        return ", ".join(parts) or "nothing"
+
+
+def look(admin: Administration, servers: Servers) -> Backlog:
+    """What is on its way now. A queue that does not exist is empty."""
+    depths = {name: admin.depth(name) for name in WORK}
+    unacked: int | None = None
+    if servers.management_url is not None:
+        statistics = queue_statistics(servers.management_url, servers.amqp_url) or {}
+        known = [statistics[name].unacked for name in WORK if name in statistics]
+        counts = [count for count in known if count is not None]
+        unacked = sum(counts) if counts else None
+    return Backlog({name: 0 if d is None else d.ready for name, d in depths.items()}, unacked)
+
+
+def wait_until_empty(
+    see: Callable[[], Backlog],
+    *,
+    deadline: float,
+    pause: Callable[[float], object] = time.sleep,
+) -> Backlog:
+    """Look until nothing is on its way, or the time is up; the last look is returned.
+
+    Args:
+        see: looks.
+        deadline: by `time.monotonic`.
+        pause: waits so many seconds.
+    """
+    while True:
+        backlog = see()
+        if backlog.empty or time.monotonic() >= deadline:
+            return backlog
+        pause(PAUSE)

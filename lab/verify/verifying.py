@@ -1,0 +1,112 @@
+"""When to compare: after everything that was sent has arrived."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from console.dead.box import Box
+from console.dead.contents import contents
+from console.queries import Queries
+from console.servers import Servers
+from lab.verify.backlog import Backlog, look, wait_until_empty
+from lab.verify.reconcile import tally
+from lab.verify.verdict import Tally
+from producers.store import StoreReader, open_store
+from runtime.broker import Administration
+from runtime.broker.management import STALENESS
+from schemas.serials import SerialRanges
+
+#: Dead letters that are read; about a minute's work.
+MOST_LETTERS = 100_000
+#: Seconds between two comparisons.
+_PAUSE = 1.0
+_NAME = "statesys verify"
+
+
+class Outcome(NamedTuple):
+    """What came out.
+
+    Attributes:
+        tally: None when it never came to a comparison, because work was left.
+        backlog: the last look at the work queues.
+    """
+
+    tally: Tally | None
+    backlog: Backlog
+
+    @property
+    def verified(self) -> bool:
+        """Whether the promise holds."""
+        return self.tally is not None and self.tally.holds
+
+
+def verify(
+    directory: Path,
+    servers: Servers,
+    *,
+    timeout: float,
+    pause: Callable[[float], object] = time.sleep,
+) -> Outcome:
+    """Wait until the work queues are empty, then compare store and database.
+
+    An empty queue is not yet an idle worker: what a worker holds is unacked, which AMQP does not
+    tell and the management API tells late. It does no harm: what was found once stays found, so a
+    comparison that holds is final, and one that does not is repeated for as long as unacked
+    messages may explain it.
+
+    Args:
+        directory: of the fleet's store; a running fleet may own it.
+        servers: where the other side is.
+        timeout: seconds to wait for the work queues at most.
+        pause: waits so many seconds.
+
+    Raises:
+        BrokerUnavailable, DatabaseUnavailable, SchemaMissing: no comparison was possible.
+        StatesysError: there is no such store.
+    """
+    deadline = time.monotonic() + timeout
+    failing_since: float | None = None
+    with (
+        Administration(servers.amqp_url, name=_NAME) as admin,
+        Queries.open(servers.database_url, name=_NAME) as queries,
+    ):
+
+        def see() -> Backlog:
+            return look(admin, servers)
+
+        while True:
+            # The store first: what it has sent has arrived once the queues are empty.
+            with open_store(directory) as store, store.snapshot():
+                # A snapshot begins with the first read.
+                store.totals()
+                backlog = wait_until_empty(see, deadline=deadline, pause=pause)
+                if not backlog.empty:
+                    return Outcome(None, backlog)
+                outcome = Outcome(_compare(store, directory, admin, queries), backlog)
+            now = time.monotonic()
+            if failing_since is None:
+                failing_since = now
+            if outcome.verified or now >= min(deadline, failing_since + STALENESS):
+                return outcome
+            pause(_PAUSE)
+
+
+def _compare(store: StoreReader, directory: Path, admin: Administration, queries: Queries) -> Tally:
+    box = Box(admin)
+    dead = dead_serials(box)
+    with queries.snapshot(), open_store(directory) as later:
+        result = tally(store, later, queries, dead)
+    result.letters_cut = box.cut
+    return result
+
+
+def dead_serials(box: Box) -> dict[UUID, SerialRanges]:
+    """Serials in dead letters, by client."""
+    found: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
+    for letter, delivery in box.look(most=MOST_LETTERS):
+        for client_id, first, last in contents(letter, delivery):
+            found[client_id].append((first, last))
+    return {client_id: SerialRanges(runs) for client_id, runs in found.items()}

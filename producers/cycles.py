@@ -1,0 +1,209 @@
+"""What clients do, one transaction for many of them: store and client meet here.
+
+Everything is in the store when a function returns, and nothing of it has been published: that is
+the publisher's part, which reads the outbox.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+
+from producers.client import Client, Rendered, answer, forward, heartbeat
+from producers.faults import Publish, chosen, happen
+from producers.hostile import MALFORMED, strikes
+from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
+from producers.hostile.malformed import malformed
+from producers.hostile.store_faults import STORE_FAULTS
+from producers.plan import Plan
+from producers.scenarios import away, recorded
+from producers.seeded import draw
+from producers.store import Store
+from producers.store.changes import Changes
+from schemas.errors import Refused
+from schemas.report import StateMessage
+from schemas.resync import parse_request
+
+#: Cycles between a backup of a client's store and the day on which it is rolled back to it.
+BACKUP_AGE = 2
+#: Above all serials that are given honestly: keeps the draws of two lives apart.
+_LIVES = 2**64
+
+_log = structlog.get_logger()
+
+
+def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
+    """One forward cycle of the clients numbered `first` to before `end`, faults included.
+
+    Args:
+        now: by the clients' clocks, aware.
+    """
+    with store.together():
+        if plan.hostile:
+            _inject_store_faults(store, plan, first, end, now)
+        waiting = store.unsent_between(first, end)
+        with store.changes(now) as changes:
+            for client, number in store.clients_between(first, end):
+                cycle, client_faults = _cycle(plan, client, number, now)
+                if cycle.present:
+                    unsent = waiting.get(client.number, ())
+                    after = _forward(changes, plan, client, cycle, unsent)
+                    for client_fault in client_faults:
+                        changes.inject(client_fault, client, client.last_serial + 1, after)
+                else:
+                    changes.record(client, cycle.waves[0])
+                changes.lived(client)
+
+
+def beat(store: Store, numbers: Iterable[int], now: datetime) -> None:
+    """A heartbeat of some clients, together with what they have not sent; without faults.
+
+    Args:
+        numbers: of the clients, ascending.
+        now: by the clients' clocks, aware.
+    """
+    with store.changes(now) as changes:
+        for first, end in _runs(numbers):
+            waiting = store.unsent_between(first, end)
+            for client, _cycle in store.clients_between(first, end):
+                for report in forward(
+                    client, [*waiting.get(client.number, ()), heartbeat(now)], now
+                ):
+                    changes.forward(client, report)
+
+
+def answer_requests(store: Store, bodies: Iterable[bytes], now: datetime) -> None:
+    """Answer resync requests, except what is none, is not ours, or was answered already.
+
+    Returns when the answers are committed, all at once: only then may the requests be acked.
+
+    Args:
+        bodies: as they came from the reply queue.
+        now: by the clients' clocks, aware.
+    """
+    with store.together():
+        outcomes = [_answered(store, body, now) for body in bodies]
+    for outcome in outcomes:
+        # Not before the commit: what is in the log has happened.
+        _log.log(outcome.level, outcome.event, **outcome.keys)
+
+
+class _Outcome(NamedTuple):
+    """What became of a request, for the log."""
+
+    event: str
+    keys: Mapping[str, object]
+    level: int = logging.INFO
+
+
+def _answered(store: Store, body: bytes, now: datetime) -> _Outcome:
+    try:
+        request = parse_request(body)
+        who = {"client_id": str(request.client_id), "request_id": str(request.request_id)}
+        among = draw(store.seed, "asked", str(request.request_id))
+        client = store.client(request.client_id, among)
+        if client is None:
+            return _Outcome("client.request_unknown", who, logging.WARNING)
+        if store.was_answered(client, request.request_id):
+            return _Outcome("client.request_repeated", who)
+        reports = answer(client, request, store.states_of(client), now)
+    except Refused as error:
+        why = {"reason": error.reason.value, "detail": error.detail}
+        return _Outcome("client.request_refused", why, logging.WARNING)
+    with store.changes(now) as changes:
+        changes.answer(client, request.request_id, reports)
+    block = {"first_serial": reports[0].first_serial, "last_serial": reports[-1].last_serial}
+    return _Outcome("client.request_answered", {**who, "reason": request.reason.value, **block})
+
+
+def _inject_store_faults(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
+    """What happens to the clients' stores before their cycle."""
+    with store.damage(now) as harm:
+        for client, cycle in list(store.clients_between(first, end)):
+            suffering = client
+
+            def struck(kind: str, at: int, number: int = client.number) -> bool:
+                return strikes(plan.hostile, kind, plan.seed, number, at)
+
+            for kind, store_fault in STORE_FAULTS.items():
+                # Identities are shared from the start; an id does not change in the middle.
+                if struck(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
+                    chance = draw(plan.seed, kind, client.number, cycle)
+                    suffering = store_fault(harm, suffering, chance)
+            # Draws need no memory: it is known already that this backup will be wanted.
+            if struck("rollback", cycle + BACKUP_AGE):
+                harm.back_up(suffering)
+
+
+def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycle, list[str]]:
+    """A client's cycle, and the hostile habits in it."""
+    news = recorded(plan.seed, client.number, number, plan.messages, now)
+    present = not away(plan.seed, client.number, number)
+    cycle = Cycle(plan.seed, client.number, number, plan.messages, now, (news,), present)
+    client_faults = [
+        kind
+        for kind in CLIENT_FAULTS
+        if plan.hostile and strikes(plan.hostile, kind, plan.seed, client.number, number)
+    ]
+    for kind in client_faults:
+        chance = draw(plan.seed, kind, client.number, number)
+        cycle = CLIENT_FAULTS[kind](cycle, chance)._replace(present=True)
+    return cycle, client_faults
+
+
+def _forward(
+    changes: Changes, plan: Plan, client: Client, cycle: Cycle, unsent: Iterable[StateMessage]
+) -> int:
+    """Forward what a cycle has to say, wave by wave; returns the last serial."""
+    for wave in cycle.waves:
+        for report in forward(
+            client,
+            _latest(unsent, wave),
+            cycle.now,
+            max_messages=cycle.max_messages,
+            max_bytes=cycle.max_bytes,
+            step=cycle.step,
+        ):
+            _send(changes, plan, client, report)
+            client = client._replace(last_serial=report.last_serial)
+        unsent = ()
+    return client.last_serial
+
+
+def _latest(*recorded: Iterable[StateMessage]) -> Iterable[StateMessage]:
+    """The store keeps one state for a topic: what was not sent yet is replaced by what is newer."""
+    latest: dict[tuple[int, str, str], StateMessage] = {}
+    for messages in recorded:
+        for message in messages:
+            latest.pop(message.topic, None)
+            latest[message.topic] = message
+    return latest.values()
+
+
+def _send(changes: Changes, plan: Plan, client: Client, report: Rendered) -> None:
+    serial, life = report.first_serial, client.life
+    fault = chosen(plan.faults, plan.seed, client.number, serial, life=life)
+    if fault is not None:
+        publishes = happen(fault, report.body, plan.seed, client.number, serial, life=life)
+        changes.forward(client, report, publishes, fault)
+    elif strikes(plan.hostile, MALFORMED, plan.seed, client.number, serial + _LIVES * life):
+        number = draw(plan.seed, MALFORMED, client.number, serial, life)
+        body, reason = malformed(report.body, number)
+        changes.forward(client, report, [Publish(body)], f"{MALFORMED}.{reason.value}")
+    else:
+        changes.forward(client, report)
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as half-open runs, so that neighbours are read together."""
+    first = end = None
+    for number in numbers:
+        if first is None or number != end:
+            if first is not None and end is not None:
+                yield first, end
+            first = number
+        end = number + 1
+    if first is not None and end is not None:
+        yield first, end

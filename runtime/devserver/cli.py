@@ -1,0 +1,77 @@
+"""`statesys up` and `statesys down`."""
+
+import json
+import shlex
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from runtime import devserver
+from runtime.devserver.endpoints import Endpoints
+from runtime.devserver.rabbitmq import ROOM
+
+_home = click.option(
+    "--home",
+    envvar="STATESYS_HOME",
+    show_envvar=True,
+    default=".statesys",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the servers' data, logs, ports and passwords.",
+)
+
+
+@click.command()
+@_home
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of three lines.")
+def up(home: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """Start the private RabbitMQ and PostgreSQL, unless they run, and print their addresses.
+
+    They listen on 127.0.0.1 only, on ports of their own, and keep running until `statesys down`.
+    All other commands find them without further ado; the printed lines are for other programs:
+
+    \b
+    Example:
+      eval "$(statesys up)"
+      psql "$STATESYS_DATABASE_URL"
+    """
+    endpoints = devserver.up(home)
+    click.echo(json.dumps(asdict(endpoints)) if as_json else "\n".join(_assignments(endpoints)))
+    ui = urlsplit(endpoints.management_url)
+    click.echo(
+        f"RabbitMQ UI: http://{ui.hostname}:{ui.port}/  user {ui.username}, password {ui.password}",
+        err=True,
+    )
+    if home.is_dir() and shutil.disk_usage(home).free < ROOM:
+        click.echo(
+            f"less than {ROOM / 1e9:.0f} GB free on the disk of {home}: RabbitMQ takes no messages "
+            "until there is more",
+            err=True,
+        )
+
+
+@click.command()
+@_home
+@click.option("--purge", is_flag=True, help="Also delete their data, ports and passwords.")
+def down(home: Path, purge: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """Stop the private RabbitMQ and PostgreSQL; their data stays for the next `statesys up`.
+
+    \b
+    Example:
+      statesys down           # stop
+      statesys down --purge   # stop and begin anew next time
+    """
+    ran = devserver.down(home, purge=purge)
+    click.echo("stopped" if ran else "nothing was running", err=True)
+    if purge:
+        click.echo("their data is deleted", err=True)
+
+
+def _assignments(endpoints: Endpoints) -> list[str]:
+    """One shell assignment per address, in the names that the settings read."""
+    return [
+        f"STATESYS_{name.upper()}={shlex.quote(value)}" for name, value in asdict(endpoints).items()
+    ]

@@ -1,0 +1,54 @@
+"""Erlang's port mapper, of which the private broker has one of its own.
+
+Erlang starts it as a daemon by itself and never stops it. Ours is known by its port.
+"""
+
+import socket
+import struct
+
+from runtime.devserver.polling import until
+from runtime.devserver.ports import HOST, require_free
+
+# KILL_REQ and NAMES_REQ of the EPMD protocol: a length of two bytes, then the request.
+_KILL = struct.pack(">HB", 1, ord("k"))
+_NAMES = struct.pack(">HB", 1, ord("n"))
+
+
+def require_port(port: int) -> None:
+    """See that a mapper can listen there, or one of an earlier broker still does.
+
+    Raises:
+        ServicesError: somebody else does.
+    """
+    if not _answers(port):
+        require_free(port, purpose="RabbitMQ, Erlang's port mapper")
+
+
+def stop(port: int, *, seconds: float) -> bool:
+    """End the mapper on this port; False when it still answers after that many seconds.
+
+    It refuses while a node is registered, which is so for a moment after the broker's end.
+    """
+    return until(lambda: _asked_to_end(port), seconds=seconds)
+
+
+def _asked_to_end(port: int) -> bool:
+    """Ask once; True when it agreed, or nobody is there."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as mapper:
+            mapper.sendall(_KILL)
+            return mapper.recv(2) == b"OK"
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+
+
+def _answers(port: int) -> bool:
+    """Whether a mapper is there: it begins its answer with its own port."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as mapper:
+            mapper.sendall(_NAMES)
+            return mapper.recv(4) == struct.pack(">I", port)
+    except OSError:
+        return False

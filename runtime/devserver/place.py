@@ -1,0 +1,73 @@
+"""Where PostgreSQL's files lie.
+
+Normally in the home directory. As root they belong to the service user, and where that one
+cannot reach the home (a clone below /root), they lie under /var/lib, and a symbolic link in the
+home says where.
+"""
+
+import hashlib
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from runtime.devserver.account import Account
+from runtime.devserver.errors import ServicesError
+from runtime.files import directory
+
+_ELSEWHERE = Path("/var/lib/statesys")
+
+
+def link(home: Path) -> Path:
+    """The name in the home: a directory, or a symbolic link to one."""
+    return home / "postgres"
+
+
+def prepare(home: Path, account: Account) -> Path:
+    """Make the directory, if it is not there, and say where it really is.
+
+    Raises:
+        ServicesError: the user may not enter it.
+    """
+    place = link(home)
+    if not place.exists():
+        place.unlink(missing_ok=True)  # a link whose target is gone
+        if account.reaches(home):
+            directory(place)
+        else:
+            directory(_ELSEWHERE, mode=0o755)
+            directory(elsewhere(home))
+            place.symlink_to(elsewhere(home))
+    # Also what an `up` made that was ended before this line.
+    account.own(place)
+    if not account.reaches(place.resolve()):
+        msg = (
+            f"PostgreSQL's user may not enter {place.resolve()}: give every directory above it "
+            f"the right to pass (chmod o+x), or use a home elsewhere"
+        )
+        raise ServicesError(msg)
+    return place.resolve()
+
+
+def elsewhere(home: Path) -> Path:
+    """The directory of a home that the service user cannot reach; one per home."""
+    return _ELSEWHERE / hashlib.sha256(str(home).encode()).hexdigest()[:12]
+
+
+def orphan(home: Path) -> Path | None:
+    """What lies elsewhere though this home knows nothing of it: the home was removed by hand."""
+    left = elsewhere(home)
+    return left if left.exists() and not link(home).exists() else None
+
+
+def remove(home: Path) -> None:
+    """Delete everything that `prepare` made for this home, and nothing else."""
+    place = link(home)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
+    # By its own name, not by what the link says: a copied home links to another home's data.
+    if elsewhere(home).exists():
+        shutil.rmtree(elsewhere(home))
+        with suppress(OSError):  # other homes' data is in it
+            _ELSEWHERE.rmdir()

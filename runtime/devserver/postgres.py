@@ -1,0 +1,282 @@
+"""The private PostgreSQL: made once with initdb, and run without a terminal.
+
+Durability is PostgreSQL's own default and stays so (fsync, synchronous_commit): the pipeline's
+promise is worth as much as the commit it ends in.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from runtime.devserver import place, ports, processes, programs
+from runtime.devserver.account import for_postgres
+from runtime.devserver.errors import ServicesError
+from runtime.devserver.logs import tail
+from runtime.devserver.polling import until
+from runtime.devserver.processes import Process
+from runtime.devserver.registry import NAME, Postgres
+from runtime.files import sync, write_private
+
+# Seconds. A start after a crash replays up to max_wal_size of log first.
+START = 120
+# Seconds; a fast shutdown writes one checkpoint.
+STOP = 60
+
+_LOG = "postgres.log"
+
+# Read at each start, after and over initdb's own postgresql.conf.
+_OWN_SETTINGS = "statesys.conf"
+
+# Its own words in English, and no address of another server from our environment.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
+
+_SETTINGS = """\
+# Written by `statesys up` at each start.
+listen_addresses = '{host}'
+port = {port}
+# TCP only: a socket directory would have to be writable, short and nobody else's.
+unix_socket_directories = ''
+# Loader threads, relays, the console and parallel tests; an idle connection costs little.
+max_connections = 200
+# The tables' hot pages; small enough for a laptop.
+shared_buffers = 512MB
+# Bulk loading writes many full-page images: compressed, and fewer with rarer checkpoints.
+wal_compression = {compression}
+max_wal_size = 8GB
+min_wal_size = 512MB
+checkpoint_timeout = 15min
+shared_preload_libraries = '{preload}'
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %u@%d '
+# Waiting for a lock longer than deadlock_timeout is worth a line here.
+log_lock_waits = on
+# In the process list, beside other PostgreSQL servers.
+cluster_name = 'statesys'
+"""
+
+
+class Server:
+    """One private PostgreSQL; starting and stopping it twice is harmless."""
+
+    def __init__(self, home: Path, service: Postgres, *, locks: Sequence[int] = ()) -> None:
+        """Look up the programs and the user to run them as; nothing is started.
+
+        Args:
+            home: whose it is.
+            service: its port and password.
+            locks: open lock files. Programs that outlive us hold them until they end.
+        """
+        self._home = home
+        self._service = service
+        self._locks = locks
+        self._bin = programs.postgresql_bin()
+        self._account = for_postgres()
+
+    def require_port(self, known: Process | None) -> None:
+        """See that it can listen, unless it does.
+
+        Raises:
+            ServicesError: the port is taken.
+        """
+        if not processes.alive(known) and _postmaster(self._data) is None:
+            ports.require_free(self._service.port, purpose="PostgreSQL")
+
+    def launch(self, write_down: Callable[[Process], None]) -> Process:
+        """Start it without waiting, and initialise it first if need be; `wait` waits.
+
+        Args:
+            write_down: keeps which process it will be, before it is started.
+
+        Raises:
+            ServicesError: it cannot be initialised, or another one uses this data and does not
+                stop.
+        """
+        self._clear_orphan()
+        base = place.prepare(self._home, self._account)
+        data = base / "data"
+        if not data.exists():
+            self._initialise(data)
+        _shut_down(data, None)
+        self._configure(data)
+        return processes.spawn(
+            [str(self._bin / "postgres"), "-D", str(data)],
+            account=self._account,
+            # A pid file that a power cut left may name us by accident; this says that it is wrong.
+            env=_ENVIRONMENT | {"PG_GRANDPARENT_PID": str(os.getpid())},
+            cwd=base,
+            output=base / _LOG,
+            write_down=write_down,
+        )
+
+    def wait(self, process: Process) -> None:
+        """Wait until it takes connections.
+
+        Raises:
+            ServicesError: it ended, or did not come up in time; the message has its log's end.
+        """
+        data = self._data
+
+        def settled() -> bool:
+            words = _pid_file(data)
+            ready = words[:1] == [str(process.pid)] and words[7:8] == ["ready"]
+            return ready or not processes.alive(process)
+
+        until(settled, seconds=START)
+        address = ("-h", ports.HOST, "-p", self._service.port)
+        self._run("pg_isready", "-q", *address, logs=[data.parent / _LOG])
+
+    def stop(self, known: Process | None) -> bool:
+        """Fast shutdown: open transactions are rolled back, everything committed is on disk.
+
+        Args:
+            known: the process that was written down. Where it has ended, one that is not written
+                down is looked for.
+
+        Returns:
+            False when nothing ran.
+
+        Raises:
+            ServicesError: it did not end in time.
+        """
+        return _shut_down(self._data, known)
+
+    @property
+    def _data(self) -> Path:
+        return place.link(self._home).resolve() / "data"
+
+    def _clear_orphan(self) -> None:
+        """Data whose home is gone has no password any more, and its server may still run."""
+        orphan = place.orphan(self._home)
+        if orphan is not None:
+            _shut_down(orphan / "data", None)
+            shutil.rmtree(orphan)
+
+    def _initialise(self, data: Path) -> None:
+        """Make cluster and database under another name, then rename: there is no half of it."""
+        unfinished = data.with_suffix(".new")
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        password = data.parent / "password"
+        self._write(password, self._service.password)
+        self._run(
+            "initdb",
+            f"--pgdata={unfinished}",
+            f"--username={NAME}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            # Sorts by code point, as Python does, and knows letters beyond ASCII.
+            "--locale=C.UTF-8",
+        )
+        password.unlink()
+        with (unfinished / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write(f"include '{_OWN_SETTINGS}'\n")
+        self._configure(unfinished)
+        # Single-user mode: no server, no password, nothing to wait for.
+        self._run(
+            "postgres", "--single", "-D", unfinished, "postgres", text=f"CREATE DATABASE {NAME}\n"
+        )
+        unfinished.rename(data)
+        # The next start must not begin anew, whatever happens to this machine.
+        sync(data.parent)
+
+    def _configure(self, data: Path) -> None:
+        statements = "pg_stat_statements" if self._has_library("pg_stat_statements") else ""
+        settings = _SETTINGS.format(
+            host=ports.HOST,
+            port=self._service.port,
+            compression="lz4" if self._has_lz4(data) else "on",
+            preload=statements,
+        )
+        self._write(data / _OWN_SETTINGS, settings)
+
+    def _has_lz4(self, data: Path) -> bool:
+        """Ask the program itself: lz4 is a choice of whoever built it, from version 15 on."""
+        own = ("-c", "config_file=/dev/null", "-c", "wal_compression=lz4")
+        asked = subprocess.run(
+            [self._bin / "postgres", "-D", data, *own, "-C", "wal_compression"],
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            **self._account.identity,
+        )
+        return asked.returncode == 0
+
+    def _has_library(self, name: str) -> bool:
+        """Whether a loadable library is there: naming one that is not keeps the server down."""
+        near = ("lib", "lib/postgresql", "lib64/pgsql")  # Debian's layout, upstream's, Fedora's
+        return any((self._bin.parent / lib / f"{name}.so").exists() for lib in near)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a file that is the server's user's alone."""
+        write_private(path, text)
+        self._account.own(path)
+
+    def _run(
+        self, program: str, *arguments: object, text: str = "", logs: Sequence[Path] = ()
+    ) -> None:
+        """Run one of PostgreSQL's programs as the server's user."""
+        argv = [str(self._bin / program), *map(str, arguments)]
+        done = subprocess.run(
+            argv,
+            # The service user may not stand where we stand.
+            cwd="/",
+            input=text,
+            env=_ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            # Whoever comes after us must not begin while it still works.
+            pass_fds=self._locks,
+            **self._account.identity,
+        )
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip()
+            msg = f"PostgreSQL did not do `{shlex.join(argv)}`:\n{words}\n{tail(*logs)}".rstrip()
+            raise ServicesError(msg)
+
+
+def _shut_down(data: Path, known: Process | None) -> bool:
+    """Stop the server of this data; False when none runs."""
+    process = known if processes.alive(known) else _postmaster(data)
+    if process is None:
+        return False
+
+    def listens() -> bool:
+        # A shell without a terminal starts it deaf to SIGINT. It writes this file after it has
+        # said what is to happen then.
+        return _pid_file(data)[:1] == [str(process.pid)]
+
+    if not processes.stop(process, by=signal.SIGINT, listens=listens, seconds=STOP):
+        msg = f"PostgreSQL did not stop within {STOP} s\n{tail(data.parent / _LOG)}"
+        raise ServicesError(msg)
+    return True
+
+
+def _postmaster(data: Path) -> Process | None:
+    """The server of this data, whoever started it.
+
+    Its pid file may have survived a power cut, and the pid be another program's by now. A server
+    works in its data directory.
+    """
+    try:
+        pid = int(_pid_file(data)[0])
+        here = Path(f"/proc/{pid}/cwd").samefile(data)
+    except (IndexError, ValueError, OSError):
+        return None
+    return processes.identify(pid) if here else None
+
+
+def _pid_file(data: Path) -> list[str]:
+    """Its lines: the pid first, the state of the server in the eighth."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line.strip() for line in lines]

@@ -1,0 +1,173 @@
+"""Processes that belong to nobody's terminal, and how to know one again.
+
+A pid alone says little: the kernel gives it to another process later. A pid together with its
+start time and the boot it lived in is exact.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.devserver.account import Account
+from runtime.devserver.errors import ServicesError
+from runtime.devserver.polling import until
+
+# The shell is the leader of a new session and leaves at once: what it leaves behind has no
+# terminal to lose, no parent to die with, and no Ctrl-C to hear. That one waits for a line before
+# it becomes the program, and ends when there will be none.
+# The limit: sockets and files of a broker under load, for which the usual 1,024 are too few;
+# where less is allowed, less has to do.
+_DETACH = """
+umask 077
+ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
+exec 3<&0
+{ read -r go <&3 && exec "$@" 3<&- </dev/null; } >>"$0" 2>&1 &
+echo $!
+"""
+
+
+#: Open files without which a broker starts, and is out of them with its first clients.
+LEAST_FILES = 1_024
+
+
+def require_files() -> None:
+    """Refuse a limit of open files with which a server would come up too slowly, or not at all.
+
+    Raises:
+        ServicesError: the limit, and what to do.
+    """
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
+        msg = (
+            f"a process may open only {allowed} files here, and the servers need {LEAST_FILES:,}: "
+            f"raise the hard limit (ulimit -H -n)"
+        )
+        raise ServicesError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One process of one boot; `started` is in clock ticks since that boot."""
+
+    pid: int
+    started: int
+    boot: str
+
+
+def identify(pid: int) -> Process | None:
+    """Whoever has this pid now; None when nobody has, or a zombie that has ended already."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The second field is the name in parentheses and may itself hold blanks and parentheses.
+    state, *fields = stat.rpartition(")")[2].split()
+    if state in "ZX":
+        return None
+    return Process(pid=pid, started=int(fields[18]), boot=boot())
+
+
+def alive(process: Process | None) -> bool:
+    """Whether this very process still runs."""
+    return process is not None and identify(process.pid) == process
+
+
+def running(program: str | None = None, *, name: str, value: str) -> Iterator[Process]:
+    """Processes of one program, or of any, that were started with this variable, if we may look."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found = (directory / "comm").read_text(encoding="utf-8", errors="replace")
+            if program is not None and found != f"{program}\n":
+                continue
+            process = identify(int(directory.name))
+            if process is not None and environment(process).get(name) == value:
+                yield process
+
+
+def environment(process: Process) -> dict[str, str]:
+    """What a process was started with; empty when it has ended, or is another user's."""
+    try:
+        text = os.fsdecode(Path(f"/proc/{process.pid}/environ").read_bytes())
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    account: Account,
+    env: Mapping[str, str],
+    cwd: Path,
+    output: Path,
+    write_down: Callable[[Process], None],
+) -> Process:
+    """Start a process in a session of its own, both its outputs appended to a file.
+
+    Args:
+        argv: of the program.
+        account: whom it runs as.
+        env: all of its environment.
+        cwd: where it starts.
+        output: the file; made if it is not there.
+        write_down: called before the program starts. When it fails, or we die in it, the program
+            never starts: what runs is always written down.
+
+    Raises:
+        ServicesError: the output cannot be written.
+    """
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _DETACH, str(output), *argv],
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        **account.identity,
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        process = identify(int(shell.stdout.readline()))
+        if process is None:
+            msg = f"{argv[0]} was not started: is there no writing to {output}?"
+            raise ServicesError(msg)
+        write_down(process)
+        shell.stdin.write(b"go\n")
+    return process
+
+
+def stop(
+    process: Process, *, by: signal.Signals, listens: Callable[[], bool], seconds: float
+) -> bool:
+    """Ask a process to end and wait for it.
+
+    Args:
+        process: that is to end.
+        by: the signal that asks it.
+        listens: whether it has got so far in its start that it understands the signal; earlier,
+            the signal would be lost.
+        seconds: to wait for each, that it listens and that it ends.
+
+    Returns:
+        False when it still runs.
+    """
+    until(lambda: listens() or not alive(process), seconds=seconds)
+    if alive(process):
+        os.kill(process.pid, by)
+    return until(lambda: not alive(process), seconds=seconds)
+
+
+def kill(process: Process) -> None:
+    """End a process that does not listen."""
+    if alive(process):
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def boot() -> str:
+    """Which start of this machine it is."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

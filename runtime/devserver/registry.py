@@ -1,0 +1,133 @@
+"""What is kept about the private servers between two commands: `services.json`.
+
+Ports and passwords are chosen once and kept for as long as the data is; processes come and go.
+The file has the passwords and is its owner's alone.
+"""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runtime.devserver import ports
+from runtime.devserver.endpoints import Endpoints
+from runtime.devserver.errors import ServicesError
+from runtime.devserver.processes import Process
+from runtime.files import sync, write_private
+
+FILE = "services.json"
+
+# The user of both servers and the name of the database.
+NAME = "statesys"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postgres:
+    """The database server; `process` is None while it does not run."""
+
+    port: int
+    password: str
+    process: Process | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rabbitmq:
+    """The broker; `process` is None while it does not run."""
+
+    amqp_port: int
+    management_port: int
+    distribution_port: int
+    epmd_port: int
+    password: str
+    cookie: str
+    process: Process | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Both servers of one home directory (absolute, resolved)."""
+
+    home: Path
+    postgres: Postgres
+    rabbitmq: Rabbitmq
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where they answer while they run."""
+        broker, database = self.rabbitmq, self.postgres
+        return Endpoints(
+            amqp_url=f"amqp://{NAME}:{broker.password}@{ports.HOST}:{broker.amqp_port}/%2F",
+            database_url=f"postgresql://{NAME}:{database.password}@{ports.HOST}:{database.port}/{NAME}",
+            management_url=f"http://{NAME}:{broker.password}@{ports.HOST}:{broker.management_port}",
+        )
+
+    def with_broker(self, process: Process | None) -> "Services":
+        """The same, with another process of the broker."""
+        return replace(self, rabbitmq=replace(self.rabbitmq, process=process))
+
+    def with_database(self, process: Process | None) -> "Services":
+        """The same, with another process of the database."""
+        return replace(self, postgres=replace(self.postgres, process=process))
+
+
+def create(home: Path) -> Services:
+    """New servers: free ports, passwords that nobody knows."""
+    postgres, amqp, management, distribution, epmd = ports.choose(5)
+    return Services(
+        home=home,
+        postgres=Postgres(port=postgres, password=secrets.token_hex(16)),
+        rabbitmq=Rabbitmq(
+            amqp_port=amqp,
+            management_port=management,
+            distribution_port=distribution,
+            epmd_port=epmd,
+            password=secrets.token_hex(16),
+            cookie=secrets.token_hex(16),
+        ),
+    )
+
+
+def load(home: Path) -> Services | None:
+    """What `save` kept; None when there is nothing.
+
+    Raises:
+        ServicesError: the file is not readable, or not ours.
+    """
+    path = home / FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Services(
+            home=Path(kept["home"]),
+            postgres=Postgres(**_with_process(kept["postgres"])),
+            rabbitmq=Rabbitmq(**_with_process(kept["rabbitmq"])),
+        )
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        msg = f"{path} belongs to another user: run this command as that user"
+        raise ServicesError(msg) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} cannot be read ({error}): stop the servers by hand and remove {home}"
+        raise ServicesError(msg) from error
+
+
+def save(services: Services) -> None:
+    """Keep it, whole or not at all, readable by its owner only."""
+    path = services.home / FILE
+    kept = asdict(services) | {
+        "home": str(services.home),
+        # For people and other programs; `load` works them out again.
+        "endpoints": asdict(services.endpoints),
+    }
+    unfinished = path.with_suffix(".new")
+    write_private(unfinished, json.dumps(kept, indent=2) + "\n")
+    # Data without its password is lost: this is to be as durable as they are.
+    sync(unfinished)
+    unfinished.replace(path)
+    sync(services.home)
+
+
+def _with_process(kept: dict[str, Any]) -> dict[str, Any]:
+    process = kept["process"]
+    return kept | {"process": None if process is None else Process(**process)}

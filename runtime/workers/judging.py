@@ -1,0 +1,50 @@
+"""What a pulse means. Pure; time comes in as a value."""
+
+from typing import Any, NamedTuple
+
+#: Seconds without a new pulse after which a worker hangs.
+STALE_AFTER = 15.0
+
+
+class Verdict(NamedTuple):
+    """One worker's health: `problem` None is healthy. A `note` is worth knowing, and no problem."""
+
+    pid: int
+    problem: str | None
+    note: str | None = None
+
+
+def judge(heartbeat: dict[str, Any], *, now: float, interval: float) -> Verdict:
+    """Judge one pulse.
+
+    A worker is healthy only if it made progress, or had nothing to do, within the interval.
+
+    Args:
+        heartbeat: as `read_heartbeats` returns it.
+        now: seconds of the monotonic clock.
+        interval: seconds that work in hand may go without progress.
+    """
+    return Verdict(int(heartbeat["pid"]), _problem(heartbeat, now, interval), _note(heartbeat))
+
+
+def _note(heartbeat: dict[str, Any]) -> str | None:
+    """What the worker itself notes, and lines that its log does not take."""
+    notes = [heartbeat.get("note")]
+    if lost := heartbeat.get("unwritten"):
+        notes.append(f"cannot write its log: {lost['lines']} lines are lost since {lost['since']}")
+    return "; ".join(filter(None, notes)) or None
+
+
+def _problem(heartbeat: dict[str, Any], now: float, interval: float) -> str | None:
+    silent = now - float(heartbeat["written"])
+    stuck = now - float(heartbeat["progress"])
+    if silent > STALE_AFTER:
+        return f"hangs: no sign of life for {silent:.0f} s"
+    if heartbeat["troubles"]:
+        who, why = next(iter(heartbeat["troubles"].items()))
+        return f"{who} waits: {why}"
+    if heartbeat["blocked"]:
+        return f"the broker blocks publishing: {heartbeat['blocked']}"
+    if heartbeat["held"] and stuck > interval:
+        return f"holds {heartbeat['held']} deliveries, no progress for {stuck:.0f} s"
+    return None

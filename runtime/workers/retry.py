@@ -1,0 +1,54 @@
+"""Waiting for a server that is away: longer each time, never longer than a few seconds."""
+
+import threading
+
+import structlog
+import tenacity
+
+from runtime.workers import HeartbeatFile
+from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
+
+#: Seconds. The first try comes quickly, since most troubles are short; the longest pause keeps
+#: the recovery within seconds of the server's return.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+
+_log = structlog.get_logger()
+
+
+def until_available(
+    stop: threading.Event, worker: str, heartbeat: HeartbeatFile | None = None
+) -> tenacity.Retrying:
+    """Retry a step for as long as broker or database are away, or until `stop` is set.
+
+    Tables that are gone count as away: who is at work waits until they are there again.
+    The log is told of each reason once, and not of each try.
+
+    Args:
+        stop: also ends a pause at once.
+        worker: who waits, for the log.
+        heartbeat: also hears of it; `progress` of the same worker ends the trouble.
+
+    Returns:
+        A tenacity object; call it with the step. Once `stop` is set it raises the last error.
+    """
+    told: set[str] = set()
+
+    def waiting(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if heartbeat is not None:
+            heartbeat.trouble(worker, str(error))
+        if str(error) not in told:
+            told.add(str(error))
+            _log.warning("worker.waiting", worker=worker, why=str(error))
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(
+            (BrokerUnavailable, DatabaseUnavailable, SchemaMissing)
+        ),
+        wait=tenacity.wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE)
+        + tenacity.wait_random(0, FIRST_PAUSE),
+        sleep=tenacity.sleep_using_event(stop),
+        stop=tenacity.stop_when_event_set(stop),
+        before_sleep=waiting,
+        reraise=True,
+    )
