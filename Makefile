@@ -34,11 +34,11 @@ browser: ## chromium and its driver, for the browser test
 up: setup ## start the private RabbitMQ and PostgreSQL; eval "$$(make -s up)" sets their addresses
 	@$(BIN)/statesys up
 
-down: ## stop them; the data stays in .statesys
-	@if [ -x $(BIN)/statesys ]; then $(BIN)/statesys down; fi
+down: ## stop them and the demo's; the data stays in .statesys
+	@if [ -x $(BIN)/statesys ]; then $(BIN)/statesys down && \
+		if [ -d .statesys/demo ]; then $(BIN)/statesys down --home .statesys/demo; fi; fi
 
 demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at the end
-	@$(BIN)/statesys up >/dev/null
 	@$(BIN)/statesys demo
 
 test: setup ## all tests, against real servers of their own, in three processes or JOBS=N
@@ -67,7 +67,7 @@ bench: setup ## the standard job, in all shapes, beside a bare pipe on two cores
 # here, before anything is removed, when a server cannot be stopped.
 clean: ## stop the private servers, remove .venv, .statesys and caches
 	@$(PYTHON) -c 'from pathlib import Path; from runtime.devserver import down; \
-		[down(Path(home), purge=True) for home in (".statesys", ".statesys-test")]'
+		[down(Path(home), purge=True) for home in (".statesys/demo", ".statesys", ".statesys-test")]'
 	@rm -rf .venv .statesys .statesys-test build statesys.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,6 @@ from console.queries.rows import (
     ClosingCounts,
     CurrentRow,
     DueRow,
-    ForeignData,
     HistoryRow,
     LoaderRow,
     MessageRow,
@@ -76,12 +75,11 @@ class Queries:
 
     @classmethod
     @contextmanager
-    def open(cls, url: str, *, name: str, of_any_version: bool = False) -> Iterator["Queries"]:
+    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
         """Connect, read only; use as a context manager.
 
         Args:
             name: `application_name`.
-            of_any_version: whoever made the tables, if there are any.
 
         Raises:
             SettingsError: the URL cannot be used.
@@ -91,8 +89,7 @@ class Queries:
         # A reader may wait, for a lock and between two rows of a stream, as long as it likes.
         waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
         with shared_session(url, name, different=waits) as session, session.translated():
-            if not of_any_version:
-                require_current_tables(session)
+            require_current_tables(session)
             yield cls(session)
 
     @contextmanager
@@ -255,19 +252,6 @@ class Queries:
     def closing_counts(self) -> ClosingCounts:
         """What the database holds in the end, counted one by one."""
         return self._all("closing_counts", ClosingCounts)[0]
-
-    def migrated(self) -> bool:
-        """Whether the tables are there at all."""
-        return bool(self._scalar("migrated"))
-
-    def mark(self) -> str | None:
-        """The comment on the schema."""
-        found: str | None = self._scalar("mark")
-        return found
-
-    def foreign_data(self, reply_queue: str | None) -> ForeignData:
-        """What belongs to another fleet than the one asked on `reply_queue`; None: to anybody."""
-        return self._all("foreign_data", ForeignData, reply_queue=reply_queue)[0]
 
     def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
         """The moment and the rules, as the functions of the database take them.

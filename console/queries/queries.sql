@@ -222,18 +222,3 @@ SELECT (SELECT least(coalesce(sum(highest_serial), 0), 9223372036854775807)::big
        (SELECT count(*) FROM statesys.missing_message_range WHERE closed_at IS NULL),
        (SELECT count(*) FROM statesys.resync_request
         WHERE closed_at IS NULL AND requested_at IS NOT NULL);
-
--- name: migrated
--- Whether the tables are there at all.
-SELECT to_regclass('statesys.client') IS NOT NULL;
-
--- name: mark
--- The comment on the schema; a demo leaves one.
-SELECT obj_description(to_regnamespace('statesys')::oid, 'pg_namespace');
-
--- name: foreign_data
--- Clients that belong to another fleet than the named one; with none named, all are foreign, and so
--- is a history without clients.
-SELECT (SELECT count(*) FROM statesys.client
-        WHERE %(reply_queue)s::text IS NULL OR reply_queue IS DISTINCT FROM %(reply_queue)s::text),
-       %(reply_queue)s::text IS NULL AND EXISTS (SELECT FROM statesys.state_message);

@@ -267,10 +267,3 @@ class ClosingCounts(NamedTuple):
     ranges_closed: int
     requested: int
     answered: int
-
-
-class ForeignData(NamedTuple):
-    """Data of others than a demo: how many clients, and whether there is a history without any."""
-
-    clients: int
-    history: bool

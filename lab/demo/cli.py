@@ -1,7 +1,7 @@
 """`statesys demo`."""
 
+import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -9,7 +9,6 @@ import click
 from producers.options import CLIENTS, MESSAGES, SEED, SHARE
 from runtime.logs import settings_and_logs
 from runtime.options import DIRECTORY, Decorator, json_option
-from runtime.settings import Settings
 from schemas.errors import ExitCode
 
 
@@ -47,41 +46,45 @@ def _share(flag: str, default: float, text: str) -> Decorator:
 @click.option(
     "--directory",
     type=DIRECTORY,
-    help="Takes the fleet's store and the workers' logs; an earlier demo's is emptied first "
-    "[default: demo/ beside the private servers, .statesys/demo].",
+    help="Takes the demo's servers, the fleet's store and the workers' logs; an earlier demo's are "
+    "emptied first [default: demo/ in STATESYS_HOME, .statesys/demo].",
 )
-@click.option(
-    "--reset",
-    is_flag=True,
-    help="Empty the database and the queues first, whoever's data is in them.",
-)
+@click.option("--reset", is_flag=True, hidden=True)
 @json_option
 def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -> None:
     """Run the whole job once: faulty reports in, everything accounted for in the end.
 
-    Starts private servers when no URL is given, a relay and a loader with quick resync settings,
+    Starts a RabbitMQ and a PostgreSQL of its own, a relay and a loader with quick resync settings,
     and a synthetic fleet whose reports get lost, doubled, overtaken and damaged on purpose.
     Answers resyncs until nothing is missing, and then holds every message and every state of the
     fleet against the database.
 
-    It works in the database and the virtual host that all other commands use, so look around
-    afterwards: status, dead list, trace, gaps --all. What an earlier demo left there is removed;
-    where there is data of anybody else's, the demo refuses (see --reset).
+    The servers stay until `statesys down --home .statesys/demo`, so that you can look at what the
+    demo did: status, dead list, trace, gaps --all. The next demo empties them.
 
     \b
     Example:
       statesys demo
+      STATESYS_HOME=.statesys/demo statesys status
       statesys demo --clients 5000 --loss 0.1 --seed 7
     """
     from console.output import facts, print_json, stdout  # noqa: PLC0415
-    from console.servers import Servers  # noqa: PLC0415
     from lab.demo.plan import DemoPlan  # noqa: PLC0415
     from lab.demo.progress import Display  # noqa: PLC0415
     from lab.demo.run import Demo  # noqa: PLC0415
+    from lab.demo.site import prepare  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 
     # A demo shows its progress; the fleet's own lines would only run through it.
     settings = settings_and_logs(usual_level="warning")
+    if reset:
+        click.echo("--reset does nothing any more: the demo has servers of its own", err=True)
+    if settings.amqp_url is not None or settings.database_url is not None:
+        click.echo(
+            "the demo has servers of its own: STATESYS_AMQP_URL and STATESYS_DATABASE_URL are not "
+            "used",
+            err=True,
+        )
     plan = DemoPlan(
         clients=int(size.pop("clients")),
         cycles=int(size.pop("cycles")),
@@ -89,27 +92,22 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
         seed=int(size.pop("seed")),
         faults=size,
         directory=directory or settings.home / "demo",
-        reset=reset,
     )
     stop = Stop().install()
     with Display() as display:
-        _start_servers(settings, display.step)
-        summary = Demo(plan, Servers.of(settings), display, stop).run()
+        display.step("preparing", "RabbitMQ and PostgreSQL")
+        servers = prepare(plan.directory)
+        summary = Demo(plan, servers, display, stop).run()
     if as_json:
         print_json(summary.as_data())
     else:
         stdout().print(facts(summary.rows()))
         click.echo(summary.last_line())
-        click.echo(f"fleet and logs: {plan.directory}", err=True)
+    place = shlex.quote(str(plan.directory))
+    click.echo(
+        f"look around: STATESYS_HOME={place} statesys status (or trace, gaps --all, dead list)\n"
+        f"stop its servers: statesys down --home {place}",
+        err=True,
+    )
     if not summary.verified:
         sys.exit(ExitCode.FAILED)
-
-
-def _start_servers(settings: Settings, tell: Callable[[str, str], None]) -> None:
-    """Private servers, unless the settings name others."""
-    from runtime import devserver  # noqa: PLC0415
-
-    if settings.amqp_url is None and settings.database_url is None:
-        if devserver.running(settings.home) is None:
-            tell("starting", "private RabbitMQ and PostgreSQL")
-        devserver.up(settings.home)

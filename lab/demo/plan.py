@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.demo.site import FLEET
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoPlan:
@@ -12,8 +14,7 @@ class DemoPlan:
     Attributes:
         clients, messages, seed, faults: as in `producers.plan.Plan`, which checks them.
         cycles: forward cycles that every client lives.
-        directory: the demo's own; emptied at the start.
-        reset: empty the servers whoever's data they hold.
+        directory: the demo's own (`lab.demo.site`).
     """
 
     clients: int
@@ -22,9 +23,8 @@ class DemoPlan:
     seed: int
     faults: Mapping[str, float]
     directory: Path
-    reset: bool
 
     @property
     def fleet(self) -> Path:
         """Where the fleet's store is; `statesys verify --fleet` takes it afterwards."""
-        return self.directory / "fleet"
+        return self.directory / FLEET

@@ -6,12 +6,10 @@ from datetime import UTC, datetime
 import click
 
 from console.queries import Queries
-from console.queries.slate import empty
 from console.servers import Servers
 from lab.demo.convergence import Convergence
 from lab.demo.plan import DemoPlan
 from lab.demo.progress import Display
-from lab.demo.slate import check_directory, clean, clear_directory
 from lab.demo.summary import Summary
 from lab.demo.workers import Workers
 from lab.verify.verifying import verify
@@ -21,7 +19,7 @@ from producers.plan import Plan
 from producers.store import Store
 from runtime.broker import Administration
 from runtime.workers.signals import Stop
-from schemas.topology import DEAD, reply_queue
+from schemas.topology import DEAD
 
 #: Seconds for the work queues to become empty before the proof.
 _VERIFY_TIMEOUT = 60.0
@@ -33,7 +31,7 @@ class Demo:
 
     Args:
         plan: what it does.
-        servers: where.
+        servers: the demo's own, empty.
         display: shows how far it is.
         stop: ends it in good order; looked at between the steps.
     """
@@ -49,20 +47,16 @@ class Demo:
 
         Raises:
             click.Abort: it was stopped.
-            StatesysError: these servers are not free, a worker died, or nothing moved.
+            StatesysError: a worker died, or nothing moved.
         """
         started = time.monotonic()
         plan = self._plan
         fleet_plan = Plan(
             clients=plan.clients, messages=plan.messages, seed=plan.seed, faults=plan.faults
         )
-        self._display.step("preparing", "queues, tables and clients")
-        check_directory(plan.directory)
-        clean(self._servers, reset=plan.reset)
-        clear_directory(plan.directory)
+        self._display.step("preparing", "clients")
         now = datetime.now(UTC)
         with Store(plan.fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            empty(self._servers.database_url, reply_queue=reply_queue(store.store_id).name)
             with Workers(self._servers, plan.directory) as workers:
                 self._live(store, fleet_plan, workers)
                 self._display.step("verifying", "every message and every state")

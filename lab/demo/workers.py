@@ -84,8 +84,9 @@ class Workers:
             *arguments,
             log=log,
             settings={
-                "amqp_url": self._servers.amqp_url,
-                "database_url": self._servers.database_url,
+                # Where `statesys health` looks for them.
+                "home": self._directory,
+                **self._servers._asdict(),
             },
         )
 

@@ -21,6 +21,8 @@ TIMEOUT = 3.0
 #: Seconds by which its numbers may be old: the broker's collect_statistics_interval, 5 by default,
 #: and the ticks of quorum queues, 5 as well.
 STALENESS = 10.0
+#: Seconds for a broker that deletes queues.
+_EMPTYING = 30.0
 #: Queues of ours at most; one for each fleet, so there are few.
 _PAGE = 500
 OURS = r"^(mp_relayendpoint|statesys\..*)$"
@@ -61,18 +63,24 @@ def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStati
         return None
 
 
-def delete_queue(management_url: str, amqp_url: str, name: str) -> bool:
-    """Delete a queue with all that is in it.
+def empty_virtual_host(management_url: str, amqp_url: str) -> None:
+    """Delete the virtual host of an AMQP URL with all that is in it, and make it again.
 
-    Returns:
-        False when that was not possible; never raises.
+    Raises:
+        BrokerUnavailable: the broker refuses, or there is no answer.
     """
-    path = f"queues/{quote(virtual_host(amqp_url), safe='')}/{quote(name, safe='')}"
+    vhost = quote(virtual_host(amqp_url), safe="")
+    user = quote(urlsplit(amqp_url).username or "guest", safe="")
+    everything = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
     try:
-        call(management_url, path, method="DELETE")
-    except (OSError, HTTPException, ValueError, BrokerUnavailable):
-        return False
-    return True
+        for method, path, body in (
+            ("DELETE", f"vhosts/{vhost}", None),
+            ("PUT", f"vhosts/{vhost}", b"{}"),
+            ("PUT", f"permissions/{vhost}/{user}", everything),
+        ):
+            call(management_url, path, method=method, body=body, timeout=_EMPTYING)
+    except (OSError, HTTPException, ValueError) as error:
+        raise BrokerUnavailable(f"the broker's queues cannot be deleted: {error}") from None
 
 
 def require_usable(url: str) -> None:
@@ -101,11 +109,15 @@ def _get(url: str, vhost: str) -> Any:
     return json.loads(call(url, f"queues/{quote(vhost, safe='')}?{query}", method="GET"))
 
 
-def call(url: str, path: str, *, method: str) -> bytes:
+def call(
+    url: str, path: str, *, method: str, body: bytes | None = None, timeout: float = TIMEOUT
+) -> bytes:
     """One call of the API.
 
     Args:
         path: what follows `/api/`, already quoted.
+        body: JSON.
+        timeout: seconds.
 
     Returns:
         The body of the answer.
@@ -121,15 +133,19 @@ def call(url: str, path: str, *, method: str) -> bytes:
     secret = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
     request = urllib.request.Request(  # noqa: S310 (the scheme was checked above)
         f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}/api/{path}",
-        headers={"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"},
+        headers={
+            "Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}",
+            "Content-Type": "application/json",
+        },
         method=method,
+        data=body,
     )
     # The environment's proxy is for the internet, not for a broker.
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), _NoRedirect()]
     if parts.scheme == "https":
         handlers.append(urllib.request.HTTPSHandler(context=tls.context(files)))
     opener = urllib.request.build_opener(*handlers)
-    with opener.open(request, timeout=TIMEOUT) as answer:
+    with opener.open(request, timeout=timeout) as answer:
         found: bytes = answer.read()
     return found
 

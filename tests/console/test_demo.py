@@ -1,4 +1,4 @@
-"""`statesys demo`: the whole job, with real workers."""
+"""`statesys demo`: the whole job, with real workers on servers of its own."""
 
 import json
 import os
@@ -6,22 +6,44 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from console.queries.slate import empty
 from producers.store import Store, open_store
-from runtime.broker import Administration, persistent
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, reply_queue
+from runtime import devserver
+from runtime.broker import Administration
+from runtime.devserver import Endpoints
+from schemas.topology import DEAD, INCOMING, REPORTS
+from tests import commands
 from tests.console.conftest import Run
 from tests.waiting import wait_until
 
 SMALL = ("--clients", "40", "--cycles", "2", "--messages", "3")
 FAULTS = ("--loss", "0.1", "--duplicate", "0.1", "--reorder", "0.1", "--corrupt", "0.1")
+LONG = ("--clients", "3000", "--cycles", "20")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home for all, so that the demo's servers start once."""
+    home = tmp_path_factory.mktemp("home")
+    yield home
+    devserver.down(home / "demo", purge=True)
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    return commands.bare_environment(home)
+
+
+def site_of_the_demo(home: Path) -> Endpoints:
+    found = devserver.running(home / "demo")
+    assert found is not None
+    return found
 
 
 def counted(url: str, query: str) -> int:
@@ -32,25 +54,25 @@ def counted(url: str, query: str) -> int:
 
 
 def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
-    run: Run, environment: dict[str, str], database_url: str, amqp_url: str, tmp_path: Path
+    run: Run, environment: dict[str, str], home: Path
 ) -> None:
-    directory = tmp_path / "home" / "demo"
     done = run("demo", *SMALL, *FAULTS, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("verified: ")
     found = {name: int(number) for name, number in re.findall(r"([a-z]+) (\d+)", last)}
     assert found["forwarded"] > found["loaded"] > 40 * 6
+    site = site_of_the_demo(home)
     history = "SELECT count(*) FROM statesys.state_message"
-    assert found["loaded"] == counted(database_url, history)
+    assert found["loaded"] == counted(site.database_url, history)
     duplicates = "SELECT sum(duplicates) FROM statesys.client"
-    assert found["duplicates"] == counted(database_url, duplicates) > 0
+    assert found["duplicates"] == counted(site.database_url, duplicates) > 0
     ranges = "SELECT count(*) FROM statesys.missing_message_range"
-    assert found["opened"] == counted(database_url, ranges) > 0
+    assert found["opened"] == counted(site.database_url, ranges) > 0
     assert found["closed"] == found["opened"]
     requests = "SELECT count(*) FROM statesys.resync_request"
-    assert found["requested"] == counted(database_url, requests) > 0
-    with Administration(amqp_url, name="test") as admin:
+    assert found["requested"] == counted(site.database_url, requests) > 0
+    with Administration(site.amqp_url, name="test") as admin:
         depth = admin.depth(DEAD)
         assert depth is not None
         assert found["refused"] == depth.ready > 0
@@ -58,149 +80,116 @@ def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
             left = admin.depth(queue)
             assert left is not None
             assert (left.ready, left.consumers) == (0, 0)
-    # What it leaves can be looked at with the other commands.
-    verified = run("verify", "--fleet", directory / "fleet", env=environment)
-    assert verified.returncode == 0
-    assert "stopped" in (directory / "loader.log").read_text()
+    assert "stopped" in (home / "demo" / "loader.log").read_text()
 
-    again = run("demo", *SMALL, *FAULTS, "--json", env=environment)
+    # It says how to look at what it leaves, and how to stop its servers.
+    place = home / "demo"
+    assert f"STATESYS_HOME={place} statesys status" in done.stderr
+    assert done.stderr.endswith(f"stop its servers: statesys down --home {place}\n")
+    there = {**environment, "STATESYS_HOME": str(place)}
+    verified = run("verify", "--fleet", place / "fleet", env=there)
+    assert verified.returncode == 0
+    status = run("status", "--json", env=there)
+    assert json.loads(status.stdout)["database"]["totals"]["clients"] == 40
+
+    # Another demo on the same servers begins anew.
+    again = run("demo", *SMALL, *FAULTS, "--json", "--reset", env=environment)
     assert again.returncode == 0, again.stderr
+    assert "--reset does nothing any more" in again.stderr
     repeated = json.loads(again.stdout)
     assert repeated["verified"]
-    assert repeated["clients"] == counted(database_url, "SELECT count(*) FROM statesys.client")
-    assert repeated["loaded"] == counted(database_url, history)
+    assert repeated["clients"] == counted(site.database_url, "SELECT count(*) FROM statesys.client")
+    assert repeated["loaded"] == counted(site.database_url, history)
+    with Administration(site.amqp_url, name="test") as admin:
+        depth = admin.depth(DEAD)
+        assert depth is not None
+        assert depth.ready == repeated["refused"]
 
 
-def test_a_demo_eats_nobodys_clients(
-    run: Run, environment: dict[str, str], database_url: str
+def test_a_demo_leaves_other_servers_and_their_data_alone(
+    run: Run, environment: dict[str, str], database_url: str, amqp_url: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO statesys.client (client_id) VALUES (gen_random_uuid())")
-    done = run("demo", *SMALL, env=environment)
-    assert done.returncode == 1
-    assert "1 client of somebody else's" in done.stderr
+    urls = {"STATESYS_AMQP_URL": amqp_url, "STATESYS_DATABASE_URL": database_url}
+    done = run("demo", *SMALL, env={**environment, **urls})
+    assert done.returncode == 0
+    assert "STATESYS_AMQP_URL and STATESYS_DATABASE_URL are not used" in done.stderr
     assert counted(database_url, "SELECT count(*) FROM statesys.client") == 1
-
-
-def leaves_a_foreign_report(run: Run, environment: dict[str, str], amqp_url: str) -> None:
-    """See that a demo refuses to begin over somebody else's report, and leaves it there."""
     with Administration(amqp_url, name="test") as admin:
-        admin.declare(QUEUES)
-        admin.publish(routing_key=REPORTS, body=b"x", properties=persistent())
-        done = run("demo", *SMALL, env=environment)
-        assert done.returncode == 1
-        assert f"1 message of somebody else's in {REPORTS}" in done.stderr
-        depth = admin.depth(REPORTS)
-        assert depth is not None
-        assert depth.ready == 1
-
-
-def test_a_demo_eats_nobodys_messages_unless_told_to(
-    run: Run, environment: dict[str, str], amqp_url: str
-) -> None:
-    leaves_a_foreign_report(run, environment, amqp_url)
-    done = run("demo", *SMALL, "--corrupt", 0, "--reset", env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "refused 0" in done.stdout
-
-
-def test_a_demo_keeps_out_of_the_way_of_other_workers(
-    run: Run, environment: dict[str, str]
-) -> None:
-    relay = subprocess.Popen([sys.executable, "-m", "statesys", "relay", "run"], env=environment)
-    try:
-        with Administration(environment["STATESYS_AMQP_URL"], name="test") as admin:
-
-            def works() -> bool:
-                depth = admin.depth(REPORTS)
-                return depth is not None and depth.consumers == 1
-
-            wait_until(works, what="the relay")
-        done = run("demo", *SMALL, "--reset", env=environment)
-    finally:
-        relay.terminate()
-        relay.wait()
-    assert done.returncode == 1
-    assert "somebody already takes messages" in done.stderr
+        assert admin.depth(REPORTS) is None
 
 
 def test_a_demo_empties_only_a_directory_of_its_own(
-    run: Run, environment: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "thesis.txt").write_text("three years")
-    done = run("demo", *SMALL, "--directory", tmp_path, env=environment)
-    assert done.returncode == 1
-    assert "holds more than a demo leaves" in done.stderr
-    assert (tmp_path / "thesis.txt").exists()
-
-
-def test_a_fleet_that_has_the_name_of_a_demos_is_somebodys(
     run: Run, environment: dict[str, str], tmp_path: Path
 ) -> None:
     with Store(tmp_path / "own" / "fleet", seed=1, clients=1, now=datetime.now(UTC)) as store:
         name = store.store_id
     done = run("demo", *SMALL, "--directory", tmp_path / "own", env=environment)
     assert done.returncode == 1
-    assert "no demo left its mark there" in done.stderr
+    assert "no demo has left its mark there" in done.stderr
     with open_store(tmp_path / "own" / "fleet") as left:
         assert left.store_id == name
+    assert [entry.name for entry in (tmp_path / "own").iterdir()] == ["fleet"]
 
 
-def test_a_demos_mark_on_the_database_says_nothing_of_another_broker(
-    run: Run, environment: dict[str, str], database_url: str, amqp_url: str
+def test_of_two_demos_in_one_directory_the_second_is_refused(
+    run: Run, environment: dict[str, str], home: Path
 ) -> None:
-    # As an earlier demo leaves it, on a broker that is not this one.
-    empty(database_url, reply_queue=reply_queue(uuid4()).name)
-    leaves_a_foreign_report(run, environment, amqp_url)
+    with working(environment, home) as first:
+        done = run("demo", *SMALL, env=environment)
+        assert done.returncode == 1
+        assert f"process {first.pid}" in done.stderr
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_stopped_leaves_no_worker_behind(
-    environment: dict[str, str], tmp_path: Path, number: signal.Signals
+    environment: dict[str, str], home: Path, number: signal.Signals
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "statesys", "demo", "--clients", "3000", "--cycles", "20"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = tmp_path / "home" / "demo" / "loader.log"
-    wait_until(lambda: log.exists() and log.read_text(), timeout=30, what="the loader to work")
-    workers = _children(process.pid)
-    assert len(workers) == 2
-    process.send_signal(number)
-    if number == signal.SIGHUP:
-        # Kernel and shell both tell that a terminal was closed.
+    with working(environment, home) as process:
+        workers = _children(process.pid)
+        assert len(workers) == 2
         process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+        if number == signal.SIGHUP:
+            # Kernel and shell both tell that a terminal was closed.
+            process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert "verified" not in stdout
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-    assert "loader.stopped" in log.read_text()
+    assert "loader.stopped" in (home / "demo" / "loader.log").read_text()
 
 
 def test_a_worker_that_dies_is_told_with_its_last_words(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], home: Path
 ) -> None:
+    with working(environment, home) as process:
+        for pid in _children(process.pid):
+            if b"loader" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "the loader ended with -9; its last lines:" in stderr
+    # Nothing more was published for nobody: the heartbeats come after the last cycle.
+    assert "heartbeats" not in stderr
+
+
+def working(environment: Mapping[str, str], home: Path) -> "subprocess.Popen[str]":
+    """A long demo whose loader has begun."""
+    log = home / "demo" / "loader.log"
+    log.unlink(missing_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "statesys", "demo", "--clients", "3000", "--cycles", "20"],
+        [sys.executable, "-m", "statesys", "demo", *LONG],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    log = tmp_path / "home" / "demo" / "loader.log"
-    wait_until(lambda: log.exists() and log.read_text(), timeout=30, what="the loader to work")
-    for pid in _children(process.pid):
-        if b"loader" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
-    _, stderr = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert "the loader ended with -9; its last lines:" in stderr
-    # Nothing more was published for nobody: the heartbeats come after the last cycle.
-    assert "heartbeats" not in stderr
+    wait_until(lambda: log.exists() and log.read_text(), timeout=60, what="the loader to work")
+    return process
 
 
 def _children(parent: int) -> list[int]:

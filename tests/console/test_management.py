@@ -8,7 +8,7 @@ import pytest
 
 from runtime.broker import Administration
 from runtime.broker.inspection import inspect
-from runtime.broker.management import delete_queue, queue_statistics, virtual_host
+from runtime.broker.management import empty_virtual_host, queue_statistics, virtual_host
 from runtime.devserver import Endpoints
 from schemas.errors import BrokerUnavailable
 from schemas.topology import QUEUES, RESYNC
@@ -71,7 +71,8 @@ def test_user_and_password_go_nowhere_else() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "file:///etc/passwd", "http://"])
 def test_no_answer_is_unknown(url: str) -> None:
     assert queue_statistics(url, "amqp://h/") is None
-    assert not delete_queue(url, "amqp://h/", "q")
+    with pytest.raises(BrokerUnavailable, match="cannot be deleted"):
+        empty_virtual_host(url, "amqp://h/")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,6 @@ def test_it_tells_what_is_unacked(endpoints: Endpoints, amqp_url: str) -> None:
             return bool(found and RESYNC in found and found[RESYNC].unacked == 1)
 
         wait_until(unacked, timeout=20, what="the unacked message in the statistics")
-    assert delete_queue(url, amqp_url, RESYNC)
+    empty_virtual_host(url, amqp_url)
     with Administration(amqp_url, name="test") as admin:
         assert admin.depth(RESYNC) is None

@@ -10,12 +10,10 @@ import psycopg
 import pytest
 
 from console.queries import Queries
-from console.queries.slate import empty, holder
 from runtime.database import shared_session
 from runtime.statements import statements
 from schemas.errors import DatabaseUnavailable, SchemaMissing, SettingsError
 
-NOBODYS = (0, False)
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "client": (uuid4(),),
     "condition": (uuid4(),),
@@ -23,7 +21,6 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "states": (uuid4(),),
     "requests": (uuid4(),),
     "message": (uuid4(), 1),
-    "foreign_data": (None,),
 }
 
 
@@ -126,26 +123,8 @@ def test_a_server_that_is_not_there_is_one_sentence(
 def test_a_database_without_tables_says_what_to_do(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA statesys CASCADE")
-    assert holder(database_url) == (NOBODYS, None)
     with (
         pytest.raises(SchemaMissing, match="statesys loader migrate"),
         Queries.open(database_url, name="test") as queries,
     ):
         queries.totals()
-
-
-def test_a_demo_leaves_a_mark_and_knows_its_own(database_url: str) -> None:
-    queue = "statesys.resync.0123abcd"
-    assert holder(database_url) == (NOBODYS, None)
-    empty(database_url, reply_queue=queue)
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO statesys.client (client_id, reply_queue) "
-            "VALUES (gen_random_uuid(), %s), (gen_random_uuid(), NULL)",
-            [queue],
-        )
-    with Queries.open(database_url, name="test") as queries:
-        assert queries.foreign_data(None).clients == 2
-    assert holder(database_url) == ((1, False), queue)
-    empty(database_url, reply_queue=queue)
-    assert holder(database_url) == (NOBODYS, queue)

@@ -14,7 +14,6 @@ from tests.runtime.brokers import vhost
     [
         *(("relay", "run"), ("loader", "run"), ("dead", "replay", "--all")),
         *(("producers", "publish", "--clients=2"), ("producers", "run", "--clients=2")),
-        ("demo", "--clients=2", "--reset"),
     ],
     ids=" ".join,
 )
