@@ -9,14 +9,48 @@ the depth of a quorum queue still tells the number without them.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 from runtime.broker import Administration, Delivery
 from runtime.broker.dead_letters import Letter, read_letter, replayed
-from schemas.errors import NotTaken
+from schemas.errors import NotTaken, StatesysError
 from schemas.topology import DEAD, QUEUES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Letters by name, by reason, or all.
+
+    Attributes:
+        names: of letters; empty means any.
+        reason: None means any.
+    """
+
+    names: frozenset[str] = frozenset()
+    reason: str | None = None
+
+    def __call__(self, letter: Letter) -> bool:
+        """Whether a letter is meant."""
+        return (not self.names or letter.name in self.names) and (
+            self.reason is None or letter.reason == self.reason
+        )
+
+    def check_found(self, letters: Sequence[Letter]) -> None:
+        """See that every name was met.
+
+        Raises:
+            StatesysError: there is no such letter (any more).
+        """
+        unknown = sorted(self.names - {letter.name for letter in letters})
+        if unknown:
+            raise StatesysError(
+                f"no dead letter {', '.join(unknown[:3])}"
+                + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+                + "; `statesys dead list` shows the ids"
+            )
+
 
 #: Letters that are looked at; more are only counted. Each costs a round trip to the broker.
 MOST = 10_000

@@ -43,7 +43,7 @@ def list_letters(*, reason: str | None, as_json: bool) -> None:
       statesys dead list
       statesys dead list --reason not_well_formed --json
     """
-    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.dead.box import Choice  # noqa: PLC0415
     from console.dead.view import list_table  # noqa: PLC0415
     from console.output import counted, print_json, stdout  # noqa: PLC0415
 
@@ -110,7 +110,7 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
       statesys dead replay --reason database
       statesys dead replay 0b6e7c1e-5a51-4b8e-8f0e-3a8f2f8f5d11
     """
-    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.dead.box import Choice  # noqa: PLC0415
     from console.output import counted  # noqa: PLC0415
 
     if bool(ids) + everything + (reason is not None and not ids) != 1:
@@ -142,8 +142,7 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
       statesys dead purge --reason not_well_formed
       statesys dead purge --yes
     """
-    from console.dead.box import Moved  # noqa: PLC0415
-    from console.dead.choice import Choice  # noqa: PLC0415
+    from console.dead.box import Choice, Moved  # noqa: PLC0415
     from console.output import counted  # noqa: PLC0415
 
     chosen = Choice(names=frozenset(ids), reason=reason)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from console.output import age, facts, table
 from console.queries.rows import Totals
-from console.status.values import BrokerStatus, DatabaseStatus, SiteStatus, Status
+from console.status.gather import BrokerStatus, DatabaseStatus, SiteStatus, Status
 
 _UNKNOWN = "?"
 

@@ -31,7 +31,7 @@ def check(*, as_json: bool) -> None:
       statesys topology check --json
     """
     from console.output import counted, print_json, stdout, table  # noqa: PLC0415
-    from console.topology.checking import check as look  # noqa: PLC0415
+    from console.topology.checks import check as look  # noqa: PLC0415
 
     found = look(settings_and_logs())
     if as_json:

@@ -9,7 +9,7 @@ from console.due import due_words
 from console.names import state_name, topic_name
 from console.output import facts, moment, table
 from console.queries.rows import MessageRow, MissingRow, RequestRow
-from console.trace.values import ClientTrace, FleetSide, SerialTrace
+from console.trace.gather import ClientTrace, FleetSide, SerialTrace
 from runtime.broker.dead_letters import Letter
 
 

@@ -142,7 +142,7 @@ def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
     Example:
       statesys bench publish --clients 1000 --reports 5000
     """
-    from lab.bench.publish import run_publish  # noqa: PLC0415
+    from lab.bench.runs import run_publish  # noqa: PLC0415
 
     settings, job, _ = _chosen(**size)
     _measure(settings, [partial(run_publish, job=job)], keep=keep, as_json=as_json)
@@ -245,7 +245,7 @@ def steady(
       statesys bench steady --rate 2000 --seconds 30
       statesys bench steady --drop-partition --existing-clients 10000 --existing-messages 500000
     """
-    from lab.bench.steady import run_steady  # noqa: PLC0415
+    from lab.bench.runs import run_steady  # noqa: PLC0415
 
     reports = max(1, round(rate * seconds / messages))
     settings, job, worker_settings = _chosen(
@@ -264,15 +264,14 @@ def steady(
 def _drain(
     run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
 ) -> None:
-    """The runs of `prefilled` that a command line asks for."""
-    from lab.bench import prefilled  # noqa: PLC0415
-    from lab.bench.job import Shape  # noqa: PLC0415
-    from lab.bench.sweep import combinations  # noqa: PLC0415
+    """The runs of `lab.bench.runs` that a command line asks for."""
+    from lab.bench import runs as kinds  # noqa: PLC0415
+    from lab.bench.job import Shape, combinations  # noqa: PLC0415
 
     settings, job, worker_settings = _chosen(**flags)
     shapes = list(Shape) if shape == "all" else [Shape(shape)]
     runs = [
-        partial(getattr(prefilled, run), job=job, worker_settings=worker_settings)
+        partial(getattr(kinds, run), job=job, worker_settings=worker_settings)
         for job, worker_settings in combinations(job, worker_settings, sweeps, shapes)
     ]
     _measure(settings, runs, keep=keep, as_json=as_json)
@@ -325,10 +324,12 @@ def _measure(
     settings: Settings, runs: "Sequence[Callable[[Testbed], Result]]", *, keep: bool, as_json: bool
 ) -> None:
     from console.output import print_json, stdout  # noqa: PLC0415
-    from lab.bench.result import machine  # noqa: PLC0415
-    from lab.bench.steps import steps  # noqa: PLC0415
-    from lab.bench.testbed import testbed  # noqa: PLC0415
-    from lab.bench.view import last_line, results_table  # noqa: PLC0415
+    from lab.bench.result import (  # noqa: PLC0415
+        last_line,
+        machine,
+        results_table,
+    )
+    from lab.bench.testbed import steps, testbed  # noqa: PLC0415
     from runtime.workers.signals import interrupt_on_signals  # noqa: PLC0415
 
     interrupt_on_signals()

@@ -23,10 +23,9 @@ import click
 from lab.bench.cli import cores_option
 from lab.bench.job import Job, Shape, WorkerSettings
 from lab.bench.meter import Meter
-from lab.bench.prefilled import prefill, run_drain
 from lab.bench.result import Result, machine
-from lab.bench.steps import steps
-from lab.bench.testbed import Testbed, testbed
+from lab.bench.runs import prefill, run_drain
+from lab.bench.testbed import Testbed, steps, testbed
 from runtime.logs import settings_and_logs
 from runtime.settings import environment
 from runtime.workers.signals import interrupt_on_signals

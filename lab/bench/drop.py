@@ -8,8 +8,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from lab.bench.events import Event
-from lab.bench.measures import partitions, reading
+from lab.bench.tables import partitions, reading
+from lab.bench.workers import Event
 from loader.tasks import keep_partitions
 from runtime.workers.retry import until_available
 from schemas.errors import StatesysError

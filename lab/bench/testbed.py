@@ -2,14 +2,16 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+from rich.console import Console
 
 from console.servers import Servers
-from lab.bench.measures import wipe
-from lab.bench.steps import Show
+from lab.bench.tables import wipe
 from loader.migrations import migrate
 from runtime import devserver
 from runtime.broker import Administration
@@ -17,6 +19,21 @@ from runtime.devserver import registry
 from runtime.files import our_directory
 from schemas.errors import StatesysError
 from schemas.topology import QUEUES
+
+#: Takes a sentence.
+Show: TypeAlias = Callable[[str], None]
+
+
+@contextmanager
+def steps() -> Iterator[Show]:
+    """A line on stderr that is always the latest step."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _step: None
+        return
+    with console.status("starting private servers") as status:
+        yield status.update
+
 
 _NAME = "statesys bench"
 _LOCK = "bench.lock"

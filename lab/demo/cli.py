@@ -69,9 +69,8 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
       statesys demo --clients 5000 --loss 0.1 --seed 7
     """
     from console.output import facts, print_json, stdout  # noqa: PLC0415
-    from lab.demo.plan import DemoPlan  # noqa: PLC0415
     from lab.demo.progress import Display  # noqa: PLC0415
-    from lab.demo.run import Demo  # noqa: PLC0415
+    from lab.demo.run import Demo, DemoPlan  # noqa: PLC0415
     from lab.demo.site import prepare  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 

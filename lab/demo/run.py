@@ -1,25 +1,118 @@
 """The demo from beginning to end."""
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from console.queries import Queries
+from console.queries.rows import Arrival
 from console.servers import Servers
-from lab.demo.convergence import Convergence
-from lab.demo.plan import DemoPlan
 from lab.demo.progress import Display
+from lab.demo.site import FLEET
 from lab.demo.summary import Summary
 from lab.demo.workers import Workers
 from lab.verify.verifying import verify
 from producers.fleet import Fleet
 from producers.fleet import Progress as Step
 from producers.plan import Plan
-from producers.store import Store
+from producers.store import Store, StoreReader
 from runtime.broker import Administration
 from runtime.workers.signals import Stop
+from schemas.errors import StatesysError
 from schemas.topology import DEAD
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoPlan:
+    """A demo's size and faults.
+
+    Attributes:
+        clients, messages, seed, faults: as in `producers.plan.Plan`, which checks them.
+        cycles: forward cycles that every client lives.
+        directory: the demo's own (`lab.demo.site`).
+    """
+
+    clients: int
+    cycles: int
+    messages: float
+    seed: int
+    faults: Mapping[str, float]
+    directory: Path
+
+    @property
+    def fleet(self) -> Path:
+        """Where the fleet's store is; `statesys verify --fleet` takes it afterwards."""
+        return self.directory / FLEET
+
+
+#: Seconds between two looks.
+PAUSE = 0.25
+#: Seconds without any change after which the demo gives up. A check, a request and its answer
+#: take about ten; a machine that is busy with other things, several times that.
+STALL = 60.0
+
+
+class Convergence:
+    """The condition that ends the answering of resyncs.
+
+    The last report of every client is a heartbeat or an answer, and those meet no fault: once all
+    is loaded, every client's highest serial is its store's last one. A client whose serials are
+    all there and accounted for has no open range.
+
+    Args:
+        store: of the fleet.
+        queries: of the database.
+        check: raises when a worker died.
+        tell: shows a state in words.
+    """
+
+    def __init__(
+        self,
+        store: StoreReader,
+        queries: Queries,
+        *,
+        check: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._queries = queries
+        self._check = check
+        self._tell = tell
+        self._look_at = 0.0
+        self._last: tuple[Arrival, int] | None = None
+        self._moved_at = time.monotonic()
+
+    def reached(self) -> bool:
+        """Whether everything arrived, nothing is missing and every request is closed.
+
+        Raises:
+            StatesysError: a worker died, or nothing moved for a minute.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + PAUSE
+        self._check()
+        arrival = self._queries.arrival()
+        last_serials = sum(client.last_serial for client in self._store.clients())
+        if (arrival, last_serials) != self._last:
+            self._last, self._moved_at = (arrival, last_serials), now
+        coming = max(last_serials - arrival.highest_serials, 0)
+        self._tell(
+            f"{coming:,} messages on the way, {arrival.open_ranges:,} missing ranges open, "
+            f"{arrival.open_requests:,} clients asked"
+        )
+        if now - self._moved_at > STALL:
+            raise StatesysError(
+                f"nothing moved for {STALL:.0f} s: {coming:,} messages on the way, "
+                f"{arrival.open_ranges:,} missing ranges open; look at the workers' logs"
+            )
+        return coming == 0 and arrival.open_ranges == 0 and arrival.open_requests == 0
+
 
 #: Seconds for the work queues to become empty before the proof.
 _VERIFY_TIMEOUT = 60.0

@@ -21,10 +21,10 @@ server knew more of it than it did itself. Rows under them are of a former life 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from schemas.report import STATELESS_TOPICS
@@ -251,3 +251,37 @@ def _newer(state: State | None, sent: Sent) -> bool:
 
 
 _WAITING = frozenset({Place.DEAD, Place.OUTBOX, Place.MISSING})
+
+
+T = TypeVar("T")
+
+
+class ByClient(Generic[T]):
+    """A stream that is ordered by client, handed out client by client.
+
+    Args:
+        rows: ordered by what `client` tells of them, as PostgreSQL orders uuids.
+        client: whose a row is.
+    """
+
+    def __init__(self, rows: Iterable[T], client: Callable[[T], UUID]) -> None:
+        self._rows = iter(rows)
+        self._client = client
+        self._next: T | None = None
+        self._step()
+
+    def take(self, client_id: UUID) -> Iterator[T]:
+        """The rows of a client; rows of clients before it are passed over.
+
+        Clients have to be asked for in ascending order, and each answer has to be read to its
+        end before the next question.
+        """
+        while self._next is not None and self._client(self._next) < client_id:
+            self._step()
+        while self._next is not None and self._client(self._next) == client_id:
+            row = self._next
+            self._step()
+            yield row
+
+    def _step(self) -> None:
+        self._next = next(self._rows, None)

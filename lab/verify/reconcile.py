@@ -6,9 +6,8 @@ from itertools import groupby
 from uuid import UUID
 
 from console.queries import Queries
-from lab.verify.comparison import Received, Row, Sent, State, compare
+from lab.verify.comparison import ByClient, Received, Row, Sent, State, compare
 from lab.verify.injected import Harm
-from lab.verify.merge import ByClient
 from lab.verify.verdict import Tally
 from producers.store import StoreReader
 from schemas.serials import SerialRanges

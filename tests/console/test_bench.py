@@ -15,10 +15,9 @@ import psycopg
 import pytest
 
 from lab.bench.drop import Drop, Stall, disturbance
-from lab.bench.events import Event, EventLog
-from lab.bench.job import Job, Shape, WorkerSettings
+from lab.bench.job import Job, Shape, WorkerSettings, combinations
 from lab.bench.reports import reports, written
-from lab.bench.sweep import combinations
+from lab.bench.workers import Event, EventLog
 from runtime import devserver
 from runtime.devserver import registry
 from runtime.workers import read_heartbeats

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.dead.box import Box
-from console.dead.choice import Choice
+from console.dead.box import Box, Choice
 from runtime.broker import Administration, Properties
 from runtime.broker.dead_letters import Letter, dead_letter
 from schemas.errors import Refused, TopologyWrong

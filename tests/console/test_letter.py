@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.dead.contents import Content, contents
-from console.dead.view import readable
+from console.dead.view import Content, contents, readable
 from console.output import as_data
 from runtime.broker import Delivery, Properties
 from runtime.broker.dead_letters import QUEUE, REASON, STAGE, Letter, read_letter, replayed

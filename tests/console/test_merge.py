@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.verify.merge import ByClient
+from lab.verify.comparison import ByClient
 
 clients = st.integers(0, 8).map(lambda n: UUID(int=n))
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from console.topology.checking import Check, check
+from console.topology.checks import Check, check
 from runtime.broker import Administration
 from runtime.devserver import Endpoints
 from runtime.settings import load_settings

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from console.dead.box import Box
 from console.queries import Queries
-from lab.demo.convergence import Convergence
+from lab.demo.run import Convergence
 from lab.verify.verifying import Outcome as Verification
 from lab.verify.verifying import verify
 from loader.store import ResyncStore

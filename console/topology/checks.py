@@ -1,0 +1,240 @@
+"""Asks the broker about every queue and exchange, by AMQP and by the management API."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+from runtime.broker import Administration
+from runtime.broker.inspection import FoundExchange, FoundQueue, Inspection, Policy, inspect
+from runtime.settings import Settings
+from schemas.errors import BrokerUnavailable, PermissionMissing, TopologyWrong
+from schemas.topology import QUEUES, REPORTS, RESYNC, Queue, is_reply_queue
+
+
+class Force(NamedTuple):
+    """What may be in force: the definition, and for each key of it who set it."""
+
+    definition: dict[str, Any]
+    sources: dict[str, str]
+
+
+def in_force(name: str, kinds: Iterable[str], policies: Iterable[Policy]) -> Iterator[Force]:
+    """Every definition that may be in force; nothing where no policy matches.
+
+    Args:
+        name: of the queue or exchange.
+        kinds: the values of "apply to" that mean it.
+    """
+    fitting = [p for p in policies if p.apply_to in {"all", *kinds} and _matches(p.pattern, name)]
+    ours = _first([policy for policy in fitting if not policy.operator])
+    operators = _first([policy for policy in fitting if policy.operator])
+    if fitting:
+        for chosen in product(*filter(None, (ours, operators))):
+            yield _merged(chosen)
+
+
+def _first(policies: list[Policy]) -> list[Policy]:
+    highest = max((policy.priority for policy in policies), default=0)
+    return [policy for policy in policies if policy.priority == highest]
+
+
+def _merged(policies: Iterable[Policy]) -> Force:
+    force = Force({}, {})
+    for policy in policies:
+        for key, value in policy.definition.items():
+            before = force.definition.get(key)
+            if isinstance(before, int) and isinstance(value, int) and before < value:
+                continue
+            force.definition[key] = value
+            force.sources[key] = _called(policy)
+    return force
+
+
+def _called(policy: Policy) -> str:
+    return f"{'operator policy' if policy.operator else 'policy'} '{policy.name}'"
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        # Erlang knows patterns that Python does not: better look at one policy too many.
+        return True
+
+
+#: Keys of a policy that lose messages whatever their value is, and how.
+_HARMFUL = {
+    "message-ttl": "messages that wait longer are dropped",
+    "expires": "the queue is deleted, with what is in it, when nobody uses it for that long",
+}
+_LIMITS = ("max-length", "max-length-bytes")
+_KEEPS = "reject-publish"
+
+
+def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) -> list[str]:
+    """What is wrong with a queue, in sentences; empty when it is right."""
+    is_wrong = [
+        (f"is a {found.kind} queue; needed is a quorum queue", found.kind != "quorum"),
+        ("is not durable: a restart of the broker deletes it", not found.durable),
+        ("is deleted with its last consumer (auto-delete)", found.auto_delete),
+        ("is exclusive to one connection", found.exclusive),
+    ]
+    kinds = ("queues", f"{found.kind}_queues", f"{found.kind}s")
+    return [
+        *(told for told, wrong in is_wrong if wrong),
+        *_arguments(needed.arguments, found.arguments),
+        *(
+            told
+            for force in in_force(needed.name, kinds, policies)
+            for told in _harm(needed, force)
+        ),
+    ]
+
+
+def judge_exchange(found: FoundExchange | None, policies: Iterable[Policy]) -> list[str]:
+    """What is wrong with the exchange of reports, in sentences."""
+    if found is None:
+        return ["does not exist"]
+    is_wrong = [
+        (f"is of type {found.kind}; needed is direct", found.kind != "direct"),
+        ("is not durable: a restart of the broker deletes it", not found.durable),
+        ("is deleted with its last binding (auto-delete)", found.auto_delete),
+        ("is internal: no client may publish to it", found.internal),
+        (f"is not bound to queue '{REPORTS}'", not found.bound),
+    ]
+    elsewhere = "alternate-exchange"
+    return [
+        *(told for told, wrong in is_wrong if wrong),
+        *_arguments({}, found.arguments),
+        *(
+            f"{force.sources[elsewhere]} sets {elsewhere}: reports that no queue takes go there, "
+            "and their client is told that they arrived"
+            for force in in_force(REPORTS, ("exchanges",), policies)
+            if elsewhere in force.definition
+        ),
+    ]
+
+
+def _arguments(needed: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+    for name in sorted({*needed, *found}):
+        if needed.get(name) != found.get(name):
+            yield f"{name} is {_value(found, name)}; needed is {_value(needed, name)}"
+
+
+def _value(arguments: dict[str, Any], name: str) -> str:
+    return f"'{arguments[name]}'" if name in arguments else "not set"
+
+
+def _harm(needed: Queue, force: Force) -> Iterator[str]:
+    """What a definition does against the arguments of the queue.
+
+    For quorum queues RabbitMQ takes the smaller of two numbers, the overflow of the policy, and
+    the dead-letter settings of the arguments: a policy's dead-letter exchange changes nothing.
+    """
+    definition, sources = force
+    for key, harm in _HARMFUL.items():
+        if key in definition:
+            yield f"{sources[key]} sets {key} to {definition[key]}: {harm}"
+    own = needed.arguments.get("x-overflow")
+    limits = [key for key in _LIMITS if key in definition]
+    overflow = definition.get("overflow", own or "drop-head")
+    if overflow != _KEEPS and (limits or own):
+        source = sources["overflow" if "overflow" in definition else limits[0]]
+        what = ", ".join(limits) or "overflow"
+        yield (
+            f"{source} sets {what} with overflow {overflow}: the oldest messages or dead letters "
+            f"are dropped; needed is {_KEEPS}"
+        )
+    limit, least = definition.get("delivery-limit"), needed.arguments["x-delivery-limit"]
+    if isinstance(limit, int) and limit < int(least):
+        yield (
+            f"{sources['delivery-limit']} sets delivery-limit to {limit}: messages leave the "
+            f"queue after fewer returns; needed is {least} or more"
+        )
+
+
+_NAME = "statesys topology check"
+_UNSEEN = (
+    "policies and operator policies",
+    "reply queues of fleets",
+    "queues of a broker that compares arguments loosely",
+)
+
+
+class Checked(NamedTuple):
+    """A queue or exchange, and what is wrong with it; nothing is right."""
+
+    what: str
+    problems: list[str]
+
+
+class Check(NamedTuple):
+    """What was found.
+
+    Attributes:
+        unseen: what could not be looked at, in words.
+        trouble: why the management API could not be read, though there is a URL for it.
+    """
+
+    checked: list[Checked]
+    unseen: list[str]
+    trouble: BrokerUnavailable | None = None
+
+    @property
+    def wrong(self) -> int:
+        """How many have problems."""
+        return sum(1 for one in self.checked if one.problems)
+
+
+def check(settings: Settings) -> Check:
+    """Declare what is ours, and look at the rest.
+
+    Raises:
+        BrokerUnavailable: AMQP cannot be had.
+        SettingsError: no broker.
+    """
+    amqp_url, management_url = settings.required_amqp_url(), settings.optional_management_url()
+    unseen: list[str] = []
+    with Administration(amqp_url, name=_NAME) as admin:
+        declared = {queue.name: _declared(admin, queue, unseen) for queue in QUEUES}
+    if management_url is None:
+        return Check(_by_amqp(declared), [*unseen, *_UNSEEN])
+    try:
+        found = inspect(management_url, amqp_url)
+    except BrokerUnavailable as error:
+        return Check(_by_amqp(declared), [*unseen, *_UNSEEN], error)
+    # What it tells is more than the first difference that a declaration names, or the same.
+    return Check(_by_both(declared, found), [])
+
+
+def _declared(admin: Administration, queue: Queue, unseen: list[str]) -> list[str]:
+    """What RabbitMQ says against a declaration."""
+    try:
+        unseen += admin.declare([queue])
+    except (TopologyWrong, PermissionMissing) as error:
+        return [str(error)]
+    return []
+
+
+def _by_amqp(declared: dict[str, list[str]]) -> list[Checked]:
+    return [Checked(f"queue {name}", problems) for name, problems in declared.items()]
+
+
+def _by_both(declared: dict[str, list[str]], found: Inspection) -> list[Checked]:
+    queues = {queue.name: queue for queue in found.queues}
+    (like,) = (queue for queue in QUEUES if queue.name == RESYNC)
+    replies = [like._replace(name=name) for name in sorted(filter(is_reply_queue, queues))]
+    checked = [Checked(f"exchange {REPORTS}", judge_exchange(found.exchange, found.policies))]
+    for queue in (*QUEUES, *replies):
+        there = queues.get(queue.name)
+        problems = (
+            declared[queue.name] or ["does not exist"]
+            if there is None
+            else judge_queue(queue, there, found.policies)
+        )
+        checked.append(Checked(f"queue {queue.name}", problems))
+    # Where the API shows nothing wrong, a refused declaration still is.
+    if not any(one.problems for one in checked):
+        checked += [one for one in _by_amqp(declared) if one.problems]
+    return checked

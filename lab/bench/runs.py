@@ -1,0 +1,270 @@
+"""The runs that begin with a full queue: relay and loader, each alone and both together."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from lab.bench.drop import Drop, disturbance, drop_behind_reader
+from lab.bench.job import Job, WorkerSettings
+from lab.bench.meter import Meter
+from lab.bench.reports import Feed, reports, written
+from lab.bench.result import Result
+from lab.bench.tables import fill, loaded, times
+from lab.bench.testbed import Testbed
+from lab.bench.workers import Workers
+from runtime.settings import environment
+from schemas.errors import StatesysError
+from schemas.report_writer import render_report
+
+
+class Run(NamedTuple):
+    """What a run has at hand."""
+
+    workers: Workers
+    meter: Meter
+
+    def short_way(self) -> int:
+        """Reports that the relays, still at work, have sent as canonical ones."""
+        return sum(event.canonical for event in self.workers.events("relay"))
+
+    def result(
+        self,
+        kind: str,
+        job: Job,
+        worker_settings: WorkerSettings,
+        *,
+        first: float,
+        last: float,
+        short_way: int,
+    ) -> Result:
+        """What the run was, between two moments (seconds since 1970)."""
+        found = {role: self.meter.peak(role) for role in ("relay", "loader")}
+        return Result(
+            kind=kind,
+            job=job,
+            worker_settings=worker_settings,
+            reports=job.reports,
+            messages=job.total,
+            short_way=short_way,
+            seconds=last - first,
+            cpu=self.meter.cpu(first, last),
+            peak={role: peak for role, peak in found.items() if peak is not None},
+        )
+
+
+@contextmanager
+def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
+    """Watch the servers from now on; workers come as they are started, and go at the end."""
+    with (
+        Meter(testbed.processes) as meter,
+        Workers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
+    ):
+        yield Run(workers, meter)
+
+
+def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
+    """A rate is worth nothing when something is missing.
+
+    Args:
+        since: when the run began (seconds since 1970); what was there before does not count.
+
+    Raises:
+        StatesysError: the history has not what was sent.
+    """
+    found = loaded(testbed.servers.database_url, since)
+    if found != job.total:
+        raise StatesysError(f"{job.total:,} state messages were sent, {found:,} are loaded")
+
+
+def prefill(testbed: Testbed, job: Job) -> None:
+    """Start with tables as the job wants them and all reports of a job in `mp_relayendpoint`."""
+    testbed.clear()
+    fill(testbed.servers.database_url, job.existing, testbed.show)
+    with Feed(testbed.servers.amqp_url, testbed.show) as feed:
+        for report in reports(job):
+            feed.send(report, written(report, job.shape))
+
+
+def run_relay(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
+    """The relay alone, from the first delivery to the last confirm; the batches stay there."""
+    prefill(testbed, job)
+    with stage(testbed, worker_settings) as running:
+        testbed.show("relaying")
+        first = running.workers.start("relay", worker_settings.relays)
+        last = running.workers.work("relay", job.total)
+        short_way = running.short_way()
+        running.workers.stop("relay")
+    return running.result(
+        "relay", job, worker_settings, first=first, last=last, short_way=short_way
+    )
+
+
+def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
+    """The loader alone, from the first delivery to the last commit; a relay makes the batches."""
+    prefill(testbed, job)
+    with stage(testbed, worker_settings) as before:
+        testbed.show("making batches")
+        before.workers.start("relay")
+        before.workers.work("relay", job.total)
+        short_way = before.short_way()
+    with stage(testbed, worker_settings) as running:
+        testbed.show("loading")
+        first = running.workers.start("loader", worker_settings.loaders)
+        last = running.workers.work("loader", job.total)
+        running.workers.stop("loader")
+    check_loaded(testbed, job, first)
+    return running.result(
+        "loader", job, worker_settings, first=first, last=last, short_way=short_way
+    )
+
+
+def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
+    """Both together, from the first delivery to a relay to the last commit of a loader."""
+    prefill(testbed, job)
+    with stage(testbed, worker_settings) as running:
+        testbed.show("draining")
+        running.workers.start("loader", worker_settings.loaders)
+        first = running.workers.start("relay", worker_settings.relays)
+        last = running.workers.work("loader", job.total)
+        short_way = running.short_way()
+        running.workers.stop("relay")
+        running.workers.stop("loader")
+    check_loaded(testbed, job, first)
+    found = running.result(
+        "drain", job, worker_settings, first=first, last=last, short_way=short_way
+    )
+    return replace(found, queue=times(testbed.servers.database_url, first).queue)
+
+
+_FLEET = "fleet"
+
+
+def run_publish(testbed: Testbed, job: Job) -> Result:
+    """Forward cycles of a fleet without faults, in a process of its own.
+
+    A fleet is no exact copy of a job: now and then a client has no network, or more to say.
+    """
+    testbed.clear()
+    fleet = testbed.directory / _FLEET
+    shutil.rmtree(fleet, ignore_errors=True)
+    with Meter(testbed.processes) as meter:
+        testbed.show("publishing")
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "statesys", "producers", "publish", "--json"),
+                *("--fleet", str(fleet), "--clients", str(job.clients)),
+                *("--messages", str(job.messages), "--cycles", str(_cycles(job)), "--no-heartbeat"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(amqp_url=testbed.servers.amqp_url),
+        )
+        try:
+            meter.watch("producers", process.pid)
+            summary, errors = process.communicate()
+            last = time.time()
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        raise StatesysError(f"the producers ended with {process.returncode}:\n{errors[-2000:]}")
+    found = json.loads(summary)
+    return Result(
+        kind="publish",
+        job=job,
+        reports=found["reports"],
+        messages=found["messages"],
+        seconds=found["seconds"],
+        cpu=meter.cpu(last - found["seconds"], last),
+        peak={"producers": meter.peak("producers") or 0},
+    )
+
+
+def _cycles(job: Job) -> int:
+    return max(1, round(job.reports / job.clients))
+
+
+def run_steady(
+    testbed: Testbed,
+    job: Job,
+    worker_settings: WorkerSettings,
+    *,
+    rate: float,
+    drop_partition: bool = False,
+) -> Result:
+    """Publish on a clock that waits for nobody.
+
+    Every report has the moment it was due as its Date, so that a bench which comes late itself
+    does not make the total look shorter.
+
+    Args:
+        rate: reports a second.
+        drop_partition: after a third of the time, drop the oldest day of what was there before,
+            behind a reader that stays for another third.
+    """
+    testbed.clear()
+    fill(testbed.servers.database_url, job.existing, testbed.show)
+    testbed.show("rendering")
+    waiting = list(reports(job))
+    with stage(testbed, worker_settings) as running:
+        workers = running.workers
+        workers.start("loader", worker_settings.loaders)
+        workers.start("relay", worker_settings.relays)
+        testbed.show("publishing at a constant rate")
+        with (
+            _dropping(testbed, job, rate, wanted=drop_partition) as dropped,
+            Feed(testbed.servers.amqp_url, lambda _step: None) as feed,
+        ):
+            first, started = time.time(), time.monotonic()
+            for number, report in enumerate(waiting):
+                due = number / rate
+                while (left := started + due - time.monotonic()) > 0:
+                    feed.poll(left)
+                date = datetime.fromtimestamp(first, UTC) + timedelta(seconds=due)
+                dated = report._replace(date=date)
+                feed.send(dated, render_report(dated))
+        last = workers.work("loader", job.total)
+        short_way = running.short_way()
+        drop = dropped()
+        said = workers.events("loader"), workers.events("relay")
+        workers.stop("relay")
+        workers.stop("loader")
+    check_loaded(testbed, job, first)
+    took = times(testbed.servers.database_url, first)
+    return replace(
+        running.result("steady", job, worker_settings, first=first, last=last, short_way=short_way),
+        queue=took.queue,
+        total=took.total,
+        disturbance=None if drop is None else disturbance(drop, *said),
+    )
+
+
+@contextmanager
+def _dropping(
+    testbed: Testbed, job: Job, rate: float, *, wanted: bool
+) -> Iterator[Callable[[], Drop | None]]:
+    """Drop the oldest day meanwhile, if wanted; yields what waits for the outcome."""
+    if not wanted:
+        yield lambda: None
+        return
+    third = job.reports / rate / 3
+    with ThreadPoolExecutor(1, "dropping") as pool:
+        drop = pool.submit(
+            drop_behind_reader,
+            testbed.servers.database_url,
+            after=third,
+            hold=third,
+            # Days are counted from today, which is one of them.
+            retention=timedelta(days=job.existing.days - 2),
+        )
+        yield drop.result

@@ -1,0 +1,128 @@
+"""The bench's own tables: emptied or filled before a run, and asked after it (`tables.sql`)."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import date, timedelta
+from typing import LiteralString, NamedTuple, cast
+
+from lab.bench.job import GAP_EVERY, Existing
+from lab.bench.testbed import Show
+from loader.store import PartitionStore, ResyncStore
+from loader.store.partitions import DAYS_AHEAD
+from loader.tasks import keep_totals
+from runtime.database import own_session
+from runtime.statements import statements
+
+_NAME = "statesys bench"
+#: State messages of one statement: some 30 MB in the server.
+_SLICE = 100_000
+#: Longer than any partition is old: nothing is dropped here.
+_FOREVER = timedelta(days=36_500)
+
+
+def fill(url: str, existing: Existing, show: Show) -> None:
+    """Write what loaders would have left of earlier reports; then vacuum and write it to disk.
+
+    Args:
+        url: of a migrated database without clients.
+        existing: how much of it; nothing is done for none.
+        show: hears how far it is.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL refuses (a full disk, say).
+    """
+    if not existing.messages:
+        return
+    with own_session(url, _NAME, autocommit=True) as session:
+        row = session.execute("SELECT now(), current_date").fetchone()
+        assert row is not None
+        until, today = row
+        _make_partitions(url, today, existing.days)
+        session.execute(_statement("report_at"))
+        values = existing._asdict() | {"until": until, "gap_every": GAP_EVERY}
+        show(f"filling the tables: {existing.clients:,} clients")
+        session.execute(_statement("fill_clients"), values)
+        session.execute(_statement("fill_ranges"), values)
+        step = max(1, _SLICE // existing.size)
+        for first in range(0, existing.reports, step):
+            last = min(first + step, existing.reports)
+            session.execute(_statement("fill_messages"), values | {"first": first, "last": last})
+            show(
+                f"filling the tables: {last * existing.size:,} of "
+                f"{existing.messages:,} state messages"
+            )
+        show("vacuuming the tables")
+        session.execute(_statement("vacuum"))
+        keep_totals(lambda: ResyncStore(url, name=_NAME))
+        session.execute(_statement("flush"))
+
+
+def _make_partitions(url: str, today: date, days: int) -> None:
+    """Partitions of the days before today; the migration has made the others."""
+    with closing(PartitionStore(url, name=_NAME)) as store:
+        for back in range(days - 1, 0, -(DAYS_AHEAD + 1)):
+            store.keep(today=today - timedelta(days=back), retention=_FOREVER)
+
+
+#: A long reader is held up on purpose.
+_WAITS = {"idle_in_transaction_session_timeout": "0"}
+
+
+class Percentiles(NamedTuple):
+    """In seconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Times(NamedTuple):
+    """From the relay to the database, and from the client to the database."""
+
+    queue: Percentiles
+    total: Percentiles
+
+
+def wipe(url: str) -> None:
+    """Remove all of statesys from the bench's database."""
+    with own_session(url, _NAME, autocommit=True) as session:
+        session.execute(_statement("begin_anew"))
+        session.execute(_statement("flush"))
+
+
+def loaded(url: str, since: float) -> int:
+    """State messages that came into the history since a moment (seconds since 1970)."""
+    with own_session(url, _NAME, autocommit=True) as session:
+        found = session.execute(_statement("loaded"), [since]).fetchone()
+        assert found is not None
+        return int(found[0])
+
+
+def times(url: str, since: float) -> Times:
+    """How long the messages took that were loaded since a moment (seconds since 1970)."""
+    with own_session(url, _NAME, autocommit=True) as session:
+        found = session.execute(_statement("times"), [since]).fetchone()
+        assert found is not None
+        queue, total = found
+        return Times(Percentiles(*queue), Percentiles(*total))
+
+
+def partitions(url: str) -> set[str]:
+    """Names of the partitions of the history, half dropped ones included."""
+    with own_session(url, _NAME, autocommit=True) as session:
+        return {name for (name,) in session.execute(_statement("partitions"))}
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """A long reader, such as a dump: one snapshot of the whole history, until the end."""
+    with own_session(url, f"{_NAME} reader", autocommit=True, different=_WAITS) as session:
+        session.execute(_statement("begin_reading"))
+        session.execute(_statement("read"))
+        yield
+
+
+def _statement(name: str) -> LiteralString:
+    # The file is ours and constant, which is what LiteralString is about.
+    text = statements("lab.bench", "tables.sql")[name]
+    return cast(LiteralString, text)  # type: ignore[redundant-cast]
