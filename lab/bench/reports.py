@@ -102,7 +102,7 @@ def _indent(root: etree._Element) -> None:
 
 
 def _id(client: int) -> UUID:
-    """The same that `fill.sql` makes of the number."""
+    """The same that `tables.sql` makes of the number."""
     text = f"statesys bench {client}".encode()
     return UUID(bytes=md5(text, usedforsecurity=False).digest())
 
