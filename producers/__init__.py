@@ -1,1 +1,1 @@
-"""The clients: durable store and outbox, report rendering, the fleet."""
+"""Synthetic clients: durable store and outbox, report rendering, the fleet."""

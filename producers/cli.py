@@ -1,4 +1,4 @@
-"""`statesys producers`: publish a synthetic fleet, or keep one alive."""
+"""`statesys producers`: publish the reports of synthetic clients, once or until stopped."""
 
 import json
 import time
@@ -37,7 +37,7 @@ def _lower(text: str | None) -> str:
 def _rates(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, float]:
-    """Read `KIND=RATE`, as often as it stands there."""
+    """Parse the values of a repeatable `KIND=RATE` option."""
     rates: dict[str, float] = {}
     for text in given:
         kind, _, rate = text.partition("=")
@@ -50,7 +50,7 @@ def _rates(
     return rates
 
 
-#: Which store, and what a new one is made of.
+#: Which store to use, and the contents of a new one.
 _store_options = together(
     fleet_option(
         "Directory of the fleet's store; made when it is missing.",
@@ -68,7 +68,7 @@ _store_options = together(
         help="Everything synthetic follows from it [default: the store's, 1 in a new one].",
     ),
 )
-#: What both publishing commands are told about a fleet.
+#: The options of both publishing commands.
 _fleet_options = together(
     _store_options,
     click.option(
@@ -103,7 +103,7 @@ _fleet_options = together(
 
 @click.group()
 def producers() -> None:
-    """Synthetic clients: publish a fleet's reports, or keep a fleet alive."""
+    """Synthetic clients: publish a fleet's reports, or run a fleet until stopped."""
 
 
 @producers.command()
@@ -138,8 +138,8 @@ def publish(
 ) -> None:
     """Publish some forward cycles of a fleet as fast as the broker takes them.
 
-    The store goes on where it was: run again, the clients live further cycles, and what an
-    interrupted run had not published is published first. Resync requests wait for `run`.
+    A second run continues from the store: reports that an interrupted run left unpublished go
+    first, then the clients forward further cycles. Resync requests stay in the queue until `run`.
 
     \b
     Example:
@@ -187,10 +187,10 @@ def run(
     heartbeat_interval: str | None,
     **faults: float,
 ) -> None:
-    """Keep a fleet alive: forward cycles on a clock, heartbeats, resyncs answered, until stopped.
+    """Run a fleet until stopped: timed forward cycles, heartbeats, answers to resync requests.
 
-    Several fleets run side by side, each with a store (and a seed) of its own. A broker that is
-    away is waited for.
+    Several fleets can run side by side, each with its own store and seed. If the broker is away at
+    the start, the fleet waits for it. If it goes away later, reports collect in the outbox.
 
     \b
     Example:
@@ -222,9 +222,9 @@ def run(
 @producers.command("reply-queue")
 @_store_options
 def reply_queue(*, directory: Path, clients: int | None, seed: int | None) -> None:
-    """Print the queue on which a fleet is asked, for the permissions of the fleet's user.
+    """Print the name of a fleet's reply queue, for the permissions of the fleet's user.
 
-    Needs no broker. A store that is missing is made, with these clients and this seed.
+    Needs no broker. Creates a missing store, with these clients and this seed.
 
     \b
     Example:
@@ -256,7 +256,7 @@ def _plan(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Step], None] | None]:
-    """A bar for a person at a terminal; a program sees nothing."""
+    """Show a progress bar if stderr is a terminal; otherwise yield None."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None

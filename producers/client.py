@@ -1,8 +1,9 @@
-"""The client's side of the protocol: what a client says, as values and without I/O.
+"""The client's side of the protocol, as pure functions: number messages and render reports.
 
-A client numbers what it sends, cuts it into reports and renders them; the store saves number and
-bytes in one transaction, and only then may anything be published. The three occasions are a
-forward cycle, a heartbeat (the same with one message more) and the answer to a resync request.
+A client numbers its messages, cuts them into reports and renders these. The store saves serials and
+bytes in one transaction; publishing may start only after its commit. A client sends reports in a
+forward cycle, as a heartbeat (a forward with one more message) and as the answer to a resync
+request.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,17 +26,17 @@ from schemas.report_writer import render_report
 from schemas.resync import ResyncRequest
 from schemas.serials import LAST_SERIAL
 
-#: Messages of one report; a longer one is cut.
+#: Messages in one report; a longer report is cut.
 MAX_MESSAGES = 1000
-#: Bytes of one report; a longer one is cut, unless it is a single message.
+#: Bytes of one report; a longer report is cut, unless it has a single message.
 MAX_BYTES = 1024 * 1024
-#: The highest serial a server may set a counter to. No counter gets there honestly, and above it
-#: must be room for every message the client will ever send.
+#: Upper limit of `highest_serial` in a resync request. No counter reaches it by counting, and the
+#: serials above it are enough for every message that the client will ever send.
 MAX_HIGHEST_SERIAL = LAST_SERIAL - 2**32
 
 NORMAL_PRIORITY = 5
-#: Priority of the news that somebody waits for, and of the news that nobody does; by topic type
-#: and state id (see the catalogue), all else is normal.
+#: Priority by topic type and state id of the catalogue: 0 and 1 for urgent messages, 10 for those
+#: that can wait. All others are normal.
 PRIORITIES = {
     (402, 6): 0,  # general failure
     (402, 11): 1,  # failed to install update
@@ -51,8 +52,9 @@ class Client(NamedTuple):
 
     Attributes:
         number: place in the fleet, from 0; the key inside the store.
-        last_serial: the last serial given, 0 before the first.
-        life: another one begins when the store is lost or rolled back, and serials come again.
+        last_serial: the last serial used, 0 before the first.
+        life: number of the client's life. A new life begins when the store is lost or rolled back;
+            serials are then used again.
     """
 
     number: int
@@ -64,13 +66,13 @@ class Client(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A report as it will be published, and what the store has to remember of it.
+    """A report ready to be published, and what the store saves of it.
 
     Attributes:
-        body: the bytes.
+        body: the XML, encoded.
         messages: numbered, in document order, serials ascending.
-        digests: of the messages, in the same order.
-        request_id: of the resync request that it answers, or None.
+        digests: digests of the messages, in the same order.
+        request_id: id of the resync request that the report answers, or None.
     """
 
     body: bytes
@@ -98,17 +100,17 @@ def forward(
     max_bytes: int = MAX_BYTES,
     step: int = 1,
 ) -> tuple[Rendered, ...]:
-    """Number what is unsent and render it: one report for each priority, more where it is long.
+    """Number unsent messages and render them: one report for each priority, more where it is cut.
 
     Args:
-        client: its `last_serial` is where the numbers go on.
+        client: the sender; numbering continues from its `last_serial`.
         unsent: messages without serial, in the order in which they are numbered within a priority.
         now: by the client's clock; becomes the Date of the reports.
-        max_messages, max_bytes: where a report is cut.
-        step: from one serial to the next; only a hostile client counts in other steps than 1.
+        max_messages, max_bytes: limits of one report; longer reports are cut.
+        step: difference between two serials; 1 except for hostile clients.
 
     Returns:
-        The reports in the order of their serials; none when nothing is unsent.
+        The reports in the order of their serials; empty when nothing is unsent.
     """
     by_priority: dict[int, list[StateMessage]] = {}
     for message in unsent:
@@ -125,7 +127,7 @@ def forward(
 
 
 def heartbeat(now: datetime) -> StateMessage:
-    """The message of a client that has nothing to say: it makes a lost last message visible."""
+    """Make a heartbeat. Its serial shows the server whether the message before it was lost."""
     return StateMessage(None, None, HEARTBEAT_TOPIC, "heartbeat", None, "", "", 1, 0, now)
 
 
@@ -138,27 +140,27 @@ def answer(
     max_messages: int = MAX_MESSAGES,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[Rendered, ...]:
-    """The whole current state under fresh serials, with the claim to it in every report.
+    """Render the whole current state under fresh serials, with a claim in every report.
 
     Args:
-        client: numbers go on above its `last_serial` and above the request's `highest_serial`.
-        request: one that this client has not answered yet.
+        client: numbering continues above its `last_serial` and the request's `highest_serial`.
+        request: a request that this client has not answered yet.
         states: the last state of every topic, sent before or not, with their own message times.
         now: by the client's clock.
-        max_messages, max_bytes: where a report is cut.
+        max_messages, max_bytes: limits of one report; longer reports are cut.
 
     Returns:
-        One or more reports, their serials contiguous over all of them.
+        One or more reports; their serials form one contiguous block.
 
     Raises:
-        Refused: `bad_serial`, for a highest serial above which a client could not go on counting.
+        Refused: `bad_serial`, when `highest_serial` is above `MAX_HIGHEST_SERIAL`.
     """
     if request.highest_serial > MAX_HIGHEST_SERIAL:
         raise Refused(
             Reason.BAD_SERIAL,
             f"HighestSerial {request.highest_serial} leaves no serials to count on with",
         )
-    # First of all, so that a client without any state has an answer too.
+    # Comes first and always, so that a client without any state has an answer too.
     begin = StateMessage(None, None, RESYNC_TOPIC, str(request.request_id), None, "", "", 1, 0, now)
     first = max(client.last_serial, request.highest_serial) + 1
     numbered = _numbered([begin, *states], first)
@@ -170,19 +172,19 @@ def answer(
 
 
 def is_state(message: StateMessage) -> bool:
-    """Whether a message tells a state that the client keeps (heartbeats do not)."""
+    """Whether the client keeps a message as a state: not heartbeats and the start of an answer."""
     return message.topic_type not in STATELESS_TOPICS
 
 
 def _numbered(
     messages: Sequence[StateMessage], first: int, step: int = 1
 ) -> tuple[StateMessage, ...]:
-    # `_replace` takes three times as long.
+    # Built directly, because `_replace` takes three times as long.
     return tuple(StateMessage(first + step * n, *m[1:]) for n, m in enumerate(messages))
 
 
 def _cut(report: Report, max_messages: int, max_bytes: int) -> list[Rendered]:
-    """Render in pieces; a piece with too many bytes is halved until it fits."""
+    """Render a report in pieces; a piece with too many bytes is halved until it fits."""
     reports: list[Rendered] = []
     for at in range(0, len(report.messages), max_messages):
         piece = report._replace(messages=report.messages[at : at + max_messages])

@@ -1,7 +1,7 @@
-"""What clients do, one transaction for many of them: store and client meet here.
+"""Forward cycles, heartbeats and answers of many clients, each function in one transaction.
 
-Everything is in the store when a function returns, and nothing of it has been published: that is
-the publisher's part, which reads the outbox.
+When a function returns, its changes are committed to the store. Nothing is published here:
+`producers.publisher` reads the reports from the outbox.
 """
 
 import logging
@@ -26,19 +26,22 @@ from schemas.errors import Refused
 from schemas.report import StateMessage
 from schemas.resync import parse_request
 
-#: Cycles between a backup of a client's store and the day on which it is rolled back to it.
+#: Forward cycles between the backup of a client's store and the rollback to it.
 BACKUP_AGE = 2
-#: Above all serials that are given honestly: keeps the draws of two lives apart.
+#: Above every serial; keeps the seeded random numbers of two lives apart.
 _LIVES = 2**64
 
 _log = structlog.get_logger()
 
 
 def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
-    """One forward cycle of the clients numbered `first` to before `end`, faults included.
+    """Run one forward cycle of some clients, faults included.
 
     Args:
-        now: by the clients' clocks, aware.
+        store: of the fleet.
+        plan: message and fault rates.
+        first, end: range of client numbers, `end` excluded.
+        now: by the clients' clocks, timezone-aware.
     """
     with store.together():
         if plan.hostile:
@@ -58,11 +61,12 @@ def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
 
 
 def beat(store: Store, numbers: Iterable[int], now: datetime) -> None:
-    """A heartbeat of some clients, together with what they have not sent; without faults.
+    """Forward a heartbeat of some clients behind their unsent messages, without faults.
 
     Args:
-        numbers: of the clients, ascending.
-        now: by the clients' clocks, aware.
+        store: of the fleet.
+        numbers: client numbers, ascending.
+        now: by the clients' clocks, timezone-aware.
     """
     with store.changes(now) as changes:
         for first, end in _runs(numbers):
@@ -75,23 +79,25 @@ def beat(store: Store, numbers: Iterable[int], now: datetime) -> None:
 
 
 def answer_requests(store: Store, bodies: Iterable[bytes], now: datetime) -> None:
-    """Answer resync requests, except what is none, is not ours, or was answered already.
+    """Answer resync requests.
 
-    Returns when the answers are committed, all at once: only then may the requests be acked.
+    Malformed requests, those of other fleets and those already answered are logged and skipped.
+    The answers are committed together before the function returns, so the caller may then ack.
 
     Args:
-        bodies: as they came from the reply queue.
-        now: by the clients' clocks, aware.
+        store: of the fleet.
+        bodies: bodies of the deliveries from the reply queue.
+        now: by the clients' clocks, timezone-aware.
     """
     with store.together():
         outcomes = [_answered(store, body, now) for body in bodies]
     for outcome in outcomes:
-        # Not before the commit: what is in the log has happened.
+        # Logged after the commit, so that the log only tells of saved answers.
         _log.log(outcome.level, outcome.event, **outcome.keys)
 
 
 class _Outcome(NamedTuple):
-    """What became of a request, for the log."""
+    """The log line of a request: event, keys, level."""
 
     event: str
     keys: Mapping[str, object]
@@ -119,7 +125,7 @@ def _answered(store: Store, body: bytes, now: datetime) -> _Outcome:
 
 
 def _inject_store_faults(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
-    """What happens to the clients' stores before their cycle."""
+    """Apply the store faults of some clients, before their forward cycle."""
     with store.damage(now) as harm:
         for client, cycle in list(store.clients_between(first, end)):
             suffering = client
@@ -128,17 +134,18 @@ def _inject_store_faults(store: Store, plan: Plan, first: int, end: int, now: da
                 return strikes(plan.hostile, kind, plan.seed, number, at)
 
             for kind, store_fault in STORE_FAULTS.items():
-                # Identities are shared from the start; an id does not change in the middle.
+                # A client becomes a twin in its first cycle only, so that its id never changes
+                # later. Client 0 has no client before it.
                 if struck(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
                     chance = draw(plan.seed, kind, client.number, cycle)
                     suffering = store_fault(harm, suffering, chance)
-            # Draws need no memory: it is known already that this backup will be wanted.
+            # The seed already tells whether a rollback follows `BACKUP_AGE` cycles later.
             if struck("rollback", cycle + BACKUP_AGE):
                 harm.back_up(suffering)
 
 
 def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycle, list[str]]:
-    """A client's cycle, and the hostile habits in it."""
+    """Make a client's forward cycle; returns it with the names of its client faults."""
     news = recorded(plan.seed, client.number, number, plan.messages, now)
     present = not away(plan.seed, client.number, number)
     cycle = Cycle(plan.seed, client.number, number, plan.messages, now, (news,), present)
@@ -156,7 +163,7 @@ def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycl
 def _forward(
     changes: Changes, plan: Plan, client: Client, cycle: Cycle, unsent: Iterable[StateMessage]
 ) -> int:
-    """Forward what a cycle has to say, wave by wave; returns the last serial."""
+    """Forward the waves of a cycle one after another; returns the last serial."""
     for wave in cycle.waves:
         for report in forward(
             client,
@@ -173,7 +180,7 @@ def _forward(
 
 
 def _latest(*recorded: Iterable[StateMessage]) -> Iterable[StateMessage]:
-    """The store keeps one state for a topic: what was not sent yet is replaced by what is newer."""
+    """Keep the last message of each topic, as the store does."""
     latest: dict[tuple[int, str, str], StateMessage] = {}
     for messages in recorded:
         for message in messages:
@@ -197,7 +204,7 @@ def _send(changes: Changes, plan: Plan, client: Client, report: Rendered) -> Non
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Ascending numbers as half-open runs, so that neighbours are read together."""
+    """Group ascending numbers into half-open ranges, so that one query reads each range."""
     first = end = None
     for number in numbers:
         if first is None or number != end:

@@ -1,7 +1,7 @@
-"""Faults on purpose: what can happen to a report on its way, as a table.
+"""Injected faults between client and broker, as a table.
 
-Each fault says which publishes become of one report. The client believes that it was sent, whatever
-happens here: its serials are given, and what does not arrive is the server's to find out.
+Each fault turns one report into zero or more publishes. The client counts the report as sent in any
+case: its serials are used, and the server has to detect what is missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ class Publish(NamedTuple):
     """One publish of a report.
 
     Attributes:
-        body: the bytes, perhaps damaged.
-        held: how many newer reports of the same client go first; 0 is none.
+        body: the bytes of the report, damaged or not.
+        held: number of newer reports of the same client that go first; 0 means publish at once.
     """
 
     body: bytes
     held: int = 0
 
 
-#: From the report's bytes and a draw to what is published.
+#: Takes the bytes of a report and a seeded random number; returns what is published.
 Fault = Callable[[bytes, int], tuple[Publish, ...]]
 
 
@@ -39,12 +39,12 @@ def duplicate(body: bytes, _number: int) -> tuple[Publish, ...]:
 
 
 def reorder(body: bytes, number: int) -> tuple[Publish, ...]:
-    """Held back until one to three newer reports of the same client went ahead."""
+    """Held back until one to three newer reports of the same client have gone first."""
     return (Publish(body, held=1 + number % 3),)
 
 
 def corrupt(body: bytes, number: int) -> tuple[Publish, ...]:
-    """Published with bytes that are no well-formed XML any more."""
+    """Published with damaged bytes, which are no longer well-formed XML."""
     return (Publish(damage(body, number)),)
 
 
@@ -59,13 +59,17 @@ FAULTS: Mapping[str, Fault] = {
 def chosen(
     rates: Mapping[str, float], seed: int, client: int, serial: int, *, life: int = 0
 ) -> str | None:
-    """Which fault a report meets, at most one.
+    """Choose the fault of a report.
 
     Args:
         rates: share of the reports for each fault, by name; together at most 1.
         seed: of the fleet.
-        client, serial, life: the client's number, the report's first serial and the life in which
-            it was given: they name the report.
+        client: number of the client.
+        serial: first serial of the report.
+        life: the client's life in which the serial was used.
+
+    Returns:
+        The name of the fault, or None.
     """
     if not rates:
         return None
@@ -80,44 +84,44 @@ def chosen(
 def happen(
     name: str, body: bytes, seed: int, client: int, serial: int, *, life: int = 0
 ) -> tuple[Publish, ...]:
-    """What is published of a report that meets a fault."""
+    """Return what is published of a report with the fault `name`; other arguments as `chosen`."""
     return FAULTS[name](body, draw(seed, name, client, serial, *_again(life)))
 
 
 def _again(life: int) -> tuple[int, ...]:
-    """A report of a later life is another one than that of the first under the same serial."""
+    """Extend the key of a report in a later life, where serials of the first are used again."""
     return (life,) if life else ()
 
 
 def damage(body: bytes, number: int) -> bytes:
-    """Break a rendered report so that no parser can take it for XML.
+    """Damage a rendered report so that it is no longer well-formed XML.
 
     Args:
-        body: as `render_report` makes it: UTF-16, little-endian, with a byte-order mark.
-        number: chooses kind and place of the damage.
+        body: output of `render_report`: UTF-16, little-endian, with a byte-order mark.
+        number: a seeded random number; chooses kind and place of the damage.
     """
     kind, place = _DAMAGES[number % len(_DAMAGES)], number // len(_DAMAGES)
     return kind(body, place)
 
 
 def _cut_off(body: bytes, place: int) -> bytes:
-    """The connection broke: at least the end of the root's closing tag is missing."""
+    """Cut off the end, at least the last character of the root's closing tag."""
     return body[: _BOM_BYTES + place % (len(body) - _BOM_BYTES - 1)]
 
 
 def _control_character(body: bytes, place: int) -> bytes:
-    """A bit flipped on a disk: U+0001 is allowed nowhere in XML 1.0."""
+    """Insert U+0001, which XML 1.0 allows nowhere."""
     at = _BOM_BYTES + 2 * (place % ((len(body) - _BOM_BYTES) // 2))
     return body[:at] + b"\x01\x00" + body[at:]
 
 
 def _unquoted(body: bytes, _place: int) -> bytes:
-    """A sender that forgets a quote; the first message has the first raw `MessageTime`."""
+    """Remove a quote of the first `MessageTime`; no text before it can contain that pattern."""
     return body.replace(_utf16(' MessageTime="'), _utf16(" MessageTime="), 1)
 
 
 def _wrong_end(body: bytes, _place: int) -> bytes:
-    """A sender that closes what it did not open; the last end tag of the body is a real one."""
+    """Misspell the last `</ReportBody>`; earlier ones may be text in a CDATA section."""
     before, tag, after = body.rpartition(_utf16("</ReportBody>"))
     return before + tag.replace(_utf16("Body"), _utf16("Bidy")) + after
 

@@ -1,4 +1,4 @@
-"""A fleet at work: the one loop in which its clients live and its publisher publishes."""
+"""The loop of a fleet: forward cycles, heartbeats, answers and publishing in one thread."""
 
 import time
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from producers.publisher import Publisher
 from producers.store import Store
 from schemas.errors import BrokerUnavailable
 
-#: Clients of one store transaction: long enough that its fsync costs little for each, short enough
-#: that confirms are looked at a few times a second.
+#: Clients in one store transaction: enough to make the fsync cheap for each, few enough to read
+#: confirms a few times a second.
 _CHUNK = 250
 #: Seconds to wait for the broker when there is nothing else to do.
 _IDLE = 0.1
-#: Seconds between two looks at a condition of the caller's, which may be a query.
+#: Seconds between two checks of the caller's condition, which may be a query.
 _ASK = 0.2
-#: Seconds between two looks for quiet clients, at most.
+#: Longest pause between two searches for quiet clients, in seconds.
 _LOOK = 10.0
-#: Forward cycles and heartbeats for which the clients of a living fleet go on while the broker is
-#: away: about ten minutes of 150,000 clients. Their reports wait on the disk, at about 2 KiB each.
+#: Forward cycles and heartbeats that are made while the broker is away, then the clients pause: one
+#: cycle of each client in the largest fleet. Their reports wait on disk, about 2 KiB each.
 _AHEAD = 100_000
-#: Seconds in which reports that are in the air may still be confirmed after a stop.
+#: Seconds to wait for outstanding confirms after a stop.
 _LAST_WAIT = 5.0
 
 _log = structlog.get_logger()
@@ -37,7 +37,12 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a step is: clients done of clients to do, and what they do."""
+    """Progress of a step.
+
+    Attributes:
+        step: what the clients do, such as "cycle 2".
+        done, total: number of clients.
+    """
 
     step: str
     done: int
@@ -45,37 +50,38 @@ class Progress:
 
 
 def utc_now() -> datetime:
-    """The clock of a real fleet."""
+    """Return the current time, timezone-aware in UTC."""
     return datetime.now(UTC)
 
 
 class Fleet:
-    """Synthetic clients on one store and one connection. A context manager; of one thread.
+    """Synthetic clients on one store and one connection. A context manager, used by one thread.
 
     Example:
         >>> with Store(directory, seed=None, clients=100, now=utc_now()) as store:
         ...     plan = Plan(clients=100, seed=store.seed, faults={"loss": 0.05})
         ...     with Fleet(store, amqp_url, plan, stop=stop) as fleet:
         ...         fleet.publish_cycles(5)               # with faults
-        ...         fleet.heartbeat_all()                 # without: lost last reports show
+        ...         fleet.heartbeat_all()                 # without: shows lost last reports
         ...         fleet.answer_requests(until=nothing_missing)
         ...         fleet.heartbeat_all()
         ...         fleet.drain()                         # everything confirmed
 
-    Every method returns early once `stop` is set. What is unconfirmed then stays in the store's
-    outbox, and the next fleet on the store publishes it. A broker that goes away is waited for.
+    Every method returns early once `stop` is set. Unconfirmed reports then stay in the outbox of
+    the store, and the next fleet on that store publishes them. When the connection is lost, the
+    fleet reconnects.
 
     Args:
-        store: open, and the fleet's for as long as it lives; closing it is the caller's.
-        amqp_url: of the broker. Queues that are missing are declared.
-        plan: what its clients do.
-        clock: tells the time of the clients, aware.
-        stop: ends everything in good order.
-        on_progress: is told how far a step is, from the thread of the fleet.
-        patient: also wait for a broker that is away at the start.
+        store: an open store, used by this fleet alone; the caller closes it.
+        amqp_url: of the broker. Missing queues are declared.
+        plan: what the clients do.
+        clock: returns the time of the clients, timezone-aware.
+        stop: set it to stop the fleet in good order.
+        on_progress: called with the progress of a step, in the thread of the fleet.
+        patient: if the broker is away at the start, wait for it in the first method that publishes.
 
     Raises:
-        BrokerUnavailable: the broker is away at the start, and nobody is patient.
+        BrokerUnavailable: the broker is away at the start and `patient` is false.
     """
 
     def __init__(
@@ -105,7 +111,7 @@ class Fleet:
         self.close()
 
     def publish_cycles(self, cycles: int) -> None:
-        """Live some forward cycles as fast as the broker takes them, with the plan's faults."""
+        """Run some forward cycles as fast as the broker takes them, with the plan's faults."""
         for cycle in range(1, cycles + 1):
             self._for_all(
                 f"cycle {cycle}",
@@ -113,14 +119,14 @@ class Fleet:
             )
 
     def heartbeat_all(self) -> None:
-        """One heartbeat of every client, without faults, behind all that it has not sent yet."""
+        """Forward one heartbeat of every client behind its unsent messages, without faults."""
         self._for_all(
             "heartbeats",
             lambda first, end: turns.beat(self._store, range(first, end), self._clock()),
         )
 
     def drain(self) -> None:
-        """Release what faults hold back, and wait until everything is confirmed."""
+        """Release held reports, and wait until every report is confirmed."""
         self._store.release_held()
         self._publisher.more()
         while not self._stop.is_set() and not self._publisher.empty():
@@ -129,10 +135,10 @@ class Fleet:
     def answer_requests(self, until: Callable[[], bool]) -> None:
         """Answer resync requests until a condition holds.
 
-        From the first call on, the other methods answer requests too.
+        After the first call, the other methods answer requests too.
 
         Args:
-            until: asked a few times a second.
+            until: the condition, called a few times a second.
         """
         self._publisher.listen()
         self.drain()
@@ -145,15 +151,14 @@ class Fleet:
             self._step(_IDLE)
 
     def run(self, forward_interval: timedelta, heartbeat_interval: timedelta) -> None:
-        """Live on a clock until stopped: cycles, heartbeats, answers.
+        """Run timed forward cycles and heartbeats and answer requests, until stopped.
 
-        Clients do not stop living because the broker is away: their outboxes fill.
-
-        The clients' cycles are spread evenly over the interval. Faults meet ordinary cycles only.
+        The cycles of the clients are spread evenly over the interval. Faults are injected into
+        forward cycles only. While the broker is away, clients go on until the outbox holds enough.
 
         Args:
             forward_interval: length of a forward cycle, above zero.
-            heartbeat_interval: a client that was quiet for so long forwards a heartbeat.
+            heartbeat_interval: a client that has forwarded nothing for this long sends a heartbeat.
         """
         self._publisher.listen()
         clients = self._plan.clients
@@ -163,8 +168,8 @@ class Fleet:
         while not self._stop.is_set():
             due = int((time.monotonic() - started) * rate) - lived
             if due > 2 * clients:
-                # After a long wait for the broker: cycles that nobody could forward are not made
-                # up for, as clients that were switched off would not do it either.
+                # After a long pause, missed cycles are skipped: clients that were switched off
+                # would not make up for them either.
                 lived += due // clients * clients - clients
             if not self._publisher.away:
                 ahead = 0
@@ -174,14 +179,14 @@ class Fleet:
             if time.monotonic() >= look_again and self._has_room(ahead):
                 quiet = self._beat_quiet(heartbeat_interval)
                 ahead += quiet
-                # Looking reads every client, so not in each turn; but none is late by much.
+                # The search reads every client, so it pauses for a fraction of the interval.
                 pause = min(heartbeat_interval.total_seconds() / 10, _LOOK)
                 look_again = time.monotonic() + (0 if quiet == _CHUNK else pause)
             hurry = due > _CHUNK and self._has_room(ahead)
             self._step(0 if hurry else _IDLE)
 
     def close(self) -> None:
-        """Wait a little for what is in the air, note what was confirmed, disconnect."""
+        """Wait a few seconds for outstanding confirms, save them, and disconnect."""
         self._publisher.close(_LAST_WAIT)
 
     def _for_all(self, step: str, act: Callable[[int, int], None]) -> None:
@@ -199,13 +204,13 @@ class Fleet:
                 self._on_progress(Progress(step, end, clients))
 
     def _has_room(self, ahead: int) -> bool:
-        """Whether the outbox may take more: of what is published soon, or of what has to wait."""
+        """Whether the outbox may take more; `ahead` counts what was made while disconnected."""
         if self._publisher.away:
             return ahead < _AHEAD
         return not self._publisher.busy
 
     def _live_some(self, first: int, due: int) -> int:
-        """Let up to a chunk of the due clients live from `first` on; returns how many did."""
+        """Run the forward cycle of the next due clients, at most a chunk; returns their number."""
         end = min(first + min(due, _CHUNK), self._plan.clients)
         turns.live(self._store, self._plan, first, end, self._clock())
         self._publisher.more()
@@ -228,6 +233,6 @@ class Fleet:
         try:
             self._publisher.step(timeout)
         except BrokerUnavailable:
-            # Only after a stop: the broker is away, and nobody wants to wait for it any more.
+            # Expected after a stop, which ends the wait for a first connection.
             if not self._stop.is_set():
                 raise

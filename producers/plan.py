@@ -1,4 +1,4 @@
-"""What a fleet is to do."""
+"""The plan of a fleet: clients, messages, seed and fault rates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from schemas.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The size of a fleet, how much its clients say, and what happens to their reports.
+    """What a fleet does.
 
     Attributes:
-        clients: how many take part, from number 0 on; 1 to 100,000.
+        clients: number of clients that take part, from client 0 on; 1 to 100,000.
         messages: mean number of state messages that a client records in a forward cycle.
-        seed: everything else follows from it.
-        faults: share of the reports, 0 to 1, that meet each fault; names as in `FAULTS`.
-        hostile: share of the forward cycles, 0 to 1, in which each kind of hostility happens to a
-            client; names as in `HOSTILE`.
+        seed: of the seeded random numbers.
+        faults: rate of each fault of `FAULTS` by name, a share of the reports; together at most 1.
+        hostile: rate of each kind of `HOSTILE` by name, 0 to 1: a share of the clients' forward
+            cycles, or of the reports for `malformed`.
 
     Raises:
-        SettingsError: for numbers that make no fleet.
+        SettingsError: a value is out of range, or a name is unknown.
     """
 
     clients: int = 100
@@ -42,6 +42,6 @@ class Plan:
         if any(not 0 <= rate <= 1 for rate in self.hostile.values()):
             raise SettingsError("the rates of hostile kinds lie between 0 and 1")
         rates = self.faults.values()
-        # A report meets one fault at most, so the shares cannot overlap.
+        # A report has at most one fault, so the shares cannot overlap.
         if any(not 0 <= rate <= 1 for rate in rates) or sum(rates) > 1:
             raise SettingsError("the rates of the faults lie between 0 and 1, together at most 1")

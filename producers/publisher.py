@@ -1,8 +1,9 @@
-"""From the outbox to the broker: publish until it is confirmed, whatever happens on the way.
+"""Publish the outbox of a store until the broker has confirmed every report.
 
-The outbox in the store is the only memory. The publisher remembers how far it came; when the
-connection is lost, it begins again at the front of the outbox, where by then only the unconfirmed
-is left. What the broker does not take goes again on the same connection, after a pause.
+Only the outbox is durable. The publisher keeps its position in it. When the connection is lost,
+the publisher deletes the confirmed reports and starts again at the front, with those that are left.
+When the broker refuses a report, the publisher sends it again on the same connection, after a
+pause.
 """
 
 import time
@@ -27,32 +28,32 @@ from runtime.workers.retry import FIRST_PAUSE, LONGEST_PAUSE, until_available
 from schemas import topology
 from schemas.errors import BrokerUnavailable, PermissionMissing
 
-#: Reports read from the outbox at a time.
+#: Reports read from the outbox in one query.
 _READ = 200
-#: Confirmed reports that are deleted in one transaction, at least, while more are on their way.
+#: While confirms are outstanding, confirmed reports are deleted when this many are collected.
 _SETTLE = 500
-#: Requests that the broker hands over at a time, and that are answered in one store transaction at
-#: most: an answer is a whole state, so dozens are a transaction of about a second.
+#: Unacked requests that the broker delivers, and so the most in one store transaction. An answer is
+#: a whole state, so a transaction with dozens takes about a second.
 _PREFETCH = 50
 _NAME = "statesys producers"
-#: For a broker that is away, and for a queue that takes nothing.
+#: Pauses before reconnecting, and before publishing a refused report again.
 _RETRY = Retry(FIRST_PAUSE, LONGEST_PAUSE)
 
 _log = structlog.get_logger()
 
 
 class Publisher:
-    """One session with the broker, for one store. Of one thread.
+    """Publishes the outbox of one store in one session at a time. Used by one thread.
 
     Args:
-        store: whose outbox is published.
+        store: the store whose outbox is published.
         amqp_url: of the broker.
-        stop: ends the waiting for a broker that is away.
-        on_requests: takes the bodies of resync requests; they are acked when this returns.
+        stop: set it to end the wait for a broker that is away.
+        on_requests: called with the bodies of resync requests; these are acked when it returns.
 
     Raises:
-        BrokerUnavailable: from `step`, when `stop` was set before the first connection.
-        PermissionMissing, TopologyWrong: from `step` and `connect`; waiting would not help.
+        BrokerUnavailable: from `step`, when `stop` is set before the first connection.
+        PermissionMissing, TopologyWrong: from `step` and `connect`; retrying would not help.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Publisher:
         # None while there is no connection.
         self._publisher: ConfirmingPublisher | None = None
         self._listening = False
-        # Whether a broker has ever been there.
+        # Whether there has been a connection.
         self._known = False
         self._position = 0
         self._caught_up = False
@@ -82,36 +83,37 @@ class Publisher:
 
     @property
     def busy(self) -> bool:
-        """Whether more reports wait than the window takes: time to stop making new ones."""
+        """Whether reports wait that cannot be handed over yet: the caller should make no more."""
         return self._publisher is None or not self._caught_up or self._publisher.full
 
     @property
     def away(self) -> bool:
-        """Whether the broker was there and is not: the outbox keeps what is made meanwhile."""
+        """Whether the connection is lost; new reports wait in the outbox."""
         return self._known and self._publisher is None
 
     def connect(self) -> None:
-        """Connect now, and fail if the broker is away.
+        """Connect at once, without waiting for the broker.
 
         Raises:
-            BrokerUnavailable: it is.
+            BrokerUnavailable: the broker is away.
         """
         self._open()
 
     def listen(self) -> None:
-        """Take resync requests from now on."""
+        """Start to consume resync requests."""
         if not self._listening:
             self._listening = True
             if self._publisher is not None:
                 self._publisher.session.consume(self._reply_queue.name, prefetch=_PREFETCH)
 
     def step(self, timeout: float) -> None:
-        """Publish what the window takes, and look at what the broker says.
+        """Publish as many reports as the window takes, and handle what the broker sends.
 
-        While the broker is away: try to reach it again, when it is time to.
+        Waits for the first connection until `stop` is set. After a lost connection, tries to
+        reconnect when the pause is over.
 
         Args:
-            timeout: seconds to wait for the broker at most.
+            timeout: seconds to wait at most for the broker's events, or in a pause.
         """
         if self._publisher is None and not self._connected(timeout):
             return
@@ -131,24 +133,24 @@ class Publisher:
             self._flush()
 
     def more(self) -> None:
-        """There is something new in the outbox."""
+        """Note that the outbox has new reports."""
         self._caught_up = False
 
     def empty(self) -> bool:
-        """Whether everything in the outbox was confirmed."""
+        """Whether every report was confirmed and deleted from the outbox."""
         return not self.busy and not self._confirmed and self._store.outbox_is_empty()
 
     def close(self, patience: float) -> None:
-        """Publish nothing more, note what is confirmed, disconnect.
+        """Wait for outstanding confirms, delete the confirmed reports, and disconnect.
 
-        What is not confirmed waits in the store.
+        Unconfirmed reports stay in the outbox.
 
         Args:
-            patience: seconds in which what was handed over may still be confirmed.
+            patience: seconds to wait for confirms at most.
         """
         try:
             if self._publisher is not None:
-                # Requests that come now are not acked, so they will come again.
+                # Requests that arrive now are not acked, so the broker delivers them again.
                 for settled in self._publisher.await_outcomes(patience):
                     self._note([settled])
         except (BrokerUnavailable, PermissionMissing):
@@ -157,9 +159,10 @@ class Publisher:
             self._drop()
 
     def _connected(self, timeout: float) -> bool:
-        """Have a session, now or after the next step; the clients need none to go on.
+        """Connect if needed; returns whether there is a session.
 
-        Only the first one is waited for: with it, it is known that there is such a broker.
+        Only the first connection is waited for. Later the clients go on without a broker, so a
+        failed attempt is repeated in a later step.
         """
         if not self._known:
             until_available(self._stop, _NAME)(self._open)
@@ -192,7 +195,7 @@ class Publisher:
         declare(self._url, [*reports, self._reply_queue], name=_NAME)
 
     def _fill(self, publisher: ConfirmingPublisher) -> None:
-        """Hand over in the order of the outbox, as much as the publisher should hold."""
+        """Hand reports to the publisher in the order of the outbox, until it is full."""
         while not self._caught_up and not publisher.full and publisher.session.blocked is None:
             reports = self._store.outgoing_after(self._position, _READ)
             for report in reports:
@@ -220,19 +223,19 @@ class Publisher:
         )
 
     def _take(self, session: Session, requests: list[Delivery]) -> None:
-        """Have requests answered into the outbox, then ack them."""
+        """Write the answers to requests into the outbox, then ack the requests."""
         if requests:
             self._on_requests([request.body for request in requests])
             self._caught_up = False
             session.ack(requests[-1].tag, up_to=True)
 
     def _note(self, events: list[Event]) -> None:
-        """Note what is confirmed; what is refused is with the publisher until it is taken."""
+        """Collect confirmed reports. `ConfirmingPublisher` itself publishes refused ones again."""
         settled = [event for event in events if isinstance(event, PublishOutcome)]
         self._confirmed += [event.token for event in settled if event.problem is None]
         refused = [event.problem for event in settled if event.problem is not None]
         if refused:
-            # The first one tells why; a thousand more of the same would say nothing new.
+            # The first reason is enough; a thousand more would usually be the same.
             _log.warning("producers.publish_refused", why=refused[0], reports=len(refused))
 
     def _look_for_alarms(self, session: Session) -> None:
@@ -246,7 +249,7 @@ class Publisher:
             self._confirmed.clear()
 
     def _drop(self) -> None:
-        """Whatever was in the air is void; what was confirmed counts."""
+        """Close the session, and delete the confirmed reports; the others will be sent again."""
         publisher, self._publisher = self._publisher, None
         try:
             if publisher is not None:

@@ -1,35 +1,35 @@
-"""Chance that can be repeated: every draw is a function of the seed and of what it decides.
+"""Seeded random numbers: each is a hash of the seed and of the decision that it is for.
 
-A generator that is drawn from in turn would make the thousandth client depend on the nine hundred
-and ninety-nine before it. Here a draw is a hash of its subject, so any client can be made alone,
-in any order, after any restart, and nothing has to be kept for those that wait.
+With a sequential generator, the numbers of a client would depend on all clients before it. A hash
+depends on its own input only: clients can be computed in any order and after any restart, and no
+generator state has to be saved.
 """
 
 from hashlib import blake2b
 from uuid import UUID
 
-#: What `draw` returns is below this.
+#: Upper bound of `draw`, excluded.
 DRAWS = 2**64
 
 
 def draw(seed: int, *subject: int | str) -> int:
-    """A number below 2^64 for a subject.
+    """Return the seeded random number for a subject, 0 to 2^64 - 1.
 
     Args:
         seed: of the fleet.
-        subject: what is decided, such as ("fault", client number, serial).
+        subject: the decision that the number is for, such as ("fault", client number, serial).
     """
     return int.from_bytes(_hash(seed, subject, 8), "little")
 
 
 def drawn_uuid(seed: int, *subject: int | str) -> UUID:
-    """A UUID (in the form of version 4) for a subject."""
+    """Return the seeded UUID (in the form of version 4) for a subject; arguments as `draw`."""
     return UUID(bytes=_hash(seed, subject, 16), version=4)
 
 
 def share(number: int) -> float:
-    """A draw as a number in [0, 1)."""
-    # A float keeps 53 bits; dividing all 64 could round up to 1.
+    """Convert a result of `draw` to a number in [0, 1)."""
+    # A float keeps 53 bits; dividing all 64 bits could round up to 1.
     return (number >> 11) / 2**53
 
 

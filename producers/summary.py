@@ -1,4 +1,4 @@
-"""What a run of `publish` did."""
+"""The summary of a `publish` run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ class Summary:
     """Counts of one run.
 
     Attributes:
-        clients: that took part.
-        reports: rendered, lost ones included.
-        messages: numbered, heartbeats included.
-        heartbeats: numbered.
-        injected: faults by kind.
+        clients: clients that took part.
+        reports: rendered reports, lost ones included.
+        messages: numbered messages, heartbeats included.
+        heartbeats: numbered heartbeats.
+        injected: number of injected faults by kind.
         outbox: reports that are not confirmed; 0 unless the run was stopped.
-        seconds: that it took.
+        seconds: duration of the run.
     """
 
     clients: int
@@ -39,7 +39,15 @@ class Summary:
         clients: int,
         seconds: float,
     ) -> Self:
-        """What came to a store since `before` and `injected` were read from it."""
+        """Count what a run added to a store.
+
+        Args:
+            before: totals of the store before the run.
+            injected: faults by kind before the run.
+            store: the store after the run.
+            clients: clients that took part.
+            seconds: duration of the run.
+        """
         after = store.totals()
         return cls(
             clients=clients,
@@ -56,15 +64,15 @@ class Summary:
 
     @property
     def reports_per_second(self) -> float:
-        """Reports rendered, published and confirmed."""
+        """Rendered reports per second, lost ones included."""
         return round(self.reports / self.seconds, 1) if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the summary as a JSON object."""
         return {**asdict(self), "reports_per_second": self.reports_per_second}
 
     def rows(self) -> list[tuple[str, str]]:
-        """For a person."""
+        """Return names and values for a table at the terminal."""
         return [
             ("clients", f"{self.clients:,}"),
             ("reports", f"{self.reports:,}"),

@@ -1,6 +1,7 @@
-"""Hostile habits: what a client does in a forward cycle that no client should.
+"""Client faults: wrong or extreme behaviour of a client in a forward cycle.
 
-Each is a pure change of the cycle. All of them make the client forward, wherever it was.
+Each fault is a pure function from a cycle to the changed cycle. A client with a fault always
+forwards in that cycle, even if it would have no network.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,26 +16,26 @@ _DAY, _WEEK, _YEAR = timedelta(days=1), timedelta(days=7), timedelta(days=365)
 _JUMPS = (_DAY, -_DAY, _YEAR, -_YEAR)
 #: Forward cycles of 15 minutes in a week.
 _WEEKS_CYCLES = 672
-#: What a storm is beside an ordinary cycle.
+#: Most waves of a storm; an ordinary cycle has one.
 _STORM = 1000
-#: Messages of the report that is not cut; of their own topics.
+#: Messages in the report that is not cut, each with its own topic.
 _MANY = 12_000
-#: Letters of the details, UTF-16 makes 6 MB of them.
+#: Characters of the details, 6 MB in UTF-16.
 _LETTERS = 3_000_000
-#: Topic types that no catalogue knows, the smallest and the largest number among them.
+#: Topic types outside the catalogue, with the smallest and the largest 32-bit number.
 _UNKNOWN = (424_242, -7, 2**31 - 1, -(2**31), 0)
 
 
 class Cycle(NamedTuple):
-    """A forward cycle of a client, before anything is numbered.
+    """A forward cycle of a client, before its messages are numbered.
 
     Attributes:
-        seed, client, cycle, mean: what its news follow from; see `producers.scenarios.recorded`.
-        now: by the client's clock.
-        waves: what it has to say; each wave is forwarded for itself, one after another.
-        present: whether it has a network.
-        step: from one serial to the next.
-        max_messages, max_bytes: where its reports are cut.
+        seed, client, cycle, mean: arguments of `producers.scenarios.recorded`.
+        now: by the client's clock, timezone-aware.
+        waves: messages to forward; each wave is forwarded separately, one after another.
+        present: whether the client has a network.
+        step: difference between two serials.
+        max_messages, max_bytes: limits of one report; longer reports are cut.
     """
 
     seed: int
@@ -49,7 +50,7 @@ class Cycle(NamedTuple):
     max_bytes: int = MAX_BYTES
 
 
-#: From a cycle and a draw to the cycle as it is with the habit.
+#: Takes a cycle and a seeded random number; returns the cycle with the fault.
 ClientFault = Callable[[Cycle, int], Cycle]
 
 
@@ -63,7 +64,7 @@ def clock(cycle: Cycle, number: int) -> Cycle:
 
 
 def burst(cycle: Cycle, _number: int) -> Cycle:
-    """A client comes back after a week and tells all that happened meanwhile."""
+    """A client comes back after a week and forwards all that it recorded meanwhile."""
     mean = min(cycle.mean * _WEEKS_CYCLES, 10_000)
     told = recorded(cycle.seed, cycle.client, cycle.cycle + 1, mean, cycle.now)
     apart = _WEEK / (len(told) + 1)
@@ -95,7 +96,7 @@ def many(cycle: Cycle, number: int) -> Cycle:
 
 
 def details(cycle: Cycle, number: int) -> Cycle:
-    """StateDetails of three million letters."""
+    """StateDetails of three million characters."""
     line = f"{number:020d} ".ljust(100, "x")
     text = line * (_LETTERS // len(line))
     message = _state(cycle, 401, "details", 2)
@@ -103,7 +104,7 @@ def details(cycle: Cycle, number: int) -> Cycle:
 
 
 def unknown(cycle: Cycle, number: int) -> Cycle:
-    """Topic types and states that nobody knows."""
+    """Topic types and states that are not in the catalogue."""
     told = tuple(
         _state(cycle, kind, f"unknown <&> \N{SNOWMAN} {number % 3}", (number + at) % 2**32)
         for at, kind in enumerate(_UNKNOWN)
@@ -118,7 +119,7 @@ CLIENT_FAULTS: Mapping[str, ClientFault] = {
     "details": details,
     "unknown": unknown,
     "holes": holes,
-    # Last: it moves the times of what the others tell.
+    # Last, because it moves the times of the messages that the other faults add.
     "clock": clock,
 }
 

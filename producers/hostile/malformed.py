@@ -1,4 +1,4 @@
-"""Reports that break the contract: every reason for which a relay refuses, in all its forms."""
+"""Reports that break the contract, in several forms for every reason of a relay to refuse."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,16 +9,16 @@ from schemas.refusal import Reason
 from schemas.report import MAX_NAME_LENGTH, MAX_REPORT_BYTES
 
 _BOM = b"\xff\xfe"
-#: From the text of a report to another one.
+#: Takes the text of a report; returns the malformed text.
 _Form = Callable[[str], str]
 
 
 class Malformed(NamedTuple):
-    """A report as nobody may send it.
+    """A report that breaks the contract.
 
     Attributes:
         body: the bytes.
-        reason: for which it has to be refused.
+        reason: the reason for which the relay has to refuse it.
     """
 
     body: bytes
@@ -26,11 +26,11 @@ class Malformed(NamedTuple):
 
 
 def malformed(body: bytes, number: int) -> Malformed:
-    """Published in a form that breaks the contract; every reason for a refusal comes up.
+    """Published in a form that breaks the contract, for any of the refusal reasons.
 
     Args:
-        body: as `render_report` makes it: UTF-16, little-endian, with a byte-order mark.
-        number: chooses reason and form.
+        body: output of `render_report`: UTF-16, little-endian, with a byte-order mark.
+        number: a seeded random number; chooses reason and form.
     """
     reason = REASONS[number % len(REASONS)]
     number //= len(REASONS)
@@ -42,23 +42,23 @@ def malformed(body: bytes, number: int) -> Malformed:
 
 
 def _replaced(pattern: str, by: str) -> _Form:
-    """The first place that a pattern finds, replaced."""
+    """Make a form that replaces the first match of a pattern."""
     compiled = re.compile(pattern, re.DOTALL)
 
     def replace(text: str) -> str:
-        # A function: what stands for itself in it may look like a group.
+        # A function, because a backslash in a replacement string would have a meaning.
         return compiled.sub(lambda _found: by, text, count=1)
 
     return replace
 
 
 def _too_many_bytes(text: str) -> str:
-    """Harmless white space, a byte over the limit."""
+    """Append spaces until the report is just above the size limit."""
     return text + " " * (MAX_REPORT_BYTES // 2 + 1 - len(text))
 
 
 def _conflict(text: str) -> str:
-    """The first message again, with another state under the same serial."""
+    """Repeat the first message under the same serial with another state."""
     first = _MESSAGE.search(text)
     assert first is not None
     other = re.sub(r'<State ID="[^"]*"', '<State ID="7777"', first[0], count=1)
@@ -116,5 +116,5 @@ _FORMS: Mapping[Reason, tuple[_Form, ...]] = {
     ),
     Reason.SERIAL_CONFLICT: (_conflict,),
 }
-#: The reasons that a relay can give, in the order of the contract.
+#: The refusal reasons that a relay can give, in the order of `Reason`.
 REASONS = tuple(r for r in Reason if r in _FORMS or r is Reason.NOT_WELL_FORMED)

@@ -1,20 +1,20 @@
-"""Misfortunes: what happens to the stores of clients, before their forward cycle."""
+"""Store faults: loss or damage of a client's store, before its forward cycle."""
 
 from collections.abc import Callable, Mapping
 
 from producers.client import Client
 from producers.store.damage import StoreDamage
 
-#: How far a counter jumps ahead: within the cap of ranges, far beyond any history, and so far that
-#: no loop over serials would ever end.
+#: Serials that a counter jumps ahead: within the cap of ranges, far beyond any history, and so many
+#: that a loop over them would never end.
 _AHEAD = (1_000, 10**7, 2**40)
 
-#: What happens to a client's store, with a draw; the client as it is afterwards is returned.
+#: Takes the damage interface, a client and a seeded random number; returns the changed client.
 StoreFault = Callable[[StoreDamage, Client, int], Client]
 
 
 def rollback(harm: StoreDamage, client: Client, _number: int) -> Client:
-    """The store is rolled back to what it was two cycles ago; serials come again."""
+    """The store is rolled back to its state of at most two cycles ago; serials are used again."""
     return harm.restore(client, "rollback")
 
 
@@ -24,12 +24,12 @@ def lost(harm: StoreDamage, client: Client, _number: int) -> Client:
 
 
 def ahead(harm: StoreDamage, client: Client, number: int) -> Client:
-    """The counter jumps far ahead; the serials between are never given."""
+    """The counter jumps far ahead; the serials between are never used."""
     return harm.skip(client, _AHEAD[number % len(_AHEAD)], "ahead")
 
 
 def twin(harm: StoreDamage, client: Client, _number: int) -> Client:
-    """A new client is another machine with the id of the one before it."""
+    """A new client is a cloned machine with the id of the client before it."""
     return harm.clone(client, "twin")
 
 

@@ -1,4 +1,4 @@
-"""Scenarios that look like software updates: what synthetic clients have to tell."""
+"""Scenarios of software updates: they produce the state messages of synthetic clients."""
 
 from producers.scenarios.stream import away, recorded
 

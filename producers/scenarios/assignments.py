@@ -1,11 +1,11 @@
-"""An assignment: evaluated, enforced, compliant; of the machine, or of its user."""
+"""The scenario of an assignment, of a machine or its user: evaluated, enforced, compliant."""
 
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5
 
 from producers.scenarios.machine import Scenario, Step, Subject, Told
 
-#: One assignment in this many is made for users.
+#: One assignment in this many is for a user.
 _USER_SHARE = 4
 _DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 #: Windows numbers accounts from 1000 on.

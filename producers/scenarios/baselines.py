@@ -1,4 +1,4 @@
-"""A configuration baseline: evaluated again and again, with the findings in the details."""
+"""The scenario of a configuration baseline: evaluated repeatedly, with findings in the details."""
 
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5

@@ -1,4 +1,4 @@
-"""The client itself: deployed, assigned to a site, and sometimes not at the first try."""
+"""The scenario of the client itself: deployed and assigned to a site, sometimes after failures."""
 
 from uuid import NAMESPACE_OID, uuid5
 
@@ -10,7 +10,7 @@ _ASSIGNING, _NO_POINT, _ASSIGNED = Step(800, 500), Step(800, 604), Step(800, 700
 
 
 def _tell(step: Step, subject: Subject) -> Told:
-    # A client has one deployment of itself, whatever story it appears in.
+    # A client has one deployment of itself, so the topic id depends on the client alone.
     topic_id = str(uuid5(NAMESPACE_OID, f"statesys client {subject.client}"))
     if step == _MSI_FAILED:
         return Told(topic_id, params=("1603",), criticality=2)

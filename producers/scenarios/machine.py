@@ -1,27 +1,27 @@
-"""State machines as tables, walked by chance that can be repeated."""
+"""State machines as tables, with branches chosen by seeded random numbers."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-#: Eighths: the chances of the branches of a step add up to this.
+#: The chances of the branches of a step are eighths; they add up to this.
 CHANCES = 8
 _BITS = 3
 
 
 class Step(NamedTuple):
-    """What is told: a topic type and a state id of the catalogue."""
+    """A step of a scenario: a topic type and a state id of the catalogue."""
 
     topic_type: int
     state_id: int
 
 
 class Subject(NamedTuple):
-    """What a story is about.
+    """What a story, one pass through a scenario, is about.
 
     Attributes:
-        number: which of the updates, assignments or baselines that the fleet shares.
-        client: the client's number.
-        chance: a draw of the story, for what is told beside the state.
+        number: number of the update, assignment or baseline, shared by the whole fleet.
+        client: number of the client.
+        chance: seeded random number of the story, for values beside the state.
     """
 
     number: int
@@ -30,7 +30,7 @@ class Subject(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a message tells beside its state; see `schemas.report.StateMessage`."""
+    """The values of a message beside its state; see `schemas.report.StateMessage`."""
 
     topic_id: str
     id_type: int | None = None
@@ -43,13 +43,13 @@ class Told(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """A state machine, and the words to its steps.
+    """A state machine, and the message values for its steps.
 
     Attributes:
         start: the first step.
-        follows: the steps that may come next, with their chances in eighths. A step without an
-            entry is an end: evaluated again, it tells the same.
-        tell: the words to a step about a subject.
+        follows: for each step, the possible next steps with their chances in eighths. A step
+            without an entry is final: further messages repeat it.
+        tell: returns the message values for a step and a subject.
     """
 
     start: Step
@@ -58,11 +58,12 @@ class Scenario(NamedTuple):
 
 
 def walk(scenario: Scenario, chance: int, steps: int) -> Step:
-    """The step at which a story is.
+    """Return the step that a story has reached.
 
     Args:
-        chance: a draw; three of its bits decide each branch.
-        steps: how many have been taken since the start.
+        scenario: the state machine.
+        chance: seeded random number of the story; three of its bits decide each branch.
+        steps: number of steps since the start.
     """
     step = scenario.start
     for _ in range(steps):

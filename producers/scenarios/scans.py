@@ -1,4 +1,4 @@
-"""A scan for updates: waits for its catalogue, runs, ends well or is tried again."""
+"""The scenario of a scan for updates: wait for the catalogue, run, complete or try again."""
 
 from uuid import NAMESPACE_OID, uuid5
 

@@ -1,10 +1,10 @@
-"""A client's life: many stories side by side, each a few steps long, without end.
+"""The endless stream of state messages that a client records.
 
-The steps of a client form one stream. Which piece of it belongs to a forward cycle, and what a step
-of it tells, are computed from the seed, the client's number and the step's place alone: nothing is
-walked from the beginning and nothing is kept, so that the hundred-thousandth cycle costs as much as
-the first. The stream is dealt out over lanes like cards; in a lane one story follows another, each
-`STEPS` long.
+A story is one pass through a scenario, `STEPS` steps long. A client has several lanes side by side;
+in each lane one story follows another. The stream takes one step from each lane in turn. The steps
+of a forward cycle, and the message of each step, are computed from the seed, the client's number
+and the place in the stream alone. No earlier step is needed, so the hundred-thousandth cycle costs
+as much as the first.
 """
 
 from datetime import datetime, timedelta
@@ -19,20 +19,19 @@ from producers.scenarios.updates import UPDATE
 from producers.seeded import draw, share
 from schemas.report import StateMessage
 
-#: Steps of a story. The usual way of an update has six; a story that is cut by this was
-#: superseded, and one that ends earlier tells its end again.
+#: Steps of a story. An update usually needs six. A longer story is cut here, as if its subject were
+#: superseded; a shorter one repeats its last step.
 STEPS = 8
-#: Updates, assignments and baselines that the fleet shares: what a client can have states of.
+#: Number of updates, assignments and baselines, each shared by the whole fleet.
 SUBJECTS = 400
-#: Stories that a client lives through side by side, at least.
+#: Fewest stories of a client that go on side by side.
 _LANES = 8
 #: Time between two records of one cycle.
 _APART = timedelta(milliseconds=40)
-#: One forward cycle in this many finds the client without a network: what it records then waits in
-#: its store.
+#: In one forward cycle of this many, a client has no network: what it records waits in its store.
 _AWAY = 16
 
-#: What stories are about; the shares add up to the number of `CHANCES`.
+#: The scenarios of stories, each in proportion to its share of the `CHANCES` entries.
 _SCENARIOS: tuple[Scenario, ...] = (
     UPDATE,
     UPDATE,
@@ -49,17 +48,17 @@ assert len(_SCENARIOS) == CHANCES
 def recorded(
     seed: int, client: int, cycle: int, mean: float, now: datetime
 ) -> tuple[StateMessage, ...]:
-    """What a client records in a forward cycle, in the order of its message times.
+    """Make the messages that a client records in a forward cycle, in order of message time.
 
     Args:
         seed: of the fleet.
-        client: its number.
-        cycle: how many forward cycles it has behind it.
-        mean: messages of a cycle in the long run; a single one has none to twice as many.
-        now: the end of the cycle by the client's clock, aware.
+        client: number of the client.
+        cycle: number of forward cycles before this one.
+        mean: average number of messages in a cycle; one cycle has between 0 and twice as many.
+        now: the end of the cycle by the client's clock, timezone-aware.
 
     Returns:
-        Messages without serial. Two about one topic are rare, but happen.
+        Messages without serial. Occasionally two have the same topic.
     """
     begin, end = _place(seed, client, cycle, mean), _place(seed, client, cycle + 1, mean)
     lanes = min(max(_LANES, 2 * ceil(mean)), SUBJECTS)
@@ -69,15 +68,15 @@ def recorded(
 
 
 def away(seed: int, client: int, cycle: int) -> bool:
-    """Whether a client has no network in a cycle: it records, but cannot forward."""
+    """Whether a client has no network in a forward cycle: it records, but cannot forward."""
     return draw(seed, "away", client, cycle) % _AWAY == 0
 
 
 def _place(seed: int, client: int, cycle: int, mean: float) -> int:
-    """How many steps of the stream lie before a cycle."""
+    """Return the number of steps in the stream before a cycle."""
     if cycle == 0:
         return 0
-    # Below `mean` each, these shifts keep the places in order.
+    # The shifts of two cycles differ by less than `mean`, so the places stay in order.
     return floor(mean * (cycle + share(draw(seed, "place", client, cycle)) - 0.5))
 
 
@@ -87,7 +86,7 @@ def _message(seed: int, client: int, at: int, lanes: int, when: datetime) -> Sta
     chance = draw(seed, "story", client, lane, story)
     scenario = _scenario(chance, lane, story)
     step: Step = walk(scenario, chance >> 16, steps)
-    # Neighbouring stories of a client are about different subjects.
+    # The stories that a client has side by side are about different subjects.
     number = (lane + lanes * story + client * 7) % SUBJECTS
     told = scenario.tell(step, Subject(number, client, chance >> 8))
     return StateMessage(
@@ -108,5 +107,5 @@ def _message(seed: int, client: int, at: int, lanes: int, when: datetime) -> Sta
 
 
 def _scenario(chance: int, lane: int, story: int) -> Scenario:
-    # Life begins with the deployment of the client itself.
+    # The first story of a client is its own deployment.
     return DEPLOYMENT if lane == story == 0 else _SCENARIOS[chance % CHANCES]

@@ -1,11 +1,11 @@
-"""A software update on a client: found to be required, downloaded, installed, found installed."""
+"""The scenario of a software update: required, downloaded, installed, found installed."""
 
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5
 
 from producers.scenarios.machine import Scenario, Step, Subject, Told
 
-#: The IDType that clients give with the id of an update.
+#: The IDType that clients send with the id of an update.
 UPDATE_ID_TYPE = 3
 
 _REQUIRED, _INSTALLED = Step(500, 2), Step(500, 3)
@@ -36,7 +36,7 @@ def _update_id(number: int) -> str:
 def _tell(step: Step, subject: Subject) -> Told:
     number = subject.number
     if step.topic_type == 500:
-        # The client tells the revision of the catalogue entry it looked for.
+        # The parameter is the revision of the catalogue entry that the client looked for.
         return Told(_update_id(number), UPDATE_ID_TYPE, (str(100 + number % 9),))
     title = _TITLES[number % len(_TITLES)].format(kb=f"KB{5_030_000 + number}")
     if step not in _ERRORS:

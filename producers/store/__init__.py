@@ -1,6 +1,6 @@
-"""The durable store of a fleet: a SQLite file that holds what its clients know and still owe.
+"""The durable store of a fleet: a SQLite file with serials, states and the outbox of its clients.
 
-Others read it with `open_store(directory)`, also while a running fleet owns it::
+Other processes read it with `open_store(directory)`, also while a running fleet owns it::
 
     with open_store(Path(".statesys/fleet")) as store, store.snapshot():
         for message in store.sent():

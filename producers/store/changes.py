@@ -1,7 +1,7 @@
-"""What one transaction of a fleet writes, collected and written in one go.
+"""The rows that one transaction of a fleet writes, collected and written together.
 
-SQLite spends more on a call than on a row, so the rows of a few hundred clients are collected and
-each statement runs once over all of them.
+In SQLite, a call costs more than a row. Therefore the rows of a few hundred clients are collected,
+and each statement runs once over all of them.
 """
 
 import json
@@ -16,17 +16,17 @@ from producers.faults import Publish
 from producers.seeded import drawn_uuid
 from schemas.report import HEARTBEAT_TOPIC, StateMessage
 
-#: Made once: `json.dumps` with options builds an encoder at each call.
+#: Made once, because `json.dumps` with options builds an encoder at each call.
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Changes:
-    """Collects what happens to some clients at one moment.
+    """Collects the changes of some clients at one moment.
 
     Args:
-        now: the moment, aware.
-        id_seed: message ids are drawn from this, the client and the first serial; it belongs to
-            one store, so that two stores of one seed do not give the same ids.
+        now: the moment, timezone-aware.
+        id_seed: seed of the message ids. It belongs to one store, so that two stores with the same
+            fleet seed do not make the same ids.
     """
 
     def __init__(self, now: datetime, id_seed: int) -> None:
@@ -45,16 +45,16 @@ class Changes:
                 "count_cycle",
             )
         }
-        #: The client of every report that is published now: it goes ahead of older, held ones.
+        #: Client numbers, one for each report that goes ahead of older, held ones of its client.
         self._passing: list[int] = []
         self._reports = self._messages = self._heartbeats = 0
 
     def lived(self, client: Client) -> None:
-        """A forward cycle of the client is over."""
+        """Count a finished forward cycle of a client."""
         self._rows["count_cycle"].append((client.number,))
 
     def record(self, client: Client, messages: Iterable[StateMessage]) -> None:
-        """States that wait for the client's next report."""
+        """Save states that wait for the client's next report."""
         self._rows["save_state"] += (state_row(client, m, None) for m in messages)
 
     def forward(
@@ -64,13 +64,13 @@ class Changes:
         publishes: Sequence[Publish] | None = None,
         fault: str | None = None,
     ) -> None:
-        """A report was rendered: its serials are given, its bytes go to the outbox.
+        """Save a rendered report: its messages as sent, their states, its bytes in the outbox.
 
         Args:
-            client: whose it is.
-            report: what was rendered.
-            publishes: what the outbox takes instead of the report, where a fault has its way.
-            fault: its name.
+            client: the sender.
+            report: the rendered report.
+            publishes: what goes to the outbox instead of the report, if a fault is injected.
+            fault: name of the injected fault.
         """
         rows = self._rows
         first, last = report.first_serial, report.last_serial
@@ -108,20 +108,20 @@ class Changes:
     def inject(
         self, fault: str, client: Client, first: int, last: int, message_id: bytes | None = None
     ) -> None:
-        """A fault was done on purpose.
+        """Record an injected fault.
 
         Args:
             fault: its name.
-            client: to whom, in the life in which the serials were given.
-            first, last: the serials it concerns.
-            message_id: of the report; None when it is none, or more than one.
+            client: the client, in the life in which the serials were used.
+            first, last: the serials that the fault concerns.
+            message_id: of the report; None if the fault does not concern exactly one report.
         """
         self._rows["save_injected"].append(
             (fault, client.number, client.life, message_id or bytes(16), first, last, self._at)
         )
 
     def answer(self, client: Client, request_id: UUID, reports: tuple[Rendered, ...]) -> None:
-        """A resync request was answered."""
+        """Save the answer to a resync request, one report or more."""
         for report in reports:
             self.forward(client, report)
         self._rows["save_answered"].append(
@@ -135,8 +135,8 @@ class Changes:
         )
 
     def write(self, connection: sqlite3.Connection, sql: Mapping[str, str]) -> None:
-        """Write everything into the open transaction of a connection."""
-        # Before the new reports come in: these are the older ones that wait for them.
+        """Write the collected rows in the open transaction of a connection."""
+        # Done before the new reports are inserted: only older held reports are counted down.
         holding = {client for (client,) in connection.execute(sql["holding_clients"])}
         if holding:
             passed = ((client,) for client in self._passing if client in holding)
@@ -150,7 +150,7 @@ class Changes:
 
 
 def state_row(client: Client, message: StateMessage, digest: bytes | None) -> tuple[Any, ...]:
-    """A row of `state`, as `save_state` takes it."""
+    """Make a row of the table `state` for the statement `save_state`."""
     m = message
     return (
         client.number,
@@ -171,7 +171,7 @@ def state_row(client: Client, message: StateMessage, digest: bytes | None) -> tu
 
 
 def state_message(row: tuple[Any, ...]) -> StateMessage:
-    """A message without serial from a row of `unsent_between` or `states_of`."""
+    """Make a message without serial from a row of `unsent_between` or `states_of`."""
     _client, kind, topic_id, sid, id_type, user, state, critical, at, params, details, form = row
     return StateMessage(
         None,

@@ -1,8 +1,8 @@
-"""What may happen to a client's store itself, and that the ledger still knows the truth.
+"""Store faults: a client's store is rolled back, lost or cloned, or its counter jumps.
 
-The counter of a life never goes back, and no life gives a serial twice: both are laws of the
-database. A store that is lost or rolled back begins another life, so the laws yield in the open:
-the ledger has what every life sent, and `injected` which serials come again.
+The database enforces two rules: within one life of a client the counter never goes back, and no
+serial is used twice. A client whose store is lost or rolled back therefore begins another life.
+The table `sent` has the messages of every life, and `injected` the serials that are used again.
 """
 
 import sqlite3
@@ -14,13 +14,13 @@ from producers.store.changes import Changes
 
 
 class StoreDamage:
-    """Does harm to clients, inside an open transaction.
+    """Applies store faults to clients, inside an open transaction.
 
-    Every method returns the client as it is afterwards.
+    Every method returns the client afterwards. Only `clone` returns its argument unchanged.
 
     Args:
-        connection, sql: of the store.
-        changes: of the same transaction; takes the record of what was done.
+        connection, sql: connection and statements of the store.
+        changes: changes of the same transaction, where the faults are recorded.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class StoreDamage:
         self._changes = changes
 
     def back_up(self, client: Client) -> Client:
-        """Remember a client's counter and states; an earlier backup is forgotten."""
+        """Save a client's counter and states as its backup; replaces an earlier backup."""
         for name in ("back_up", "forget_backup", "back_up_states"):
             self._run(name, client.number)
         return client
 
     def restore(self, client: Client, fault: str) -> Client:
-        """Roll a client back to its backup; without one, nothing happens."""
+        """Roll a client back to its backup; without a backup, do nothing."""
         found = self._run("backed_up", client.number).fetchone()
         if found is None:
             return client
@@ -46,24 +46,24 @@ class StoreDamage:
         return client
 
     def wipe(self, client: Client, fault: str) -> Client:
-        """Lose all that a client knows but its id."""
+        """Reset a client's counter to 0, and delete its states and answered requests."""
         return self._begin_again(client, 0, fault)
 
     def skip(self, client: Client, serials: int, fault: str) -> Client:
-        """Move a client's counter up: serials that are never given."""
+        """Move a client's counter up by some serials, which are then never used."""
         first, last = client.last_serial + 1, client.last_serial + serials
         self._run("skip_serials", serials, client.number)
         self._changes.inject(fault, client, first, last)
         return client._replace(last_serial=last)
 
     def clone(self, client: Client, fault: str) -> Client:
-        """Give a client that has said nothing yet the id of the one before it."""
+        """Give a client without any serial yet the id and name of the client before it."""
         if self._run("clone", client.number).rowcount > 0:
             self._changes.inject(fault, client, 1, 1)
         return client
 
     def _begin_again(self, client: Client, last_serial: int, fault: str) -> Client:
-        """Another life without any state yet."""
+        """Begin another life, without states and with the given last serial."""
         number = client.number
         self._changes.inject(fault, client, last_serial + 1, client.last_serial)
         self._run("begin_life", last_serial, number)

@@ -18,9 +18,9 @@ FROM client WHERE number >= ? AND number < ? ORDER BY number;
 SELECT number, client_id, name, version, last_serial, life
 FROM client WHERE client_id = ? ORDER BY number;
 
--- Who has been quiet: the creation of the fleet counts as a first sign of life.
+-- Clients that have forwarded nothing since ?2. The creation of the fleet counts as a first report.
 -- name: quiet_clients
--- Also those of the future: the clock was set back, and nobody knows since when they are quiet.
+-- A last report after now (?3) means that the clock was set back: the client counts as quiet.
 SELECT c.number FROM client c, fleet f
 WHERE c.number < ?1 AND (coalesce(c.last_forwarded_at, f.created_at) <= ?2
     OR coalesce(c.last_forwarded_at, f.created_at) > ?3)
@@ -74,7 +74,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 -- name: count_work
 UPDATE fleet SET reports = reports + ?, messages = messages + ?, heartbeats = heartbeats + ?;
 
--- What the publisher takes next. Held reports wait until their turn gives them a new position.
+-- The next reports for the publisher. Held reports are skipped until `release` moves them.
 -- name: outgoing_after
 SELECT o.position, c.client_id, o.message_id, o.body, o.first_serial, o.last_serial, o.messages,
        o.correlation_id, o.rendered_at
@@ -93,8 +93,8 @@ UPDATE outbox SET held = held - 1 WHERE client = ? AND held IS NOT NULL;
 -- name: let_all_pass
 UPDATE outbox SET held = 0 WHERE held IS NOT NULL;
 
--- A released report goes behind everything that is in the outbox now. Two statements: a copy with a
--- new position, and the end of the old one.
+-- A released report moves to the end of the outbox: this statement copies it to a new position, and
+-- `forget_released` deletes the old row.
 -- name: release
 INSERT INTO outbox (client, message_id, body, first_serial, last_serial, messages, correlation_id,
                     rendered_at)
@@ -150,8 +150,8 @@ SELECT (SELECT count(*) FROM client), f.reports, f.messages, f.heartbeats,
        (SELECT count(*) FROM answered), (SELECT count(*) FROM outbox)
 FROM fleet f;
 
--- The misfortunes of a store. A backup is one client's counter and states; restoring it begins
--- another life, in which serials are given again.
+-- Store faults. A backup has the counter and the states of one client. Restoring it begins another
+-- life, in which serials are used again.
 -- name: back_up
 INSERT INTO backup (client, last_serial) SELECT number, last_serial FROM client WHERE number = ?
 ON CONFLICT DO UPDATE SET last_serial = excluded.last_serial;
@@ -181,7 +181,7 @@ DELETE FROM answered WHERE client = ? AND first_serial > ?;
 -- name: skip_serials
 UPDATE client SET last_serial = last_serial + ? WHERE number = ?;
 
--- A client that has said nothing yet becomes another machine with the id of the one before it.
+-- A client without any serial yet gets the id and name of the client before it, and its own life.
 -- name: clone
 UPDATE client SET client_id = o.client_id, name = o.name, life = 1000 * client.number
 FROM client o

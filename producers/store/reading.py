@@ -1,4 +1,4 @@
-"""Reading a store: also while a running fleet owns it."""
+"""Read a store, also while a running fleet owns it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -22,35 +22,38 @@ from schemas.errors import StatesysError
 
 FILE = "fleet.sqlite3"
 SQL = statements("producers.store", "queries.sql")
-#: Of `schema.sql`; a store of another version is not touched.
+#: Version of `schema.sql`; stores of other versions are refused.
 VERSION = 2
 #: KiB of pages that SQLite keeps in memory.
 _CACHE_KIB = 65536
-#: Seconds to wait for another connection's lock; in WAL mode a reader needs it hardly ever.
+#: Seconds to wait for another connection's lock; in WAL mode a reader rarely waits.
 _BUSY_TIMEOUT = 30
 
 
 class StoreReader:
-    """A store, read only. A context manager; of one thread.
+    """A store, read only. A context manager, used by one thread.
 
-    Every method reads in a snapshot of its own; `snapshot()` puts several into one. What iterates
-    streams: a store of any size needs no memory. Orders by client are orders by `client_id`, as
-    PostgreSQL sorts uuids (byte by byte).
+    Every method reads in its own snapshot; `snapshot()` gives several methods the same one.
+    Iterators stream their rows, so memory does not grow with the store. Rows ordered by client are
+    ordered by `client_id` byte by byte, as PostgreSQL sorts uuids.
+
+    Args:
+        directory: of the store.
 
     Attributes:
-        store_id: names the reply queue (`schemas.topology.reply_queue`).
+        store_id: id of the store; names the reply queue (`schemas.topology.reply_queue`).
         seed: of the fleet.
-        created_at: when the store was made, aware, UTC.
+        created_at: when the store was made, timezone-aware, UTC.
 
     Raises:
-        StatesysError: there is no store, or none that this version can read.
+        StatesysError: there is no store, or this version cannot read it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._connection = connect(directory)
         try:
             self._sql = SQL
-            # Whatever happens: a reader writes nothing.
+            # SQLite refuses every write of a reader.
             self._connection.execute("PRAGMA query_only = 1")
             self._load(directory)
         except BaseException:
@@ -61,7 +64,7 @@ class StoreReader:
         try:
             store_id, seed, created_at = self._one("fleet")
         except (sqlite3.DatabaseError, TypeError) as error:
-            # Other programs have files of SQLite with version numbers of their own.
+            # The file may be a SQLite database of another program with the same version number.
             raise StatesysError(
                 f"{directory / FILE} cannot be read as a fleet's store: {error}"
             ) from None
@@ -81,7 +84,7 @@ class StoreReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside is of one moment, whatever the owner writes meanwhile."""
+        """Read everything inside from one snapshot, while the owner goes on writing."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -89,41 +92,41 @@ class StoreReader:
             self._connection.execute("ROLLBACK")
 
     def clients(self) -> Iterator[FleetClient]:
-        """Every client, ordered by its id; two machines with one id follow each other."""
+        """Read every client, ordered by id; cloned machines with one id follow each other."""
         for client_id, *rest in self._all("all_clients"):
             yield FleetClient(UUID(bytes=client_id), *rest)
 
     def states(self, client_id: UUID | None = None) -> Iterator[StoredState]:
-        """The last state of every topic, ordered by client, topic type, topic id, user SID.
+        """Read the last state of every topic, ordered by client, topic type, topic id, user SID.
 
         Args:
-            client_id: only this client's.
+            client_id: read the states of this client only.
         """
         for found, *rest in self._of(client_id, "states"):
             yield StoredState(UUID(bytes=found), *rest)
 
     def sent(self, client_id: UUID | None = None) -> Iterator[SentMessage]:
-        """Everything that was ever numbered, ordered by client and serial.
+        """Read every message that was ever numbered, ordered by client and serial.
 
         Args:
-            client_id: only this client's.
+            client_id: read the messages of this client only.
         """
         for found, *rest in self._of(client_id, "sent"):
             yield SentMessage(UUID(bytes=found), *rest)
 
     def outbox_ranges(self) -> Iterator[OutboxRange]:
-        """Reports without confirm, in the order of the outbox."""
+        """Read the serials of unconfirmed reports, in the order of the outbox."""
         for client_id, first, last, message_id, held in self._all("outbox_ranges"):
             yield OutboxRange(
                 UUID(bytes=client_id), first, last, UUID(bytes=message_id), bool(held)
             )
 
     def outbox_is_empty(self) -> bool:
-        """Whether everything was confirmed."""
+        """Whether every report was confirmed and deleted."""
         return bool(self._one("outbox_is_empty")[0])
 
     def injected(self) -> Iterator[InjectedFault]:
-        """Faults on purpose, in the order in which they were done."""
+        """Read the injected faults, in the order in which they were injected."""
         for fault, client_id, first, last, message_id, at, life in self._all("injected_ranges"):
             yield InjectedFault(
                 fault,
@@ -136,11 +139,11 @@ class StoreReader:
             )
 
     def injected_by_kind(self) -> dict[str, int]:
-        """How many reports met each fault; kinds that did not occur are not in it."""
+        """Count the injected faults by kind; kinds that did not occur are missing."""
         return dict(self._all("injected_by_kind"))
 
     def answers(self) -> Iterator[Answer]:
-        """Resync requests that were answered, ordered by client and first serial."""
+        """Read the answered resync requests, ordered by client and first serial."""
         for request_id, client_id, first, last, at in self._all("answers"):
             yield Answer(
                 UUID(bytes=request_id),
@@ -151,7 +154,7 @@ class StoreReader:
             )
 
     def totals(self) -> Totals:
-        """Counts over the whole life of the store."""
+        """Read the counts over the whole time of the store."""
         return Totals(*self._one("totals"))
 
     def _of(self, client_id: UUID | None, what: str) -> sqlite3.Cursor:
@@ -169,17 +172,23 @@ class StoreReader:
 def open_store(directory: Path) -> StoreReader:
     """Open a store for reading, also while a running fleet owns it.
 
+    Args:
+        directory: of the store.
+
     Raises:
-        StatesysError: there is no store, or none that this version can read.
+        StatesysError: there is no store, or this version cannot read it.
     """
     return StoreReader(directory)
 
 
 def connect(directory: Path) -> sqlite3.Connection:
-    """Open the file of a store that exists.
+    """Open the SQLite file of an existing store.
+
+    Args:
+        directory: of the store.
 
     Raises:
-        StatesysError: there is none, or none that this version can read.
+        StatesysError: there is no store, or this version cannot read it.
     """
     path = directory / FILE
     if not path.is_file():

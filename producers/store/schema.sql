@@ -1,9 +1,9 @@
--- The durable store of a fleet: what its clients know about themselves, and what they still owe.
+-- The durable store of a fleet: serials, states, and the reports that are not confirmed yet.
 --
--- Clients are keyed by their number in the fleet; UUIDs are 16 bytes; moments are ISO 8601 texts in
--- UTC, so that a person with the sqlite3 shell can read them.
+-- The key of a client is its number in the fleet. UUIDs are 16 bytes. Moments are ISO 8601 texts in
+-- UTC, so that they can be read in the sqlite3 shell.
 
--- One row: the fleet itself. The store's id names its reply queue.
+-- One row: the fleet itself. The reply queue is named after `store_id`.
 CREATE TABLE fleet (
     only integer PRIMARY KEY CHECK (only = 1),
     store_id blob NOT NULL CHECK (length(store_id) = 16),
@@ -16,33 +16,32 @@ CREATE TABLE fleet (
 
 CREATE TABLE client (
     number integer PRIMARY KEY,
-    -- Not unique: two machines may share an id, which is one of the faults on purpose.
+    -- Not unique: with the store fault `twin`, two machines share an id.
     client_id blob NOT NULL CHECK (length(client_id) = 16),
     name text NOT NULL,
     version text NOT NULL,
-    -- The counter: the last serial that was given, 0 before the first.
+    -- The counter: the last serial that was used, 0 before the first.
     last_serial integer NOT NULL DEFAULT 0,
-    -- Forward cycles behind it; the next one is made from this number.
+    -- Number of finished forward cycles; the messages of the next one are computed from it.
     cycle integer NOT NULL DEFAULT 0,
     last_forwarded_at text,
-    -- How often its store was lost or rolled back on purpose: each time, another life begins. A
-    -- cloned machine begins with a number of its own, so that no two lives of one id are the same.
+    -- Number of the life; plus 1 each time that the store is lost or rolled back by a fault. Cloned
+    -- machines start at different numbers, so that the lives of one id stay apart.
     life integer NOT NULL DEFAULT 0,
-    -- The highest serial of the lives before.
+    -- The highest serial of the earlier lives.
     ceiling integer NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX client_by_id ON client (client_id);
 
--- The law of the counter, held by the database whatever the program does: within one life it never
--- goes back.
+-- The database itself makes sure that the counter never goes back within one life.
 CREATE TRIGGER counter_never_falls BEFORE UPDATE OF last_serial ON client
 WHEN new.last_serial < old.last_serial AND new.life = old.life
 BEGIN
     SELECT raise(ABORT, 'the serial counter of a client never goes back');
 END;
 
--- The last state of every topic: the answer to a resync. Without a serial it is not sent yet.
+-- The last state of every topic, for answers to resync requests. Serial NULL: not sent yet.
 CREATE TABLE state (
     client integer NOT NULL,
     topic_type integer NOT NULL,
@@ -64,8 +63,8 @@ CREATE TABLE state (
 
 CREATE INDEX state_unsent ON state (client) WHERE serial IS NULL;
 
--- The ledger of everything that was ever numbered, in whatever life. The key is the promise that
--- no life gives a serial twice: a second one fails the transaction that gives it.
+-- Every message that was ever numbered, in any life. The key makes a transaction fail that uses a
+-- serial twice in one life.
 CREATE TABLE sent (
     client integer NOT NULL,
     life integer NOT NULL,
@@ -75,7 +74,7 @@ CREATE TABLE sent (
 ) STRICT, WITHOUT ROWID;
 
 -- Rendered reports until the broker has confirmed them. A position is never used again
--- (AUTOINCREMENT), so a publisher that remembers how far it came misses nothing.
+-- (AUTOINCREMENT), so a publisher that reads on from its last position misses no report.
 CREATE TABLE outbox (
     position integer PRIMARY KEY AUTOINCREMENT,
     client integer NOT NULL,
@@ -86,13 +85,13 @@ CREATE TABLE outbox (
     messages integer NOT NULL,
     correlation_id blob,
     rendered_at integer NOT NULL,
-    -- How many newer reports of the client go first; NULL: this one may go.
+    -- Number of newer reports of the client that still go first; NULL: may be published.
     held integer
 ) STRICT;
 
 CREATE INDEX outbox_held ON outbox (client) WHERE held IS NOT NULL;
 
--- Resync requests that were answered; each is answered once, over restarts too.
+-- Answered resync requests, kept so that each is answered once, also after a restart.
 CREATE TABLE answered (
     client integer NOT NULL,
     request_id blob NOT NULL,
@@ -102,7 +101,7 @@ CREATE TABLE answered (
     PRIMARY KEY (client, request_id)
 ) STRICT, WITHOUT ROWID;
 
--- Faults on purpose; `life` is the one in which the serials were given.
+-- Injected faults; `life` is the one in which the serials were used.
 CREATE TABLE injected (
     fault text NOT NULL,
     client integer NOT NULL,
@@ -113,7 +112,7 @@ CREATE TABLE injected (
     injected_at text NOT NULL
 ) STRICT;
 
--- What a client is rolled back to on purpose: its counter and its states at an earlier moment.
+-- Backups for the store fault `rollback`: counter and states of a client at an earlier moment.
 CREATE TABLE backup (
     client integer PRIMARY KEY,
     last_serial integer NOT NULL

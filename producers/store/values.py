@@ -1,4 +1,4 @@
-"""What the store is asked for, as values."""
+"""The values that a store returns."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,11 +6,12 @@ from uuid import UUID
 
 
 class FleetClient(NamedTuple):
-    """A client as others see it; `last_serial` 0 means it never numbered anything.
+    """A client of the store; its `last_serial` is 0 before the first message.
 
     Attributes:
-        life: how often its store was lost or rolled back; a cloned machine begins elsewhere.
-        highest_serial: the highest that any life of this machine gave.
+        life: number of the client's life. It starts at 0, for a cloned machine at 1000 times the
+            client's number, and grows by 1 each time the store is lost or rolled back.
+        highest_serial: highest value of the counter in all lives of this machine.
     """
 
     client_id: UUID
@@ -22,9 +23,9 @@ class FleetClient(NamedTuple):
 
 
 class StoredState(NamedTuple):
-    """The last state of a topic: serial and digest under which it was last sent.
+    """The last state of a topic, with the serial and the digest under which it was sent.
 
-    Both are None for a state that was recorded and waits for the client's next report.
+    Both are None for a recorded state that waits for the client's next report.
     """
 
     client_id: UUID
@@ -36,7 +37,7 @@ class StoredState(NamedTuple):
 
 
 class SentMessage(NamedTuple):
-    """A numbered message, of whatever topic, however its report fared afterwards."""
+    """A numbered message of any topic, also if its report was lost or damaged afterwards."""
 
     client_id: UUID
     serial: int
@@ -45,7 +46,7 @@ class SentMessage(NamedTuple):
 
 
 class OutboxRange(NamedTuple):
-    """Serials of a report that no broker has confirmed yet; `held` back by a fault or not."""
+    """Serials of a report without a confirm; `held` tells whether a fault holds it back."""
 
     client_id: UUID
     first_serial: int
@@ -55,7 +56,7 @@ class OutboxRange(NamedTuple):
 
 
 class InjectedFault(NamedTuple):
-    """A fault that was done on purpose; kinds as in `producers.faults` and `producers.hostile`."""
+    """An injected fault; kinds as in `producers.faults` and `producers.hostile`."""
 
     fault: str
     client_id: UUID
@@ -67,7 +68,7 @@ class InjectedFault(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A resync request that was answered, and the serial block of the answer."""
+    """An answered resync request, and the block of serials of the answer."""
 
     request_id: UUID
     client_id: UUID
@@ -77,14 +78,14 @@ class Answer(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Counts over the whole life of a store.
+    """Counts over the whole time of a store.
 
     Attributes:
-        clients: in the store.
-        reports: rendered, lost ones included.
-        messages: numbered, of whatever topic.
-        heartbeats: numbered.
-        answered: resync requests.
+        clients: clients in the store.
+        reports: rendered reports, lost ones included.
+        messages: numbered messages of any topic.
+        heartbeats: numbered heartbeats.
+        answered: answered resync requests.
         outbox: reports that wait for the broker's confirm.
     """
 
@@ -97,11 +98,11 @@ class Totals(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A report in the outbox with all that is needed to publish it, again identically.
+    """A report in the outbox, with all values to publish it identically each time.
 
     Attributes:
-        position: its place in the outbox; also what the confirm is matched by.
-        correlation_id: the resync request that it answers, or None.
+        position: its place in the outbox; also identifies it in the broker's confirm.
+        correlation_id: id of the resync request that it answers, or None.
         rendered_at: seconds since 1970, the AMQP timestamp.
     """
 

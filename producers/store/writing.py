@@ -1,4 +1,4 @@
-"""The store in the hands of its owner."""
+"""The store as its owner reads and writes it."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -24,29 +24,29 @@ from schemas.report import StateMessage
 
 LOCK_FILE = "fleet.lock"
 _SCHEMA = files("producers.store").joinpath("schema.sql")
-#: Pages of 4 KiB in the write-ahead log before they go into the file; larger than SQLite's 1,000,
-#: because a transaction of a few hundred clients alone is that long.
+#: Pages of 4 KiB in the write-ahead log before SQLite moves them into the file. A transaction of a
+#: few hundred clients alone has SQLite's default of 1,000.
 _CHECKPOINT_PAGES = 8000
-#: Clients of a new store when nothing is said: enough to see something, done in a second.
+#: Default number of clients in a new store: enough to see results, made in a second.
 _NEW_CLIENTS = 100
 _VERSIONS = ("5.00.9106.1000", "5.00.9122.1000", "5.00.9128.1007", "4.00.6487.2000")
 _KINDS = ("WS", "NB", "SRV", "KIOSK")
 
 
 class Store(StoreReader):
-    """A store that this process owns. A context manager; of one thread.
+    """A store that this process owns. A context manager, used by one thread.
 
-    `synchronous=FULL`: a commit is on the disk before anything of it is published, so not even a
-    power cut can give a serial twice. Transactions cover hundreds of clients, which makes the
-    price one fsync for thousands of messages.
+    With `synchronous=FULL` a commit is on the disk before its reports are published, so even after
+    a power cut no serial is used twice. A transaction covers hundreds of clients, so the cost is
+    one fsync for thousands of messages.
 
     Args:
-        directory: made when it is missing.
-        seed: of a new store; for one that exists, what it must have. None takes what is there,
-            or 1.
-        clients: so many there are at least; missing ones are created. None takes those that are
-            there, or 100 in a new store.
-        now: when a new store is made, aware.
+        directory: of the store; created when it is missing.
+        seed: seed of a new store; an existing store must have the same. None takes the seed of the
+            store, or 1 for a new one.
+        clients: least number of clients; missing ones are created. None keeps those of the store,
+            or creates 100 in a new one.
+        now: creation time of a new store, timezone-aware.
 
     Raises:
         StatesysError: another process owns the store, it has another seed or version, or the
@@ -83,7 +83,7 @@ class Store(StoreReader):
             raise
 
     def close(self) -> None:
-        """Close the file and give the store free."""
+        """Close the file and release the lock."""
         try:
             super().close()
         finally:
@@ -91,10 +91,10 @@ class Store(StoreReader):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """One transaction around everything inside, other calls of this included.
+        """Run everything inside in one transaction; nested calls join it.
 
         Raises:
-            StatesysError: the disk is full, or another of the machine's troubles.
+            StatesysError: SQLite cannot write, for example because the disk is full.
         """
         if self._connection.in_transaction:
             yield
@@ -112,7 +112,11 @@ class Store(StoreReader):
 
     @contextmanager
     def changes(self, now: datetime) -> Iterator[Changes]:
-        """Collect what happens at a moment; it is committed at the end, all or nothing."""
+        """Collect changes, and write them at the end in one transaction.
+
+        Args:
+            now: the moment of the changes, timezone-aware.
+        """
         with self.together():
             changes = Changes(now, self.store_id.int)
             yield changes
@@ -120,20 +124,28 @@ class Store(StoreReader):
 
     @contextmanager
     def damage(self, now: datetime) -> Iterator[StoreDamage]:
-        """What may happen to the store itself at a moment; all or nothing."""
+        """Apply store faults in one transaction.
+
+        Args:
+            now: the moment of the faults, timezone-aware.
+        """
         with self.changes(now) as changes:
             yield StoreDamage(self._connection, self._sql, changes)
 
     def clients_between(self, first: int, end: int) -> Iterator[tuple[Client, int]]:
-        """Clients by number, from `first` to before `end`, each with its count of cycles."""
+        """Read the clients with numbers from `first` to before `end`, each with its cycle count."""
         for number, client_id, *rest, cycle in self._all("clients_between", first, end):
             yield Client(number, UUID(bytes=client_id), *rest), cycle
 
     def client(self, client_id: UUID, among: int = 0) -> Client | None:
-        """A client by its id; None when the store does not hold it.
+        """Find a client by its id.
 
         Args:
-            among: chooses one, where several machines share the id.
+            client_id: the id.
+            among: any number; chooses one of several machines that share the id.
+
+        Returns:
+            The client, or None if the store does not have it.
         """
         rows = self._all("client_with_id", client_id.bytes).fetchall()
         if not rows:
@@ -142,12 +154,22 @@ class Store(StoreReader):
         return Client(number, client_id, *rest)
 
     def quiet_clients(self, end: int, since: datetime, now: datetime, limit: int) -> list[int]:
-        """Numbers of clients below `end` that forwarded nothing after a moment, up to now."""
+        """Find clients that have forwarded nothing since a moment.
+
+        Args:
+            end: search the client numbers below this.
+            since: the moment, timezone-aware.
+            now: the current time. A later last report does not count: the clock was set back.
+            limit: length of the result at most.
+
+        Returns:
+            Client numbers, ascending.
+        """
         moments = since.isoformat(), now.isoformat()
         return [n for (n,) in self._all("quiet_clients", end, *moments, limit)]
 
     def unsent_between(self, first: int, end: int) -> dict[int, list[StateMessage]]:
-        """States that were recorded and not sent, by client number."""
+        """Read states that were recorded and not sent, by client number; `end` is excluded."""
         rows = self._all("unsent_between", first, end)
         return {
             number: list(map(state_message, found))
@@ -155,7 +177,7 @@ class Store(StoreReader):
         }
 
     def states_of(self, client: Client) -> list[StateMessage]:
-        """The last state of every topic of a client, without serials."""
+        """Read the last state of every topic of a client, without serials."""
         return list(map(state_message, self._all("states_of", client.number)))
 
     def was_answered(self, client: Client, request_id: UUID) -> bool:
@@ -163,22 +185,22 @@ class Store(StoreReader):
         return self._one("was_answered", client.number, request_id.bytes) is not None
 
     def outgoing_after(self, position: int, limit: int) -> list[Outgoing]:
-        """The next reports that may be published, in order."""
+        """Read the next reports that may be published, in the order of the outbox."""
         return [_outgoing(row) for row in self._all("outgoing_after", position, limit)]
 
     def settle(self, positions: Iterable[int]) -> None:
-        """Forget reports that the broker has confirmed."""
+        """Delete reports that the broker has confirmed from the outbox."""
         with self.together():
             self._connection.executemany(self._sql["settle"], ((p,) for p in positions))
 
     def release_held(self) -> None:
-        """Let every report go that a fault held back."""
+        """Release every report that a fault holds back."""
         with self.together():
             for name in ("let_all_pass", "release", "forget_released"):
                 self._connection.execute(self._sql[name])
 
     def _roll_back(self) -> None:
-        # A full disk has rolled back already.
+        # On a full disk SQLite has rolled back already.
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -196,7 +218,7 @@ def _create(directory: Path, *, seed: int, now: datetime) -> None:
     path = directory / FILE
     if path.is_file():
         return
-    # Under another name until it is whole: a process killed in between leaves no half store.
+    # Created under another name and renamed when complete, so that a kill leaves no partial store.
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     connection = sqlite3.connect(unfinished, isolation_level=None)

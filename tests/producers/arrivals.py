@@ -1,4 +1,4 @@
-"""What arrived in the queue of the relay."""
+"""Read what arrived in the queue of the relay."""
 
 from producers.store import SentMessage
 from runtime.broker import Delivery
@@ -10,7 +10,7 @@ from tests.loader.processes import take_all
 
 
 def taken(amqp_url: str) -> list[Delivery]:
-    """Everything in the queue of the relay, taken for good."""
+    """Take and ack everything in the queue of the relay."""
     return take_all(amqp_url, topology.REPORTS)
 
 
@@ -19,7 +19,7 @@ def reports(deliveries: list[Delivery]) -> list[Report]:
 
 
 def headers(delivery: Delivery) -> dict[str, object]:
-    """Ours; the broker adds its own."""
+    """The headers of the report, without those that the broker adds."""
     return {
         name: value
         for name, value in (delivery.properties.headers or {}).items()

@@ -14,13 +14,13 @@ OpenStore = Callable[..., Store]
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where the fleet of a test lives."""
+    """Directory of the test's fleet, not created yet."""
     return tmp_path / "fleet"
 
 
 @pytest.fixture
 def open_owned(directory: Path) -> Iterator[OpenStore]:
-    """Opens the test's store as its owner; closed at the end at the latest."""
+    """Opens the test's store as its owner; the fixture closes it at the end of the test."""
     with ExitStack() as stack:
 
         def opened(*, clients: int | None = 3, seed: int | None = None) -> Store:

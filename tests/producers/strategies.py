@@ -1,4 +1,4 @@
-"""Clients and messages as Hypothesis makes them."""
+"""Hypothesis strategies for clients and messages."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ texts = st.text(
     ),
     max_size=40,
 )
-# Attributes are normalised by XML, and the reader strips names: neither is what we test here.
+# XML normalises attributes and the reader strips names, so these have no white space.
 names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20)
 moments = st.datetimes(
     min_value=datetime(1990, 1, 1),  # noqa: DTZ001 - the zone comes with `timezones`

@@ -1,4 +1,4 @@
-"""The commands, as processes of their own against a real broker."""
+"""The commands, each in its own process, against a real broker."""
 
 import json
 import os
@@ -107,12 +107,12 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_given_twice(
     arrived = messages(deliveries)
     with open_store(directory) as store:
         assert store.outbox_is_empty()
-        # One digest for each serial, and all of them: nothing given twice, nothing lost.
+        # All serials, each with one digest: nothing was lost or numbered twice.
         assert arrived == set(store.sent()) > at_the_kill
         for client in store.clients():
             numbered = [m.serial for m in store.sent(client.client_id)]
             assert SerialRanges.of(numbered) == SerialRanges([(1, client.last_serial)])
-    # What came twice came with the same bytes.
+    # Duplicates have the same bytes.
     bodies: dict[str, set[bytes]] = {}
     for delivery in deliveries:
         bodies.setdefault(delivery.properties.message_id or "", set()).add(delivery.body)
@@ -179,6 +179,6 @@ def test_rates_that_make_no_sense_are_exit_code_2(directory: Path) -> None:
 def test_help_has_an_example_and_every_fault(command: str) -> None:
     text = CliRunner().invoke(producers, [command, "--help"]).output
 
-    # On a line of its own, to be copied.
+    # The example is on its own line, so that it can be copied.
     assert f"\n    statesys producers {command} --" in text
     assert all(f"--{fault}" in text for fault in FAULTS)

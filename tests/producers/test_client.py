@@ -1,4 +1,4 @@
-"""What a client says, without any store or broker."""
+"""Numbering and rendering of a client, without store or broker."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -135,7 +135,7 @@ def test_a_highest_serial_that_leaves_no_serials_is_refused() -> None:
 
 @dataclass
 class Server:
-    """As much of a server as the promise needs: what arrived, and what it can tell is missing."""
+    """A minimal server: the digest of every serial that arrived."""
 
     arrived: dict[int, bytes]
 

@@ -1,4 +1,4 @@
-"""What many clients do in one transaction."""
+"""Forward cycles, heartbeats and answers of many clients in one transaction."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_faults_are_noted_and_happen(open_owned: OpenStore) -> None:
         assert len(by_kind[kind]) == noted[kind]
         for fault in by_kind[kind]:
             assert ranges.count((fault.client_id, fault.first_serial)) == copies
-    # What was lost or damaged was numbered all the same.
+    # Lost and damaged reports were numbered too.
     numbered = {(m.client_id, m.serial) for m in store.sent()}
     assert all((f.client_id, f.first_serial) in numbered for f in store.injected())
 

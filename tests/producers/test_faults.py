@@ -1,4 +1,4 @@
-"""Faults on purpose."""
+"""Injected faults between client and broker."""
 
 from collections import Counter
 
@@ -26,7 +26,7 @@ def test_damage_always_breaks_well_formedness(
     client: Client, unsent: list[StateMessage], number: int
 ) -> None:
     for report in forward(client, unsent, NOW):
-        # Each kind of damage, at the place that was drawn.
+        # Each kind of damage, at the place that `number` chooses.
         for kind in range(4):
             with pytest.raises(Refused) as refused:
                 parse_report(damage(report.body, number * 4 + kind))
@@ -35,7 +35,7 @@ def test_damage_always_breaks_well_formedness(
 
 
 def test_damage_at_any_single_place_breaks_well_formedness() -> None:
-    # Texts in which damage could hide: markup in CDATA, characters outside the first plane.
+    # Texts that might hide the damage: markup in CDATA, characters with two UTF-16 code units.
     state = a_state("<kb>")._replace(params=("🙂",), details='</ReportBody> MessageTime="')
     (report,) = forward(a_client(), [state], NOW)
     for place in range(len(report.body)):

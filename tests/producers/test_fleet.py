@@ -101,7 +101,7 @@ def test_faults_happen_and_spare_the_last_heartbeats(open_owned: OpenStore, amqp
     copies = Counter(delivery.properties.message_id for delivery in whole)
     assert len(broken) == noted["corrupt"]
     assert sum(1 for count in copies.values() if count == 2) == noted["duplicate"]
-    # A damaged copy still says in its headers whose it was.
+    # The headers of a damaged report still name its client.
     corrupt = {(str(f.client_id), f.first_serial) for f in store.injected() if f.fault == "corrupt"}
     assert {(headers(d)["client_id"], headers(d)["first_serial"]) for d in broken} == corrupt
     missing = {
@@ -183,11 +183,11 @@ def living(
     beat: timedelta,
     stop: threading.Event | None = None,
 ) -> Iterator[StoreReader]:
-    """A living fleet in a thread of its own, stopped at the end; yields a look at its store."""
+    """Run a fleet in its own thread, and stop it at the end; yields a reader of its store."""
     stop, ready = stop or threading.Event(), threading.Event()
 
     def live() -> None:
-        # A store is of one thread.
+        # The thread that uses a store has to open it.
         with (
             Store(directory, seed=1, clients=plan.clients, now=NOW) as store,
             Fleet(store, amqp_url, plan, stop=stop) as fleet,
@@ -224,7 +224,7 @@ def test_a_living_fleet_goes_on_while_the_broker_is_away(
     with living(directory, amqp_url, Plan(clients=8), forward=SHORT, beat=LONG) as reader:
         wait_until(lambda: reader.totals().reports > 8, what="reports")
         management.delete_vhost(vhost)
-        # Several cycles of everybody, made while nobody takes them.
+        # The reports of several cycles of all clients.
         wait_until(lambda: reader.totals().outbox > 40, what="a filling outbox")
         waiting = {one.message_id for one in reader.outbox_ranges()}
         management.create_vhost(vhost)
@@ -236,7 +236,7 @@ def test_a_living_fleet_goes_on_while_the_broker_is_away(
 
 
 class Turns(threading.Event):
-    """A stop that counts how often somebody waited for it."""
+    """A stop event that counts the calls of `wait`."""
 
     count = 0
 
@@ -257,7 +257,7 @@ def test_heartbeats_do_not_fill_the_disk_while_the_broker_is_away(
         wait_until(lambda: reader.totals().outbox >= 16, what="a full outbox")
         before = stop.count
         wait_until(lambda: stop.count > before + 20, what="turns without room")
-        # One look may pass the limit by all clients; some reports were in the air before.
+        # One search may exceed the limit by all clients; some reports were unconfirmed before.
         assert reader.totals().outbox <= 16 + 8 + 8
         management.create_vhost(vhost)
 
@@ -289,7 +289,7 @@ def test_a_lost_connection_costs_nothing(
 
 
 def refuses(amqp_url: str) -> bool:
-    """Whether the queue of the relay takes no more; it gets an empty report if it does."""
+    """Whether the queue of the relay refuses a publish; otherwise it gets an empty report."""
     with Administration(amqp_url, name="test") as broker:
         try:
             broker.publish(routing_key=topology.REPORTS, body=b"", properties=persistent())
@@ -320,7 +320,7 @@ def test_what_the_broker_refuses_is_published_again(
                 return [e["why"] for e in logs if e["event"] == "producers.publish_refused"]
 
             def published() -> list[str]:
-                # A quorum queue may take some more than its limit.
+                # A quorum queue may take some messages above its limit.
                 fleet.publish_cycles(1)
                 return refused()
 

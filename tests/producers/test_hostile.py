@@ -1,4 +1,4 @@
-"""Hostile clients: habits, misfortunes, malformed reports."""
+"""Hostile clients: client faults, store faults, malformed reports."""
 
 import sqlite3
 from datetime import timedelta
@@ -88,7 +88,7 @@ def refused_for_its_reason(body: bytes, number: int) -> None:
     assert refused.value.reason is reason
 
 
-# -- habits ---------------------------------------------------------------------------------------
+# -- client faults --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("client_fault", CLIENT_FAULTS)
@@ -151,7 +151,7 @@ def test_a_clock_jumps_a_day_or_a_year() -> None:
     assert jumps == {timedelta(days=days) for days in (1, -1, 365, -365)}
 
 
-# -- misfortunes ----------------------------------------------------------------------------------
+# -- store faults ---------------------------------------------------------------------------------
 
 
 def test_a_store_that_is_lost_begins_at_one_again_and_the_ledger_knows(store: Store) -> None:
@@ -168,7 +168,7 @@ def test_a_store_that_is_lost_begins_at_one_again_and_the_ledger_knows(store: St
     after = [m for m in store.sent(client.client_id) if m.life == 1]
     assert [m.serial for m in after] == list(range(1, client.last_serial + 1))
     assert set(before) < set(store.sent())
-    # Nothing is left of what it knew.
+    # None of the states from before the loss is left.
     assert {s.serial for s in store.states(client.client_id)} <= {m.serial for m in after} | {None}
 
 
@@ -194,7 +194,7 @@ def test_a_rollback_needs_no_memory_of_what_is_to_come(store: Store) -> None:
     live(store, 6, rollback=1)
 
     (client,) = [c for c in store.clients() if c.life]
-    # Not before there was a backup.
+    # The first cycle has no backup to roll back to.
     assert client.life == 6 - 1
     assert store.injected_by_kind() == {"rollback": 5}
 

@@ -1,4 +1,4 @@
-"""Lives of clients that look like software updates."""
+"""The scenarios and the messages that clients record."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The durable store: who owns it, what it refuses, what others can read."""
+"""The durable store: its lock, its errors, and what other processes read."""
 
 import sqlite3
 from collections.abc import Iterator
