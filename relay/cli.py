@@ -28,7 +28,7 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     Example:
       statesys relay run --batch-size 512 --linger 20ms
     """
-    # The service brings pika and lxml; --help does without.
+    # Imported late: the service loads pika and lxml, which --help does not need.
     from relay.service import Relay  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 
