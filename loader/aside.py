@@ -17,7 +17,8 @@ from runtime.workers import HeartbeatFile
 
 _log = structlog.get_logger()
 
-#: Seconds until the first try, doubled up to the longest, so that a fixed cause is noticed soon.
+#: Seconds until the first retry. The pause doubles up to the longest, which is short enough to
+#: notice soon that a cause was removed.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: The name under which `statesys health` shows the trouble.
 _WHO = "what was set aside"

@@ -155,7 +155,8 @@ class BatchConsumer:
 
         A loader that a batch has killed gets that batch again after its start, together with the
         other batches it held. Each crash counts towards the delivery limit of every batch held.
-        With one batch at a time, a batch that kills repeatedly uses up only its own limit.
+        With one batch at a time, a batch that kills repeatedly uses up only its own limit. Batches
+        noted with `trust` do not count as held here.
 
         A round fetches from each queue once, the most urgent first. RabbitMQ delivers requeued
         batches before fresh ones, so a queue that returns a fresh batch, or none, has no suspects

@@ -58,7 +58,7 @@ class ResyncTask:
         return min(self._rules.resync_check_interval, SIGNS_INTERVAL)
 
     def run(self) -> timedelta:
-        """Check, unless another loader did so within the interval; then publish requests.
+        """Check, unless a loader did so within the interval; then publish what is due to be sent.
 
         Under backlog, only publish operators' requests and postpone the others.
 

@@ -72,7 +72,7 @@ class PeriodicTask(threading.Thread):
             if self._at_end is not None:
                 self._at_end()
         except (BrokerUnavailable, DatabaseUnavailable, SchemaMissing):
-            # Only when stopping.
+            # Only when stopping: until then, `until_available` waits for the server.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
             self.failure = error

@@ -22,7 +22,8 @@ def relay() -> None:
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a relay until it is stopped. Start several to share the work.
 
-    SIGTERM finishes the batch in hand; a second one stops at once. Nothing is lost either way.
+    On SIGTERM the relay finishes its open batches. A second SIGTERM ends it at once. No report is
+    lost in either case.
 
     \b
     Example:
