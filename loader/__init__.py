@@ -1,1 +1,1 @@
-"""From batches to PostgreSQL: chunks, missing ranges, resync requests, partitions."""
+"""The loader: loads batches into PostgreSQL; keeps missing ranges, resyncs and partitions."""

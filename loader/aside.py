@@ -1,7 +1,7 @@
-"""What cannot be loaded for now is set aside, so that it holds up nothing else, and tried seldom.
+"""Keeps what cannot be loaded for now, so that it does not delay the rest, and tries it again.
 
-A right that is missing, a trigger that raises for one client, a full tablespace: no waiting ends
-such a cause, and nothing says when an operator does. Its deliveries stay unsettled meanwhile.
+Causes are, for example, a missing right, a trigger that raises for one client, or a full
+tablespace. They last until an operator acts. Meanwhile the deliveries stay unsettled.
 """
 
 import threading
@@ -17,9 +17,10 @@ from runtime.workers import HeartbeatFile
 
 _log = structlog.get_logger()
 
-#: Seconds until the second try, and at most between two: a cause that was mended shows soon.
+#: Seconds until the first retry. The pause doubles up to the longest, which is short enough to
+#: notice soon that a cause was removed.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Who has the trouble, in the words of `statesys health`.
+#: The name under which `statesys health` shows the trouble.
 _WHO = "what was set aside"
 
 
@@ -27,12 +28,12 @@ class Part(NamedTuple):
     """A chunk, or what is left of it.
 
     Attributes:
-        deliveries: those it was taken with.
-        number: which of their chunks, as `loader.chunk.divide` counts them.
-        items: what is left; None is all of it.
-        why: what PostgreSQL says about it.
-        tries: how often it was tried after it had been set aside.
-        loads: transactions of all threads before it was set aside.
+        deliveries: the deliveries that were taken together with it.
+        number: index of the chunk among those that `loader.chunk.divide` makes of them.
+        items: what is left of the chunk; None if all of it.
+        why: PostgreSQL's error.
+        tries: number of tries since it was first set aside.
+        loads: number of transactions of all threads when it was last set aside.
     """
 
     deliveries: tuple[Held, ...]
@@ -48,12 +49,12 @@ def _key(held: Held) -> tuple[int, int]:
 
 
 class Aside:
-    """Parts that wait. Thread-safe.
+    """The parts that are set aside. Thread-safe.
 
-    One thread at a time is at one of them: a try may wait a minute for a lock.
+    Only one thread at a time retries a part, because a try may wait a minute for a lock.
 
     Args:
-        heartbeat: hears of the trouble and of its end.
+        heartbeat: receives the trouble and its end.
     """
 
     def __init__(self, heartbeat: HeartbeatFile) -> None:
@@ -63,11 +64,11 @@ class Aside:
         self._busy: Part | None = None
         self._session = 0
         self._loads = 0
-        #: Causes that the log has been told.
+        # Causes that were logged.
         self._told: set[str] = set()
 
     def see(self, session: int) -> None:
-        """A delivery of this session has come: what was held of earlier ones comes again."""
+        """Note a delivery's session; drop parts of earlier ones, which the broker redelivers."""
         with self._lock:
             if session <= self._session:
                 return
@@ -82,7 +83,10 @@ class Aside:
         self._tell()
 
     def take(self) -> Part | None:
-        """A part to try again, if one is due and nobody is at another; `give_back` it."""
+        """Return a part to try again, or None if none is due or another one is being tried.
+
+        Call `give_back` after the try.
+        """
         with self._lock:
             if self._busy is not None or not self._waiting:
                 return None
@@ -94,9 +98,12 @@ class Aside:
             return self._busy
 
     def give_back(self, left: Iterable[Part]) -> None:
-        """A part was tried again; what is left of it waits longer.
+        """End the try of a part.
 
-        Where nothing is left, a cause is gone, and perhaps that of others too.
+        If nothing is left, its cause is gone, and perhaps that of other parts; so all are due.
+
+        Args:
+            left: what still cannot be loaded; it waits longer than before.
         """
         left = list(left)
         with self._lock:
@@ -108,23 +115,26 @@ class Aside:
         self._tell()
 
     def without(self, taken: Sequence[Held]) -> list[Held]:
-        """The deliveries of which no part waits."""
+        """Return the deliveries of which nothing is set aside."""
         with self._lock:
             waiting = self._keys()
         return [held for held in taken if _key(held) not in waiting]
 
     def loaded(self) -> None:
-        """A thread has loaded something."""
+        """Count a transaction that loaded rows."""
         with self._lock:
             self._loads += 1
 
     def others_loaded(self, part: Part) -> bool:
-        """Whether something was loaded since a part was set aside."""
+        """Whether a part is retried and other rows were loaded since it was last set aside."""
         with self._lock:
             return bool(part.tries) and self._loads > part.loads
 
     def pause(self) -> float:
-        """Seconds until a part is due, at most one: it may be set aside meanwhile."""
+        """Return the seconds until a part is due.
+
+        At most one second, since another thread may set a part aside meanwhile.
+        """
         with self._lock:
             if self._busy is not None or not self._waiting:
                 return 1.0
@@ -146,7 +156,7 @@ class Aside:
         return [*busy, *(part for _, part in self._waiting)]
 
     def _tell(self) -> None:
-        """Health hears of it each time, the log once of each cause."""
+        """Report the causes to the heartbeat file, and log each new one once."""
         with self._lock:
             causes = list(dict.fromkeys(part.why for part in self._parts()))
             new = [why for why in causes if why not in self._told]

@@ -1,4 +1,4 @@
-"""A chunk: the SMX that one transaction loads, cut out of the batches they travelled in. Pure."""
+"""Divides batches into chunks: the SMX that one transaction loads. No I/O."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -11,16 +11,17 @@ from schemas.plain import Plain, plain
 from schemas.report import StateMessage
 from schemas.smx import Smx, parse_batch
 
-#: Bytes of a state message's elements and attributes without its texts.
+#: Estimated bytes of a state message's markup, that is without the values.
 _BARE_MESSAGE = 250
 
 
 class Item(NamedTuple):
-    """One SMX, or some messages of it.
+    """One SMX, or some of its messages.
 
     Attributes:
-        batch_id: of the batch it came in.
-        origin: which of the bodies that batch was.
+        batch_id: id of its batch.
+        smx: the SMX, with only these messages.
+        origin: index of the batch among those taken together.
     """
 
     batch_id: UUID
@@ -29,17 +30,17 @@ class Item(NamedTuple):
 
     @property
     def plain(self) -> Plain:
-        """Its values as text."""
+        """The values of the SMX as text."""
         return plain(self.batch_id, self.smx)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Its messages as the digest sees them."""
+        """For each message, the text that its digest is made of."""
         return tuple(map(digested, self.messages))
 
     @property
     def messages(self) -> tuple[StateMessage, ...]:
-        """Of its report."""
+        """The messages of its report."""
         return self.smx.report.messages
 
 
@@ -48,16 +49,16 @@ class _WithTexts(Protocol):
     def texts(self) -> Sequence[str]: ...
 
 
-#: How the SMX of a batch are held: as items, or as plain texts.
+#: An SMX of a batch: an `Item`, or a `Plain`.
 Held = TypeVar("Held", bound=_WithTexts)
 
 
 class Divided(NamedTuple, Generic[Held]):
-    """Batches as chunks.
+    """Batches, divided into chunks.
 
     Attributes:
-        chunks: none is empty.
-        refused: why a body cannot be read, by its place.
+        chunks: each with at least one SMX.
+        refused: index of a body that cannot be read -> the reason.
     """
 
     chunks: list[list[Held]]
@@ -67,12 +68,15 @@ class Divided(NamedTuple, Generic[Held]):
 def divide(
     bodies: Sequence[bytes], chunk_bytes: int, read: Callable[[bytes, int], list[Held]]
 ) -> Divided[Held]:
-    """Read batches that were taken together: one chunk, and more for those larger than a chunk.
+    """Read batches that were taken together, and divide them into chunks.
+
+    All batches of up to `chunk_bytes` become the first chunk. Each larger batch becomes chunks of
+    its own.
 
     Args:
-        bodies: batches; those that are no larger than a chunk are together not larger either.
-        chunk_bytes: of SMX.
-        read: makes the SMX of a body and of its place.
+        bodies: the batches that one call of `Inbox.take` returned.
+        chunk_bytes: size limit for each chunk of a larger batch.
+        read: reads the SMX of a body, given the body and its index.
     """
     together: list[Held] = []
     divided: Divided[Held] = Divided([], {})
@@ -92,26 +96,33 @@ def divide(
 
 
 def read_items(body: bytes, origin: int) -> list[Item]:
-    """The SMX of a batch with the values of their messages.
+    """Read the SMX of a batch, with parsed messages.
+
+    Args:
+        body: the batch.
+        origin: its index among the batches taken together.
 
     Raises:
-        Refused: as `parse_batch` does.
+        Refused: as `parse_batch`.
     """
     batch = parse_batch(body)
     return [Item(batch.batch_id, smx, origin) for smx in batch.smx]
 
 
 def read_plain(body: bytes, _origin: int) -> list[Plain]:
-    """The SMX of a batch as texts, which is all that rows need.
+    """Read the SMX of a batch as text, which is enough to render rows.
+
+    Args:
+        body: the batch.
 
     Raises:
-        Refused: as `parse_batch` does.
+        Refused: as `parse_batch`.
     """
     return read_batch(body)
 
 
 def halves(chunk: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | None:
-    """Divide a chunk in two, in its order; None for a single message."""
+    """Divide a chunk into two halves, in order; return None for a single message."""
     if len(chunk) > 1:
         middle = len(chunk) // 2
         return chunk[:middle], chunk[middle:]
@@ -123,7 +134,7 @@ def halves(chunk: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | Non
 
 
 def messages_in(chunk: Sequence[_WithTexts]) -> int:
-    """How many state messages there are."""
+    """Return the number of state messages in a chunk."""
     return sum(len(one.texts) for one in chunk)
 
 
@@ -133,11 +144,11 @@ def _part(item: Item, messages: tuple[StateMessage, ...]) -> Item:
 
 
 def _cut(found: Sequence[Held], chunk_bytes: int) -> list[list[Held]]:
-    """Divide a batch that is larger than a chunk into whole SMX, at least one each."""
+    """Divide the SMX of a large batch into chunks of whole SMX, at least one in each."""
     chunks: list[list[Held]] = []
     size = chunk_bytes
     for one in found:
-        # About its bytes; writing it out to measure would cost, and can fail.
+        # An estimate: rendering it to measure its size would take time, and can fail.
         own = sum(_BARE_MESSAGE + len(text) for text in one.texts)
         if size + own > chunk_bytes:
             chunks.append([])

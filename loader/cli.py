@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def loader() -> None:
-    """Put batches of SMX into PostgreSQL, and know what is missing."""
+    """Load batches of SMX into PostgreSQL, and track missing messages."""
 
 
 @loader.command()
@@ -53,7 +53,7 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
       statesys loader run --threads 8 --chunk-size 1024
       statesys loader run --resync-check-interval 2s --min-missing-message-age 3s
     """
-    # The service brings psycopg, pika and lxml; --help does without.
+    # Imported late: the service loads psycopg, pika and lxml, which --help does not need.
     from loader.service import Loader  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 
@@ -90,8 +90,8 @@ def resync() -> None:
 def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
     """Look now for clients that are due; a running loader sends the requests.
 
-    They are sent over the check interval, not all at once. This check goes by the rules of the
-    site, but for those that are given as flags.
+    The requests are spread over the check interval. This check uses the rules of the site; flags
+    replace single rules.
 
     \b
     Example:
@@ -126,7 +126,7 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
 @resync.command()
 @client_argument
 def request(client_id: UUID) -> None:
-    """Ask one client now, whatever the intervals say; a running loader sends the request.
+    """Ask one client now, regardless of the intervals; a running loader sends the request.
 
     Also clears a duplicate identity.
 
@@ -143,7 +143,7 @@ def request(client_id: UUID) -> None:
 
 @click.group()
 def client() -> None:
-    """Clients as the database knows them."""
+    """Manage the clients in the database."""
 
 
 @client.command()
@@ -165,7 +165,7 @@ def forget(client_id: UUID) -> None:
 
 @contextmanager
 def _resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
-    """The requests in the database of the settings, in tables of this version."""
+    """Open the request store of the configured database, after a check of its schema version."""
     from loader.store import ResyncStore  # noqa: PLC0415
 
     url = settings_and_logs().required_database_url()

@@ -1,8 +1,7 @@
-"""The intake: what stands between the broker and the loader threads.
+"""Consumes batches for the loader threads: fills the inbox, and acks what they have finished.
 
-It owns the consuming session, fills the inbox and settles what the threads have finished. It
-never publishes: memory and disk alarms stop connections that do, and a loader under alarm should
-go on emptying queues.
+It never publishes, because memory and disk alarms stop connections that publish, and a loader
+should go on emptying the queues during an alarm.
 """
 
 import time
@@ -18,18 +17,18 @@ from schemas.errors import BrokerUnavailable, PermissionMissing
 
 _log = structlog.get_logger()
 
-#: Seconds of one poll; also how late a stop is noticed.
+#: Seconds of one poll; also the longest delay until a stop is noticed.
 _POLL = 0.1
 
 
 class BatchConsumer:
-    """Consumes for one loader process.
+    """Consumes for one loader process. Of one thread, except `settle` and `trust`.
 
     Args:
-        url: of the broker.
-        queues: to consume, the most urgent first.
-        inbox: where deliveries go.
-        prefetch: unsettled deliveries of each queue.
+        url: URL of the broker.
+        queues: names of the queues to consume, the most urgent first.
+        inbox: receives the deliveries.
+        prefetch: maximum number of unsettled deliveries for each queue.
     """
 
     def __init__(self, url: str, *, queues: Sequence[str], inbox: Inbox, prefetch: int) -> None:
@@ -42,34 +41,34 @@ class BatchConsumer:
         self._consumer: Consumer | None = None
         self._finished: deque[Held] = deque()
         self._trusted: deque[Held] = deque()
-        # Held deliveries that may be beside a suspect, by tag.
+        # Tags of unsettled deliveries that were read without a crash.
         self._harmless: set[int] = set()
-        # While care is taken: the queues that this round has not asked yet.
+        # One at a time (see `_take_care`): the queues still to fetch from in this round, else None.
         self._round: Iterator[str] | None = None
         self._fetching = False
 
     def settle(self, chunk: Sequence[Held]) -> None:
-        """Note deliveries as done; the intake's own thread acks them. Called by any thread."""
+        """Note finished deliveries, which the consumer's own thread acks. Thread-safe."""
         self._finished.extend(chunk)
         consumer = self._consumer
         if consumer is not None:
-            # The session may be closed this very moment; its tags then mean nothing any more.
+            # The session may close meanwhile; then there is nothing left to ack.
             with suppress(OSError, AttributeError):
                 consumer.session.wake()
 
     def trust(self, held: Held) -> None:
-        """Note that nobody died of a delivery, though it may be long until it is settled.
+        """Note that a delivery was read without a crash, and may stay unsettled for long.
 
-        Its letter waits while the broker takes none, which may be until the queues are shorter.
-        Called by any thread.
+        It was set aside, or waits for its dead letter, which the broker may refuse until the queues
+        are shorter. Thread-safe.
         """
         self._trusted.append(held)
 
     def connect(self) -> None:
-        """Begin a session; what another one held is void.
+        """Close the current session, if any, and open a new one.
 
         Raises:
-            BrokerUnavailable: no connection.
+            BrokerUnavailable: the broker cannot be reached.
         """
         self.close()
         session = Session(self._url, name="statesys loader")
@@ -78,10 +77,10 @@ class BatchConsumer:
         self._round, self._fetching = iter(self._queues), False
 
     def turn(self) -> None:
-        """One round: take what came, give back what is done.
+        """Poll once: put deliveries into the inbox and ack finished ones.
 
         Raises:
-            BrokerUnavailable: the session is lost; `connect` begins the next.
+            BrokerUnavailable: the session is lost; call `connect` for a new one.
         """
         consumer = self._consumer
         assert consumer is not None
@@ -97,38 +96,38 @@ class BatchConsumer:
             self._take_care(consumer, self._round)
 
     def stop_taking(self) -> None:
-        """Ask for no more deliveries."""
+        """Stop consuming; nothing new is delivered."""
         if self._consumer is not None:
-            # Nothing comes from a lost session either.
+            # A lost session delivers nothing either.
             with suppress(BrokerUnavailable, PermissionMissing):
                 self._consumer.session.cancel()
 
     def finish(self) -> None:
-        """Settle what the threads finished last."""
+        """Ack what the threads have finished since the last `turn`."""
         if self._consumer is not None:
-            # What is not acked comes again, and counts as duplicates.
+            # What stays unacked is redelivered, and its messages count as duplicates.
             with suppress(BrokerUnavailable, PermissionMissing):
                 self._ack(self._consumer)
 
     def close(self) -> None:
-        """End the session; the broker takes back what is unsettled."""
+        """Close the session; the broker requeues unsettled deliveries."""
         self._inbox.drop()
         self._finished.clear()
         self._trusted.clear()
         self._harmless.clear()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            # Bodies are as large on the next session.
+            # Keep a reduced prefetch, since bodies are as large on the next session.
             self._prefetch = consumer.prefetch
             consumer.session.close()
 
     def empty(self) -> bool:
-        """Whether there has been nothing to do for a second, in the queues and in hand."""
+        """Whether the queues were empty and no delivery was held for a second."""
         return self._consumer is not None and self._consumer.empty()
 
     @property
     def held(self) -> int:
-        """Deliveries that are not settled yet."""
+        """Number of unsettled deliveries."""
         return 0 if self._consumer is None else len(self._consumer)
 
     def _take(self, delivery: Delivery) -> None:
@@ -136,7 +135,7 @@ class BatchConsumer:
         if self._round is not None:
             self._fetching = False
             if delivery.redelivered:
-                # A suspect; where it came from there may be more, and above all of the urgent.
+                # A suspect: its queue may have more, and those of urgent queues come first.
                 self._round = iter(self._queues)
 
     def _ack(self, consumer: Consumer) -> None:
@@ -148,20 +147,21 @@ class BatchConsumer:
                 consumer.session.ack(held.delivery.tag)
 
     def _holds(self, consumer: Consumer, held: Held) -> bool:
-        """Whether a delivery is of this session, and not settled yet."""
+        """Whether a delivery belongs to the current session and is unsettled."""
         return held.session == self._number and held.delivery.tag in consumer
 
     def _take_care(self, consumer: Consumer, unasked: Iterator[str]) -> None:
-        """Hold one delivery at a time, of all queues, until a round brings no suspect.
+        """Hold one delivery at a time, over all queues, until a round has found no suspect.
 
-        A worker that died on a batch finds it again after its start, and with it whatever else it
-        had in hand. Each death counts against all that is in hand, so nothing may be beside a
-        suspect: a batch that kills again and again then uses up its own delivery limit alone.
+        A loader that a batch has killed gets that batch again after its start, together with the
+        other batches it held. Each crash counts towards the delivery limit of every batch held.
+        With one batch at a time, a batch that kills repeatedly uses up only its own limit. Batches
+        noted with `trust` do not count as held here.
 
-        A round asks each queue once, the most urgent first. The broker hands out what came back
-        before what is fresh: a queue that gives a fresh batch, or nothing, has no suspects left.
-        Each suspect begins a new round. So the suspects of an urgent queue go first, what is
-        fresh there waits for one suspect of the others at most, and no queue waits for ever.
+        A round fetches from each queue once, the most urgent first. RabbitMQ delivers requeued
+        batches before fresh ones, so a queue that returns a fresh batch, or none, has no suspects
+        left. Each suspect starts a new round. So suspects of an urgent queue come first, and a
+        fresh batch in an urgent queue waits for at most one suspect of the others.
         """
         self._inbox.hurry(on=True)
         while self._trusted:
@@ -179,7 +179,7 @@ class BatchConsumer:
             consumer.session.fetch(queue)
 
     def _control(self, consumer: Consumer) -> None:
-        """Keep within what may be held; and do not wait for more when no more can come."""
+        """Apply the consumer's limits; load incomplete chunks when no more can be delivered."""
         if consumer.control():
             _log.warning(
                 "loader.paused", held_bytes=consumer.held_bytes, prefetch=consumer.prefetch

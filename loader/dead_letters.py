@@ -1,7 +1,7 @@
-"""The loader's dead letters: on a connection of their own, and done when confirmed.
+"""Publishes the loader's dead letters on a separate connection.
 
-A letter is rare, so a plain blocking publish will do; and since memory alarms stop connections
-that publish, it must not be the connection that consumes and acks.
+RabbitMQ's alarms stop connections that publish, so this must not be the connection that consumes
+and acks. Dead letters are rare, so a blocking publish is fast enough.
 """
 
 import threading
@@ -20,12 +20,12 @@ _log = structlog.get_logger()
 
 
 class DeadLetterPublisher:
-    """Buries what cannot be loaded. Shared by the loader threads, one at a time.
+    """Publishes dead letters for all loader threads, one at a time.
 
     Args:
-        url: of the broker.
-        stop: ends waiting for a broker that is away.
-        heartbeat: hears of progress and trouble.
+        url: URL of the broker.
+        stop: set it to end waiting for an unavailable broker.
+        heartbeat: receives progress and trouble.
     """
 
     def __init__(self, url: str, *, stop: threading.Event, heartbeat: HeartbeatFile) -> None:
@@ -36,16 +36,16 @@ class DeadLetterPublisher:
         self._admin: Administration | None = None
 
     def bury(self, body: bytes, original: Properties, refusal: Refused, *, queue: str) -> None:
-        """Publish one letter and wait until the broker has it.
+        """Publish one dead letter and wait for the broker's confirm.
 
         Args:
-            body: what was refused, byte for byte.
-            original: its properties.
+            body: body of the dead letter.
+            original: AMQP properties to keep.
             refusal: the reason and its detail.
-            queue: where it came from, and where a replay puts it back.
+            queue: the queue that a replay puts the message into.
 
         Raises:
-            BrokerUnavailable: only when stopping; the message is then still unsettled.
+            BrokerUnavailable: only when stopping; the message stays unsettled.
             PermissionMissing: the loader's user may not publish.
         """
         properties = dead_letter(
@@ -57,7 +57,7 @@ class DeadLetterPublisher:
         _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         admin, self._admin = self._admin, None
         if admin is not None:
             admin.close()
@@ -68,9 +68,9 @@ class DeadLetterPublisher:
                 self._admin = Administration(self._url, name="statesys loader letters")
             self._admin.publish(routing_key=DEAD, body=body, properties=properties)
         except BrokerUnavailable:
-            # Perhaps only its channel is lost.
+            # Also if only the channel is lost: the next try opens a new connection.
             self.close()
             raise
         except NotTaken as error:
-            # The queue may come back; until then, wait.
+            # The queue may be declared again, so this is tried again.
             raise BrokerUnavailable(str(error)) from None

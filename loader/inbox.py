@@ -1,7 +1,7 @@
-"""The inbox: deliveries wait here until a thread takes a chunk of them.
+"""The inbox: keeps deliveries until a loader thread takes a chunk of them.
 
-Threads pull. So the choice what to load next is made at the last moment, and high goes before
-normal before low however long the normal ones have waited.
+The threads pull, so the order is decided as late as possible: high comes before normal before low,
+even if normal batches have waited longer.
 """
 
 import threading
@@ -14,7 +14,13 @@ from runtime.broker import Delivery
 
 
 class Held(NamedTuple):
-    """A delivery with the session it belongs to: its tag means nothing to another one."""
+    """A delivery with the number of its session, since a tag is valid in its own session only.
+
+    Attributes:
+        session: number of the session.
+        arrived: seconds, monotonic.
+        delivery: the delivery.
+    """
 
     session: int
     arrived: float
@@ -27,9 +33,9 @@ class Inbox:
     Args:
         queues: names, the most urgent first.
         chunk_bytes: a chunk is whole batches up to this size, at least one.
-        wait: seconds until an incomplete chunk is given out all the same.
-        together: chunks that one thread takes at most while more of them wait. A transaction
-            costs something for itself; under backlog nobody waits for the small ones.
+        wait: seconds after which `take` returns an incomplete chunk.
+        together: maximum number of chunks that one thread takes as one under backlog. Each
+            transaction has a fixed cost, so larger ones load faster.
     """
 
     def __init__(
@@ -52,7 +58,7 @@ class Inbox:
             self._change.notify()
 
     def hurry(self, *, on: bool) -> None:
-        """Waiting for more is of no use (nothing more can come): give out what is there."""
+        """Whether `take` returns incomplete chunks at once, because no more deliveries can come."""
         with self._change:
             self._hurry = on
             if on:
@@ -62,10 +68,10 @@ class Inbox:
         """Wait for a chunk and take it.
 
         Args:
-            patience: seconds to wait at most.
+            patience: maximum seconds to wait.
 
         Returns:
-            Nothing after that, or once the inbox is closed.
+            The deliveries of the chunk; empty after `patience` seconds, and when closed.
         """
         until = time.monotonic() + patience
         with self._change:
@@ -86,21 +92,21 @@ class Inbox:
             return []
 
     def drop(self) -> None:
-        """Forget everything held: the session it came from is gone."""
+        """Remove all deliveries, because their session is lost."""
         with self._change:
             for lane in self._lanes.values():
                 lane.clear()
             self._bytes = 0
 
     def close(self) -> None:
-        """Give out nothing more; what is left goes back to the broker with the session."""
+        """Make every `take` return empty; the broker requeues the rest when the session ends."""
         with self._change:
             self._closed = True
             self._change.notify_all()
 
     @property
     def closed(self) -> bool:
-        """Whether it gives out nothing more."""
+        """Whether `close` was called."""
         return self._closed
 
     def __len__(self) -> int:
@@ -116,18 +122,18 @@ class Inbox:
                 size += len(held.delivery.body)
                 chunk.append(held)
                 if held.delivery.redelivered:
-                    # Alone: somebody may have died of it.
+                    # It is loaded alone, because it may have killed a loader.
                     limit = 0
             if lane:
                 break
         self._bytes -= size
         if any(self._lanes.values()):
-            # Whoever was told of these may be us: tell another.
+            # Our wake-up may have been the one for these: wake another thread.
             self._change.notify()
         return chunk
 
     def _limit(self) -> int:
-        """Bytes to take: one chunk, or several while another one waits behind them."""
+        """Bytes to take: one chunk, or up to `together` if at least one more stays behind them."""
         waiting = self._bytes // self._chunk_bytes
         return self._chunk_bytes * min(self._together, max(1, waiting - 1))
 

@@ -1,13 +1,14 @@
--- What a chunk means for what is missing: claims of resync answers, the cap, and the open ranges.
--- The second part of load.sql, which has the tables of the connection. Each statement looks at the
--- clients in `attention` only.
+-- What a chunk changes about missing messages: claims of resync answers, the limit of ranges, and
+-- the open ranges. This continues load.sql, which creates the temporary tables. Each statement is
+-- limited to the clients in `attention`.
 
--- Writes down which serials an answer claims as the client's whole state.
+-- Stores which serials an answer claims as the client's whole state.
 --
--- A claim belongs to its request's row. One that fits none gets a row of its own without
--- requested_at: an unknown request, another client's, or a second, different block under an id
--- (a rolled-back store answers again). Later parts of such a block find it by its serials. Its id
--- is random: one made from the claim could be guessed, and sent as the id of another claim.
+-- A claim is stored in the row of its request, if that has no claim yet. Otherwise it gets a row of
+-- its own, with requested_at null: the request is unknown, or is another client's, or has a
+-- different claim already (a rolled-back store answers again). In the last case the row has a
+-- random id, because an id derived from the claim could be guessed and sent as the id of another
+-- claim. Later parts of the answer find the row by the serials.
 PREPARE note_claims AS
 WITH claim AS (
     SELECT s.client_id, s.claim_id, s.claim_first, s.claim_last,
@@ -38,12 +39,12 @@ ON CONFLICT (client_id, request_id) DO UPDATE
     SET first_serial = excluded.first_serial, last_serial = excluded.last_serial;
 
 
--- A claim takes effect once all of its serials are accounted for: what lies below is overtaken.
+-- Applies each claim whose serials are all accounted for: everything below them is overtaken.
 --
--- Its parts may come in any order and over any number of chunks, so every chunk looks at the
--- claims of its clients. Later requests stay open: their cause may be younger than this answer.
--- A claim of our own making (requested_at null) completes only itself.
--- After a merge accounted says more than arrived; then the history is counted.
+-- The parts of an answer may arrive in any order and in any number of chunks, so every chunk checks
+-- the claims of its clients. Later requests stay open, because their cause may be newer than this
+-- answer. A claim in a row without requested_at closes no other request.
+-- After a merge, `accounted` also has serials that did not arrive; then the history is counted.
 PREPARE complete_claims AS
 WITH complete AS (
     SELECT r.client_id, r.request_id, r.first_serial, r.requested_at, c.client_row
@@ -79,9 +80,10 @@ overtaken AS (
     WHERE s.ctid = o.state_row
     RETURNING s.client_id, s.topic_type, s.topic_id, s.user_sid
 ),
--- A numbered state hides an unnumbered one of the same topic, but a resync speaks of numbered
--- ones only: what it uncovers is current again, as if the two had come in the other order. What was
--- dated later than it was loaded counts from when it was received, as in store_messages.
+-- A numbered state replaces an unnumbered one of the same topic, but a resync overtakes numbered
+-- ones only. So the unnumbered one becomes current again, and the order of arrival makes no
+-- difference. A message dated later than it was loaded counts from when it was received, as in
+-- store_messages.
 uncovered AS (
     INSERT INTO current_state (
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
@@ -114,9 +116,10 @@ WHERE r.client_id = e.client_id
        OR (r.closed_at IS NULL AND r.requested_at <= e.requested_at));
 
 
--- The cap. A client with more than $1 missing ranges gets one merged range in their place, and
--- everything up to its highest counts as accounted; only a completed resync closes that range.
--- The insert reads what the delete returns, so the old rows are gone before the new one comes.
+-- Replaces the missing ranges of a client that has more than $1 by one merged range. Every serial
+-- up to the client's highest then counts as accounted for; only a completed resync closes that
+-- range. The insert reads what the delete returns, so the old rows are deleted before the new one
+-- is added.
 PREPARE merge_ranges(integer) AS
 WITH crowded AS MATERIALIZED (
     SELECT c.client_id, c.client_row, lower(missing) AS first_serial,
@@ -153,12 +156,13 @@ SELECT client_id, least(c.first_serial, w.first_serial), greatest(c.last_serial,
 FROM crowded c LEFT JOIN was w USING (client_id);
 
 
--- Makes the open rows say what is missing: [1, highest] - accounted.
+-- Updates the open rows to the serials that are missing: [1, highest_serial] minus accounted.
 --
--- A row whose range is still missing stays untouched. One that was hit becomes its first piece,
--- further pieces become rows with its detected_at, and when none is left it closes, or is deleted
--- if it was never due ($1: min_missing_message_age): most "missing" is only late, and would bury
--- what was really lost. A merged row is cut by resyncs only.
+-- A row whose range is still missing is not changed. If part of it is no longer missing, the row
+-- becomes the first remaining piece, and further pieces become rows with the same detected_at. If
+-- nothing remains, the row is closed. A row younger than $1 (min_missing_message_age) is deleted
+-- instead: most missing messages are only late, and their rows would hide real losses. A merged row
+-- is changed by resyncs only.
 PREPARE keep_ledger(interval) AS
 WITH touched AS MATERIALIZED (
     SELECT c.client_id, c.resynced_below,

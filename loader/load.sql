@@ -1,24 +1,25 @@
--- How a chunk gets into the database. A loader thread runs this file and then ledger.sql once on
--- its connection; here is what judges and stores the messages.
+-- Loading a chunk. A loader thread runs this file and then ledger.sql once on its connection. This
+-- file prepares the statements that judge and store messages.
 --
--- A chunk then is one transaction: COPY into the stage, which takes no lock, and after that one
--- message with everything else,
+-- Each chunk is one transaction. First COPY fills the table `stage`, which takes no lock on shared
+-- tables. Then one protocol message does the rest:
 --
 --     EXECUTE lock_clients; EXECUTE store_messages(…); EXECUTE note_claims;
 --     EXECUTE complete_claims; EXECUTE merge_ranges(…); EXECUTE keep_ledger(…); COMMIT
 --
--- so that the locks are taken and given back by the server alone. A loader that is stopped or cut
--- off between two steps either has not sent the message, and holds no lock, or has, and its
--- transaction ends without it.
+-- So the server takes and releases the locks without the loader. If the loader is stopped or cut
+-- off before it has sent this message, it holds no lock; if after, the server ends the transaction
+-- alone.
 --
--- The lock on a client's row is what makes loading exact: two chunks with messages of one client
--- are judged one after the other, on any number of loaders. Locks are taken in key order, so no
--- two chunks wait for each other. Locking is a statement of its own: each statement sees what was
--- committed when it started, and one that locked and read at once would see the new client row
--- beside the old history.
+-- The lock on a client's row makes loading exact: two chunks with messages of one client are judged
+-- one after the other, however many loaders run. Locks are taken in key order, so chunks cannot
+-- deadlock with each other. Locking is a separate statement, because each statement sees what was
+-- committed when it started: one that both locks and reads would see the new client row with the
+-- old history.
 
 CREATE TEMPORARY TABLE stage (
-    -- As the digest writes a message; those without a number have its text apart.
+    -- In the order of the digest's text. An unnumbered message has the number it came with, if any,
+    -- in serial_text.
     serial         bigint,
     topic_type     integer NOT NULL,
     topic_id       text COLLATE "C" NOT NULL,
@@ -43,59 +44,59 @@ CREATE TEMPORARY TABLE stage (
     claim_id       uuid,
     claim_first    bigint,
     claim_last     bigint,
-    -- Set in one row of each life of a client that is in the chunk: its report with the highest
-    -- serial says who the client is.
+    -- Set in one row for each life of a client in the chunk, from the report with the highest
+    -- serial.
     client_name    text,
     client_version text,
     reply_queue    text,
-    -- How often the message is in the chunk; the stage has it once.
+    -- How often the message is in the chunk; it is one row here.
     copies         integer NOT NULL,
-    -- A different message under the same serial stands before it in the chunk.
+    -- Whether a different message with the same serial comes before it in the chunk.
     rival          boolean NOT NULL
 ) ON COMMIT DELETE ROWS;
 
--- Clients of the chunk that the ledger has to be kept for: something is missing, or a claim is open.
--- Hardly any chunk has one, and then the four statements behind the storing have nothing to do.
+-- Clients of the chunk that the statements of ledger.sql have to look at, because of missing
+-- messages or claims. Most chunks have none, and then these statements have nothing to do.
 CREATE TEMPORARY TABLE attention (client_id uuid NOT NULL) ON COMMIT DELETE ROWS;
 
 
--- Creates the clients that are new and locks all of the chunk, in key order.
--- ON CONFLICT locks a row even when its WHERE then declines the update: no new row version.
+-- Creates new clients and locks all clients of the chunk, in key order. ON CONFLICT locks a row
+-- even if its WHERE then prevents the update, so no new row version is written.
 PREPARE lock_clients AS
 INSERT INTO client (client_id)
 SELECT DISTINCT client_id FROM stage WHERE client_name IS NOT NULL ORDER BY client_id
 ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false;
 
 
--- Judges every message, stores it, and moves the current state and the client's counters.
+-- Judges every message, stores it, and updates the current state and the client's counters.
 --
--- A serial that is not accounted for is new. One that is: the history knows. The same digest
--- there is a duplicate; another digest is a serial used twice; no row at all is a message that
--- comes late, after a resync or a merge had written it off. Only a client's row lock makes
--- "not in accounted" and "not in the history" one and the same moment.
+-- A message whose serial is not accounted for is new. For other serials the history decides: with
+-- the same digest it is a duplicate, with another digest the serial is reused. Without a row it is
+-- late: a resync or a merge had written its serial off. The lock on the client keeps `accounted`
+-- and the history consistent with each other.
 --
--- How it is written follows from its plan, which is made once, perhaps while all tables are empty:
+-- The statement is planned once, perhaps while all tables are empty. Hence the way it is written:
 --
---   * Rows of the tables are looked up by LATERAL behind a fence (OFFSET 0): one look-up of the
---     index for each client or topic of the chunk, whatever the planner believes of their sizes.
---   * What was looked up is updated by its place (ctid). Nobody can have moved it: the client is
---     locked, and the look-up is in the same statement. (Not the requests: the resync duty changes
+--   * Rows of the tables are looked up by LATERAL with OFFSET 0, an optimization fence. That is one
+--     index lookup for each client or topic of the chunk, whatever sizes the planner assumes.
+--   * Looked-up rows are updated by ctid, which cannot change meanwhile: the client is locked, and
+--     the lookup is in the same statement. (This excludes requests, since the resync task changes
 --     them without that lock.)
---   * Rows of the chunk are joined by hash, and what belongs to a client is counted once.
---   * EXISTS is written as a LIMIT 1: it may be planned as a hash of a whole table.
+--   * Rows of the chunk are joined by hash, and counted once for each client.
+--   * EXISTS is written as LIMIT 1, because it could be planned as a hash of a whole table.
 --
--- $1: how much later than the report with the highest serial, or than the resync answer that
--- wrote its serials off, a report with lower serials may be rendered before it is a sign that the
--- client counts anew, or that another machine counts under its id.
+-- $1: the tolerance between dates of reports. A report is a sign of reuse if it has lower serials
+-- but was rendered later, by more than this, than the report with the highest serial, or than the
+-- resync answer that wrote its serials off.
 PREPARE store_messages(interval) AS
--- One report speaks for the client: name, version and reply queue are taken from it. That is the
--- report received last, but a relay's clock may be wrong. And a serial is no better between lives:
--- a machine that is installed anew counts from 1, and has another reply queue, by which lives are
--- told apart here.
+-- speaker: the report of each client that name, version and reply queue are taken from. It should
+-- be the report received last, but the clock of a relay may be wrong. Serials do not order reports
+-- of different lives, since a machine that is installed anew counts from 1. It has another reply
+-- queue, by which lives are told apart here. See docs/decisions/0013.
 --
--- heard_at: the report was received no earlier than it was rendered, and no later than now. By a
--- relay that is ahead nothing else is known; such a report is not `timely`, and among the lives of
--- a chunk it goes by its own date. A client's date of the future says nothing.
+-- heard_at: when the report was received, but no earlier than it was rendered, and no later than
+-- now. A report dated in the future sets no lower bound. If the relay's clock is ahead, the report
+-- is not `timely`, and its own date orders it among the lives of a chunk.
 WITH speaker AS (
     SELECT DISTINCT ON (client_id) *
     FROM (
@@ -114,12 +115,13 @@ WITH speaker AS (
 known AS MATERIALIZED (
     SELECT s.*, c.*,
         CASE
-            -- Whatever else a clock or a serial says: so nothing is pinned.
+            -- Comes first, so that a wrong value lasts only until the next report.
             WHEN last_seen IS NULL OR (timely AND heard_at > last_seen) THEN true
-            -- Within one life the serial decides, unless the client counts anew.
+            -- Within one life the serial decides, unless there is a sign of reuse.
             WHEN serial IS NOT NULL AND reply_queue IS NOT DISTINCT FROM known_queue
                 THEN serial > highest_serial OR rendered_at > highest_report_date + $1
-            -- Between two lives the later date, and before a sign of reuse was seen lies the old.
+            -- Otherwise the later date decides. What was rendered before the last sign of reuse was
+            -- seen is of the old life.
             ELSE (rendered_at, heard_at) >= (
                 greatest(CASE WHEN highest_report_date <= statement_timestamp()
                               THEN highest_report_date END,
@@ -133,8 +135,8 @@ known AS MATERIALIZED (
 ),
 judged AS MATERIALIZED (
     SELECT v.*,
-        -- What may become current: types 700 and 701 are no state, and what a resync overtook
-        -- stays so.
+        -- Whether it may become current. Types 700 and 701 are no states, and serials below
+        -- resynced_below are overtaken.
         verdict NOT IN ('duplicate', 'reused')
         AND topic_type NOT IN (700, 701)
         AND (serial IS NULL OR serial >= resynced_below) AS stateful
@@ -160,7 +162,7 @@ judged AS MATERIALIZED (
                         ELSE CASE WHEN s.rival THEN 'reused' ELSE 'late' END
                     END
             END AS verdict,
-            -- One empty text and none are the same text.
+            -- The text is empty for no parameters and for one empty parameter.
             CASE WHEN s.param_texts <> '' THEN string_to_array(s.param_texts, E'\x1d')
                  WHEN s.param_count = 0 THEN '{}' ELSE '{""}' END AS params,
             c.resynced_below, s.*
@@ -180,9 +182,9 @@ stored AS (
         statement_timestamp()
     FROM judged WHERE verdict <> 'duplicate'
 ),
--- Clocks jump, serials do not: the serial orders first. The digest makes the order total.
--- What has no serial has nothing but its time. One of the future counts as the moment when it was
--- received, or no later message would ever replace it.
+-- The order is serial, time, digest. Clocks of clients jump but serials do not, and the digest
+-- makes the order total. A message without a serial has only its time. If that is in the future,
+-- the time of receipt counts instead; otherwise no later message would replace it.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (client_id, topic_type, topic_id, user_sid)
         client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
@@ -203,7 +205,7 @@ compared AS MATERIALIZED (
         n.*
     FROM newest n LEFT JOIN LATERAL (
         SELECT w.ctid AS state_row, w.serial, w.digest,
-            -- What was stored before clocks were bounded gives way.
+            -- Older versions stored times of the future; such a row is replaced.
             CASE WHEN w.serial IS NULL AND w.message_time > statement_timestamp()
                  THEN '-infinity' ELSE w.message_time END AS message_time
         FROM current_state w
@@ -227,7 +229,7 @@ updated AS (
 ),
 tally AS MATERIALIZED (
     SELECT client_id,
-        -- Not without the null check: a range with null bounds is the range of everything.
+        -- The null check is needed, since a range with null bounds is unbounded.
         coalesce(range_agg(int8range(serial, serial + 1))
             FILTER (WHERE verdict = 'new' AND serial IS NOT NULL), '{}') AS arrived,
         max(serial) FILTER (WHERE verdict = 'new') AS highest,
@@ -241,7 +243,7 @@ tally AS MATERIALIZED (
         max(message_time) AS last_message_time
     FROM judged GROUP BY client_id
 ),
--- The client's counters as they will be, to measure the second sign of reuse against.
+-- The client's new counters, with which the second sign of reuse is found.
 ahead AS MATERIALIZED (
     SELECT t.*, k.client_row, k.speaks, k.client_name, k.client_version, k.reply_queue, k.heard_at,
         greatest(t.highest, k.highest_serial) AS new_highest,
@@ -258,9 +260,9 @@ behind AS (
     WHERE j.verdict NOT IN ('duplicate', 'reused')
       AND j.serial < a.new_highest AND j.report_date > a.new_highest_date + $1
     UNION
-    -- The third sign: written off by a resync, and rendered after the answer that wrote it off.
-    -- Whoever gave that answer counts on above it, so another machine counts below. The date of
-    -- the highest says nothing then, since the two take turns at it.
+    -- The third sign: a message that a resync wrote off, rendered after the resync answer. The
+    -- machine that answered counts on above it, so another machine counts below. Then the date of
+    -- the highest serial is no sign, since both machines provide it in turn.
     SELECT client_id
     FROM judged j
     WHERE j.verdict = 'late' AND j.serial < j.resynced_below
@@ -290,7 +292,7 @@ counted AS (
         name = CASE WHEN a.speaks THEN a.client_name ELSE c.name END,
         version = CASE WHEN a.speaks THEN a.client_version ELSE c.version END,
         reply_queue = CASE WHEN a.speaks THEN a.reply_queue ELSE c.reply_queue END,
-        -- What was stored before clocks were bounded is bounded here, and gives way to the next.
+        -- Older versions stored times of the future; they are limited to now.
         last_seen = least(greatest(c.last_seen, a.heard_at), statement_timestamp()),
         last_message_time = least(
             greatest(c.last_message_time, a.last_message_time), statement_timestamp()),

@@ -1,4 +1,4 @@
-"""Migrations: the files of `schemas/postgres`, each applied once, in order."""
+"""Migrates the database: applies each file of `schemas/postgres` once, in order."""
 
 from contextlib import closing
 from typing import LiteralString
@@ -10,24 +10,28 @@ from schemas import tables
 from schemas.errors import StatesysError
 from schemas.topics import catalogue
 
-#: Key of the advisory lock: two migrations at a time would both find the same files unapplied.
+#: Key of the advisory lock; two migrations at the same time would apply the same files.
 _MIGRATION_LOCK = 7828379703
-#: The oldest PostgreSQL that is tested, as `server_version_num`.
+#: The oldest PostgreSQL version that is tested, as `server_version_num`.
 _OLDEST = 150_000
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the database to the current schema; safe to run any number of times.
+    """Migrate the database to the current schema; safe to repeat.
 
-    Creates the schema `statesys`, applies the files that were not applied yet, brings the topic
-    catalogue up to date, and makes the partitions of the next days.
+    Creates the schema `statesys`, applies the files that were not applied yet, updates the topic
+    catalogue, and makes the partitions of the next days.
+
+    Args:
+        url: URL of the database.
 
     Returns:
-        Names of the files applied now.
+        The names of the files applied now.
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, or refuses (a missing right to create, say).
-        StatesysError: a loader could not work there, or a newer statesys made the tables.
+        DatabaseUnavailable: the database cannot be reached, or refuses a statement (because of a
+            missing right, for example).
+        StatesysError: a loader cannot use this database, or a newer statesys made the tables.
     """
     require_own_sessions(url)
     with own_session(url, "statesys-migrate") as session, session.transaction() as connection:
@@ -36,13 +40,13 @@ def migrate(url: str) -> list[str]:
         applied = _apply(session, connection)
         _bring_topics_up_to_date(connection)
     with closing(PartitionStore(url, name="statesys-migrate")) as partitions:
-        # A migration drops nothing: retention is the loaders' duty.
+        # A migration drops no partition: a loader's periodic task does that.
         partitions.make()
     return applied
 
 
 def _apply(session: Session, connection: Connection) -> list[str]:
-    """Apply the files that were not applied yet; without one, nothing needs a right to create."""
+    """Apply the files that were not applied yet; only then is a right to create needed."""
     begun = _exists(connection, "to_regclass", f"{SCHEMA}.migration")
     done = {row[0] for row in connection.execute("SELECT name FROM migration")} if begun else set()
     todo = tables.unapplied(done)
@@ -62,7 +66,7 @@ def _apply(session: Session, connection: Connection) -> list[str]:
 
 
 def _bring_topics_up_to_date(connection: Connection) -> None:
-    """Replace the catalogue if it changed."""
+    """Replace the topic catalogue if it changed."""
     found = connection.execute(
         "SELECT topic_type, topic_name, state_id, state_name FROM topic_state"
     )
@@ -77,10 +81,10 @@ def _bring_topics_up_to_date(connection: Connection) -> None:
 
 
 def _require_usable(connection: Connection) -> None:
-    """Refuse a database in which a loader could not work, before anything is changed.
+    """Check, before anything is changed, that a loader can use this database.
 
     Raises:
-        StatesysError: the encoding or the version is wrong, or the schema is not ours.
+        StatesysError: the encoding or the version is wrong, or the schema has other tables.
     """
     row = connection.execute(
         "SELECT current_setting('server_encoding'), current_setting('server_version_num')::int,"

@@ -1,17 +1,17 @@
--- What the upkeep of partitions asks the catalogue.
+-- Catalogue queries of partition maintenance.
 --
--- A table is never judged by its name alone. An operator may detach a day to keep it, attach a
--- month, a foreign table or a DEFAULT partition, or take one of our names for something else.
+-- A name alone does not identify our partitions. An operator may detach a day to keep it, attach a
+-- month, a foreign table or a DEFAULT partition, or use one of our names for something else.
 
 -- name: missing_days
--- Days of %(days)s (dates, UTC) that no partition reaches into.
+-- Days of %(days)s (dates, UTC) that no partition overlaps.
 WITH partition AS (
     SELECT pg_get_expr(c.relpartbound, c.oid) AS bound
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = %(parent)s::regclass
 ), span AS (
-    -- No text between the brackets: MINVALUE or MAXVALUE. The session that writes the bounds as
-    -- text also reads them, so its time zone and date style do not matter.
+    -- A bound without a quoted text is MINVALUE or MAXVALUE. The same session writes the bounds as
+    -- text and parses them, so its time zone and date style do not matter.
     SELECT coalesce(substring(bound FROM 'FROM \(''(.*)''\) TO')::timestamptz, '-infinity') AS low,
            coalesce(substring(bound FROM 'TO \(''(.*)''\)')::timestamptz, 'infinity') AS high
     FROM partition WHERE bound <> 'DEFAULT'
@@ -24,7 +24,7 @@ WHERE NOT EXISTS (
 ORDER BY day;
 
 -- name: past_partitions
--- Our partitions of days before %(day)s: name and bounds both say that this is one day of ours.
+-- Our partitions of days before %(day)s: both name and bounds are those of one day.
 SELECT c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
      substring(c.relname FROM '^state_message_([0-9]{8})(?:_[0-9]+)?$') AS named,
@@ -39,13 +39,13 @@ AND substring(bound FROM 'TO \(''(.*)''\)')::timestamptz
 ORDER BY c.relname;
 
 -- name: pending_partition
--- The one partition, if any, whose detaching was begun and not finished. It blocks every other.
+-- The partition, if any, with an unfinished detach, which blocks every other detach.
 SELECT n.nspname, c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE i.inhparent = %(parent)s::regclass AND i.inhdetachpending;
 
 -- name: detached_tables
--- Tables that the upkeep marked, then detached, and did not live to drop.
+-- Tables that an interrupted maintenance marked and detached, but did not drop.
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
 AND obj_description(c.oid, 'pg_class') = %(mark)s

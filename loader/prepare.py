@@ -1,4 +1,4 @@
-"""SMX into rows of the stage: everything that can be computed before a transaction opens."""
+"""Renders SMX as rows of the table `stage`: all computing that needs no transaction."""
 
 import re
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from schemas.report import UNNUMBERED_TOPICS, Report, StateMessage
 from schemas.smx import Envelope, Smx
 from schemas.topology import is_reply_queue, reply_queue
 
-#: How the rows go in. They are separated as the text of a digest is, so that this text is the
-#: greater part of a row as it stands.
+#: The separators are those of the text that a digest is made of (`schemas.digest`), so that most of
+#: this text goes into a row unchanged.
 COPY: LiteralString = r"COPY stage FROM STDIN (DELIMITER E'\x1f', NULL E'\x1e')"
-#: The escape itself, and what separates rows. Few values hold any of them.
+#: COPY needs escapes for backslashes and line ends, which few values have.
 _SPECIAL = re.compile(r"[\\\n\r]")
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 _UNNUMBERED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
 def stage_lines(chunk: Sequence[Plain]) -> bytes:
-    """Render a chunk as `COPY` takes it, in the column order of the stage.
+    """Render a chunk as input of `COPY`, in the column order of the table `stage`.
 
-    The same message twice is one row with `copies` 2. Different messages under one serial are
-    rows of which all but the first are rivals. Of each life of a client, which is what has one
-    reply queue, the report with the highest serial lends its row name, version and reply queue.
+    Repeated messages are one row with their number in `copies`. Of different messages with the same
+    serial, all but the first have `rival` set. Lives of a client are told apart by reply queue; for
+    each, the report with the highest serial sets name, version and reply queue in its last row.
     """
     rows: list[_Row] = []
     clients: dict[str, _Client] = {}
@@ -35,7 +35,7 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
         if client is None:
             client = clients[smx.client_id] = _Client()
         new = _new_rows(smx, client)
-        # A report that brings nothing new was sent twice.
+        # Without new rows, the report is a repetition.
         if new:
             _let_speak(smx, new[-1], client)
             rows += new
@@ -43,7 +43,7 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
 
 
 def nobodys_lines() -> bytes:
-    """Rows of a client that does not exist, with a message that has a value for everything."""
+    """Render a made-up message of an unknown client, with a value in every field of a message."""
     now = datetime.now(UTC)
     one = StateMessage(
         serial=1,
@@ -66,7 +66,7 @@ def nobodys_lines() -> bytes:
 
 
 def _new_rows(smx: Plain, client: "_Client") -> list["_Row"]:
-    """The rows of an SMX that are not in the chunk yet; copies of others are counted there."""
+    """Return new rows of an SMX; count its other messages as copies of known rows."""
     new = []
     tail = _tail(smx)
     for text in smx.texts:
@@ -89,7 +89,10 @@ def _new_rows(smx: Plain, client: "_Client") -> list["_Row"]:
 
 
 def _let_speak(smx: Plain, row: "_Row", client: "_Client") -> None:
-    """Let a report say who the client is, in its last row, unless its life is further already."""
+    """Write name, version and reply queue into the last row of a report.
+
+    Does nothing if another report with the same reply queue has a higher serial.
+    """
     queue = smx.reply_to
     if queue is None or not is_reply_queue(queue):
         queue = ABSENT
@@ -103,7 +106,7 @@ def _let_speak(smx: Plain, row: "_Row", client: "_Client") -> None:
 
 
 class _Row:
-    """A row of the stage on its way."""
+    """A row of the table `stage` that is not rendered completely yet."""
 
     __slots__ = ("copies", "rival", "said", "serial", "text")
 
@@ -116,12 +119,18 @@ class _Row:
 
     @property
     def number(self) -> int:
-        """The serial; 0 where there is none."""
+        """The serial; 0 if the message has none."""
         return 0 if self.serial == ABSENT else int(self.serial)
 
 
 class _Client:
-    """What a chunk holds of one client: rows by digest, digests by serial, who speaks by queue."""
+    """What a chunk has of one client.
+
+    Attributes:
+        rows: digest -> row.
+        serials: serial -> digest of the first message with it.
+        speakers: reply queue -> the row that has name, version and reply queue.
+    """
 
     __slots__ = ("rows", "serials", "speakers")
 
@@ -132,7 +141,7 @@ class _Client:
 
 
 def _tail(smx: Plain) -> str:
-    """What all rows of one SMX have in common: rendered once, not for each message."""
+    """Render the values that all rows of one SMX share, once for all of them."""
     request_id, first, last = smx.claim or (ABSENT, ABSENT, ABSENT)
     return _fields(
         smx.client_id,

@@ -1,8 +1,8 @@
 """A reader: the process that turns a loader thread's batches into rows.
 
-Threads of one process take turns at Python's interpreter lock, so however many there were, only
-one of them would read. And what a document does to the XML parser happens away from the process
-that holds everything else.
+Parsing in the loader threads would use one processor only, because of Python's interpreter lock.
+Besides, a document that crashes the XML parser ends the reader, not the process that holds the
+connections.
 """
 
 import gc
@@ -20,28 +20,33 @@ from loader.prepare import stage_lines
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
 from schemas.errors import Refused, StatesysError
 
-#: Without threads and connections a process can simply be doubled, and shares its memory.
+#: Readers are forked before there are threads and connections; they share the loader's memory.
 _FORK = multiprocessing.get_context("fork")
-#: Containers made before the garbage collector looks through them: rows die by themselves, and the
-#: default of 700 made it look several times at each chunk.
+#: New containers until the garbage collector runs. Reference counts free the rows, and with the
+#: default of 700 it ran several times for each chunk.
 _COLLECT_AFTER = 100_000
-#: Seconds to end in.
+#: Seconds to wait for the end of a reader.
 _END_TIMEOUT = 5.0
 
 
 class Rows(NamedTuple):
-    """A chunk as rows of the stage, with the number of its messages."""
+    """A chunk as rows of the table `stage`.
+
+    Attributes:
+        lines: the rows, as `loader.prepare.stage_lines` renders them.
+        messages: number of state messages.
+    """
 
     lines: bytes
     messages: int
 
 
 class Read(NamedTuple):
-    """What became of batches.
+    """The result of reading batches.
 
     Attributes:
         chunks: in the order of `loader.chunk.divide`.
-        refused: why a body cannot be read, by its place.
+        refused: index of a body that cannot be read -> the reason.
     """
 
     chunks: list[Rows]
@@ -49,10 +54,10 @@ class Read(NamedTuple):
 
 
 class Reader:
-    """One reading process. It ends with the process that started it, however that ends.
+    """One reader process. It ends when the loader process ends, even if that is killed.
 
     Attributes:
-        chunk_bytes: of SMX; a batch that is larger becomes several chunks.
+        chunk_bytes: size limit of a chunk; a larger batch is divided into several chunks.
     """
 
     def __init__(self, chunk_bytes: int) -> None:
@@ -63,8 +68,8 @@ class Reader:
         self._reading = threading.Lock()
 
     def start(self) -> None:
-        """Fork. Call it before there are threads and connections, which must not be doubled."""
-        # Made here and not before: a process that began earlier must not have our end of it.
+        """Fork the process. Call it before there are threads and connections to be copied."""
+        # Made here, so that readers forked earlier hold no copy of our end.
         self._pipe, theirs = _FORK.Pipe()
         process = _FORK.Process(
             target=_serve, args=(self._pipe, theirs, self.chunk_bytes), name="reader"
@@ -76,8 +81,11 @@ class Reader:
     def read(self, bodies: Sequence[bytes]) -> Read:
         """Read batches that were taken together.
 
+        Args:
+            bodies: the batches.
+
         Raises:
-            StatesysError: the process is gone; what was in hand comes again.
+            StatesysError: the reader process has ended. The batches stay unsettled.
         """
         assert self._pipe is not None
         assert self._process is not None
@@ -95,16 +103,16 @@ class Reader:
         return found
 
     def close(self) -> None:
-        """End the process; nothing where none was started."""
+        """End the process, if one was started."""
         if self._pipe is None or self._process is None:
             return
         idle = self._reading.acquire(blocking=False)
         if idle:
             with suppress(OSError):
-                # Not by closing the pipe: processes that began later have a copy of our end.
+                # Closing the pipe is not enough: readers forked later hold a copy of our end.
                 self._pipe.send(None)
         else:
-            # It hangs, and the pipe may be full. Whoever waits for it hears that it has ended.
+            # It hangs, and the pipe may be full. The kill ends `read` in the waiting thread, too.
             self._process.kill()
             idle = self._reading.acquire(timeout=_END_TIMEOUT)
         self._pipe.close()
@@ -117,11 +125,12 @@ class Reader:
 
 
 def _serve(parents: Connection, pipe: Connection, chunk_bytes: int) -> None:
-    # Whoever stops a whole group of processes means the loader; we end when it says so, or when
-    # it is gone: the process that began last sees its pipe end then, and so on to the first.
+    # A signal to the whole process group is for the loader. A reader ends when the loader tells it
+    # to, or has ended: then the reader forked last finds its pipe closed and ends, which closes its
+    # copies of the pipes of the readers before it, and so on.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    # Our copy of the other end, or the pipe would never be at its end.
+    # Our copy of the loader's end; while it is open, the pipe never counts as closed.
     parents.close()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
@@ -130,7 +139,7 @@ def _serve(parents: Connection, pipe: Connection, chunk_bytes: int) -> None:
 
 
 def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
-    """Read until this thread has read enough: whether there may be more."""
+    """Read until this thread is due for renewal (True) or the reader is to end (False)."""
     read = 0
     while read < RENEW_AFTER:
         try:

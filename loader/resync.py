@@ -1,4 +1,4 @@
-"""The resync duty: who is due is asked, by one loader at a time, however many run."""
+"""The resync task: asks clients that are due, with one loader of the site at a time checking."""
 
 import time
 from collections.abc import Callable
@@ -23,25 +23,25 @@ from schemas.topology import INCOMING, RESYNC
 
 _log = structlog.get_logger()
 
-#: The causes that cannot be late news (reused serials, merged ranges, an operator) are looked
-#: for this often, or at each check if that is more often.
+#: Interval of checks for the causes other than missing ranges (reused serials, merged ranges, an
+#: operator), which do not go away by waiting. A shorter `resync_check_interval` applies to all.
 SIGNS_INTERVAL = timedelta(minutes=1)
-#: Requests are spread over an interval; within a twelfth of it they go together, so that there
-#: are not more connections for it than twelve in an interval.
+#: Requests are spread over the interval, but a loader publishes at most twelve times in it, to save
+#: connections: requests within a twelfth of the interval are sent together.
 _STEPS = 12
-#: A request lives in its queue at least this long: a client may be between two cycles.
+#: A request stays in its queue at least this long, since a client may be between two cycles.
 MIN_EXPIRATION = timedelta(minutes=1)
-#: Seconds to wait for the broker's confirms of one lot.
+#: Seconds to wait for the broker's confirms of the requests of one transaction.
 _CONFIRM_TIMEOUT = 10.0
 
 
 class ResyncTask:
-    """Checks and publishes, by the rules of the site as they are at each run.
+    """Checks for clients that are due and publishes requests, by the current rules of the site.
 
     Args:
-        store: opens the database connection.
-        url: of the broker.
-        loader: this process.
+        store: opens a database connection.
+        url: URL of the broker.
+        loader: describes this process.
     """
 
     def __init__(
@@ -54,17 +54,19 @@ class ResyncTask:
 
     @property
     def interval(self) -> timedelta:
-        """How often `run` is worth calling at least."""
+        """The maximum time between two calls of `run`."""
         return min(self._rules.resync_check_interval, SIGNS_INTERVAL)
 
     def run(self) -> timedelta:
-        """Check if it is this process's turn, then publish what is to go by now.
+        """Check, unless a loader did so within the interval; then publish what is due to be sent.
+
+        Under backlog, only publish operators' requests and postpone the others.
 
         Returns:
-            How long to wait until the next call: the interval, or until the next request goes.
+            How long to wait until the next call: the interval, or the time to the next request.
 
         Raises:
-            BrokerUnavailable: try again; unsent requests stay rows.
+            BrokerUnavailable: try again; unsent requests stay in the database.
             DatabaseUnavailable: try again.
         """
         with closing(self._open_store()) as store:
@@ -79,16 +81,16 @@ class ResyncTask:
             return self._pause(store)
 
     def end(self) -> None:
-        """Tell the site that this loader ends.
+        """Remove this loader from the site's running loaders.
 
         Raises:
-            DatabaseUnavailable: its row is taken for a dead loader's in some minutes.
+            DatabaseUnavailable: its row stays, and `statesys status` ignores it after five minutes.
         """
         with closing(self._open_store()) as store:
             store.site.leave(self._loader)
 
     def _follow(self, rules: SiteRules) -> None:
-        """Take the site's rules; say it once when they are not this loader's own."""
+        """Apply the site's rules; log once if they differ from this loader's own."""
         if rules not in (self._rules, self._loader.rules):
             _log.warning("loader.follows_other_rules", **rules.as_text())
         self._rules = rules
@@ -125,9 +127,10 @@ class ResyncTask:
         return False
 
     def _publish(self, store: ResyncStore, *, held: bool) -> None:
-        """Row first, confirm second, mark third: a crash in between sends a request twice.
+        """Publish requests, await the confirms, then mark the rows as sent.
 
-        Clients answer an id once, so twice does no harm; the other order could lose one.
+        A crash in between sends a request twice, which is safe, since clients answer an id once.
+        Marking first could lose a request.
         """
         now = store.now()
         while unsent := store.unsent(now=now, held=held):
@@ -142,7 +145,7 @@ class ResyncTask:
     def _await_confirms(
         self, store: ResyncStore, session: Session, publisher: ConfirmingPublisher, now: datetime
     ) -> None:
-        """Mark what is confirmed. The rows are locked meanwhile, and a chunk may wait for them."""
+        """Mark confirmed requests; with a timeout, since chunks may wait for the locked rows."""
         deadline = time.monotonic() + _CONFIRM_TIMEOUT
         while publisher:
             left = deadline - time.monotonic()

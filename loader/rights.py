@@ -1,4 +1,4 @@
-"""Rights that are looked for before they are used. The SQL is `rights.sql`."""
+"""Checks the rights of a database role before they are needed. The SQL is `rights.sql`."""
 
 from typing import Literal
 
@@ -10,12 +10,15 @@ _SQL = statements("loader", "rights.sql")
 
 
 def require_place_to_load(url: str) -> None:
-    """Refuse tables and a role with which a loader would get stuck sooner or later.
+    """Check that the tables are of this version and that the role has all rights of a loader.
+
+    Args:
+        url: URL of the database.
 
     Raises:
         StatesysError: a newer statesys made the tables.
         SchemaMissing: the tables are not migrated to this version.
-        DatabaseUnavailable: there is no connection, or a right is lacking.
+        DatabaseUnavailable: the database cannot be reached, or the role lacks a right.
     """
     with own_session(url, "statesys loader") as session:
         require_current_tables(session)
@@ -23,10 +26,10 @@ def require_place_to_load(url: str) -> None:
 
 
 def require_rights(session: Session, whose: Literal["loader", "migration"]) -> None:
-    """Name all rights that are lacking.
+    """Check that the role has all rights.
 
     Raises:
-        DatabaseUnavailable: there are some.
+        DatabaseUnavailable: the role lacks some; the message names all of them.
     """
     with session.transaction() as connection:
         lacking = [right for (right,) in connection.execute(_SQL[whose])]

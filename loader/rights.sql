@@ -1,8 +1,8 @@
--- Rights that are lacking, in the words of GRANT. No row is good news. Each statement reads the
--- catalogue only.
+-- Rights that a role lacks, in the words of GRANT; no rows if it has them all. The statements only
+-- read the catalogue.
 
 -- name: loader
--- What a loader does at work or in its duties, and its role may not do.
+-- Rights that loading or the periodic tasks need and the role lacks.
 WITH needed(tab, rights) AS (VALUES
     ('client', '{SELECT,INSERT,UPDATE}'::text[]),
     ('state_message', '{SELECT,INSERT}'),
@@ -26,7 +26,8 @@ FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_tota
     AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
--- The upkeep makes a table for each day, and only the history's owner may attach it.
+-- Partition maintenance creates a table for each day, which only the owner of state_message may
+-- attach.
 SELECT 'CREATE ON SCHEMA statesys' WHERE NOT has_schema_privilege('statesys', 'CREATE')
 UNION ALL
 SELECT 'ownership of statesys.state_message'
@@ -34,7 +35,8 @@ FROM pg_class
 WHERE oid = 'statesys.state_message'::regclass AND NOT pg_has_role(relowner, 'USAGE');
 
 -- name: migration
--- What applying a file takes, and the role may not do. The schema and the history may not be there.
+-- Rights that applying a file needs and the role lacks. The schema and state_message may not exist
+-- yet.
 SELECT 'CREATE ON DATABASE ' || quote_ident(current_database())
 WHERE to_regnamespace('statesys') IS NULL
   AND NOT has_database_privilege(current_database(), 'CREATE')

@@ -1,4 +1,4 @@
-"""A loader process: intake, threads and duties, started and stopped in an order."""
+"""A loader process: starts and stops the consumer, loader threads and periodic tasks in order."""
 
 import math
 import resource
@@ -37,9 +37,9 @@ from schemas.topology import INCOMING, QUEUES
 
 _log = structlog.get_logger()
 _KIB = 1024
-#: Seconds that the threads get to finish the chunk in hand when stopping.
+#: Seconds to wait for the threads to finish their chunks when stopping.
 _FINISH_TIMEOUT = 30.0
-#: Open files of a thread (its connection, and three of its reader), and of all the rest.
+#: Open files for each loader thread (one connection, three for its reader), and for the rest.
 _FILES_OF_THREAD, _FILES = 4, 48
 
 
@@ -47,8 +47,8 @@ class Loader:
     """One loader process.
 
     Args:
-        settings: read once at the top.
-        stop: set to end; see `run` for the order.
+        settings: the settings of the process.
+        stop: set it to stop the loader; see `run` for the order.
     """
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
@@ -57,7 +57,7 @@ class Loader:
         self._amqp_url = settings.required_amqp_url()
         self._database_url = settings.required_database_url()
         self._this = RunningLoader.here(SiteRules.of(settings))
-        # Threads and duties end after the intake, not with it.
+        # Set after the consumer has stopped: loader threads and periodic tasks end later than it.
         self._halt = threading.Event()
         queues = list(INCOMING.values())
         chunk_bytes = settings.loader_chunk_size * _KIB
@@ -80,23 +80,25 @@ class Loader:
         self._tasks = self._make_tasks()
 
     def run(self, *, exit_when_empty: bool = False) -> None:
-        """Load until stopped, or until there is nothing left to load.
+        """Run until stopped.
 
-        Stops in an order: take no more, finish the chunks in hand, settle them, close. What was
-        taken and not begun goes back to the broker.
+        To stop, the loader stops consuming, finishes the chunks in hand, acks their batches and
+        closes its connections. The broker requeues batches that no thread has begun to load.
 
         Args:
-            exit_when_empty: end after a second with nothing ready and nothing in hand.
+            exit_when_empty: also end after a second with empty queues and no unsettled batch.
 
         Raises:
             SchemaMissing: the database is not migrated to this version.
-            StatesysError: a newer version made the tables, or too few files may be open.
-            DatabaseUnavailable: the database cannot be reached at the start, or a right is lacking,
-                or it is read-only; that is told at once. One that goes away later is waited for.
-            BrokerUnavailable: the same of the broker.
+            StatesysError: a newer version made the tables, the limit of open files is too low, or
+                a reader process has ended.
+            DatabaseUnavailable: at the start, the database cannot be reached, is read-only, or the
+                role lacks a right. If it becomes unavailable later, the loader waits for it.
+            BrokerUnavailable: the broker cannot be reached at the start. If it becomes unavailable
+                later, the loader waits for it.
             PermissionMissing: the broker's user lacks a permission, at the start or later.
-            TopologyWrong: a queue or exchange is not what it must be; it is looked at before
-                anything is taken, at the start and after a lost connection.
+            TopologyWrong: a queue or exchange has the wrong properties. The loader checks them
+                before it consumes, at the start and after a lost connection.
         """
         _require_files(len(self._readers))
         self._heartbeat.beat(held=0, now=True)
@@ -108,7 +110,7 @@ class Loader:
                 thread.start()
             until_available(self._stop, "loader", self._heartbeat)(self._consume, exit_when_empty)
         except (BrokerUnavailable, DatabaseUnavailable):
-            # Only when stopping while a server is away.
+            # Stopped while a server is unavailable.
             if not self._stop.is_set():
                 raise
         finally:
@@ -116,7 +118,7 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """What must be there before the first chunk: tables, partitions, a broker, the rules."""
+        """Check the database and the broker, make partitions, and write the site's rules."""
         require_own_sessions(self._database_url)
         require_place_to_load(self._database_url)
         self._chunk_store("loader").close()
@@ -127,7 +129,7 @@ class Loader:
                 _log.info("loader.rules_written", **self._this.rules.as_text())
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
-        # Each time: a broker may come back empty.
+        # On each connection: a broker may come back without its queues.
         self._heartbeat.note(declare(self._amqp_url, QUEUES, name="statesys loader"))
         self._consumer.connect()
         self._heartbeat.progress("loader")
@@ -157,10 +159,10 @@ class Loader:
         _log.info("loader.stopped")
 
     def _join_workers(self) -> None:
-        """Wait for the chunks in hand.
+        """Wait for the loader threads to finish their chunks.
 
-        A thread that hangs (in a frozen database, say) ends with the process: its chunk is not
-        acked and comes again.
+        A hanging thread (in a frozen database, for example) ends with the process. The broker
+        redelivers its batches, which are not acked.
         """
         deadline = time.monotonic() + _FINISH_TIMEOUT
         for worker in self._workers:
@@ -176,7 +178,7 @@ class Loader:
                 duty.join(1)
 
     def _close_letters(self) -> None:
-        """Not while a thread that hangs may be at it."""
+        """Close the dead-letter publisher, unless a hanging thread may still use it."""
         if not any(worker.is_alive() for worker in self._workers):
             self._letters.close()
 
@@ -244,13 +246,13 @@ class Loader:
 
 
 def _prefetch(settings: Settings) -> int:
-    """Batches to hold for `max_chunks_fetched` chunks; at least one chunk's worth."""
+    """Return how many batches to hold: `max_chunks_fetched` chunks, at least `threads` + 1."""
     chunks = settings.max_chunks_fetched * settings.loader_chunk_size
     return max(settings.threads + 1, math.ceil(chunks / settings.batch_size))
 
 
 def _require_files(threads: int) -> None:
-    """Refuse a limit with which some thread would not get its connection, once it has work.
+    """Check that the limit of open files allows the connections of all threads.
 
     Raises:
         StatesysError: the limit is too low.

@@ -1,14 +1,14 @@
--- The rules of the site, and the loaders that follow them.
+-- The rules of the site, and its running loaders.
 
 -- name: rules
--- In the order of SiteRules.
+-- Columns in the order of SiteRules.
 SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
        resync_backlog_threshold, heartbeat_interval
 FROM site;
 
 -- name: write_rules
--- The loader that starts last decides. A row that says the same already stays as it is, with who
--- wrote it and when, and is not locked either.
+-- The loader that starts last decides. If a loader has written the same rules before, the row is
+-- neither changed nor locked, and keeps its written_by and written_at.
 INSERT INTO site AS s (min_missing_message_age, resync_merge_interval, resync_check_interval,
     resyncs_per_check, resync_backlog_threshold, heartbeat_interval, origin, written_by, written_at)
 SELECT ours.*, 'loader', %(name)s, now()
@@ -30,16 +30,17 @@ ON CONFLICT (one_row) DO UPDATE SET
     origin = excluded.origin, written_by = excluded.written_by, written_at = excluded.written_at;
 
 -- name: seen
--- A loader is at work. Its duty may come by several times a second: once in 20 seconds is enough.
+-- Notes that a loader is running. Its resync task may call this several times a second, but a write
+-- every 20 s is enough.
 INSERT INTO loader (id, name, rules, started_at, seen_at)
 VALUES (%(id)s, %(name)s, %(rules)s::jsonb, now(), now())
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
 WHERE loader.seen_at < excluded.seen_at - interval '20 s'
-   -- The clock was set back.
+   -- The database's clock was set back.
    OR loader.seen_at > excluded.seen_at;
 
 -- name: forget_dead
--- Rows of loaders that were killed.
+-- Deletes rows of loaders that were killed.
 DELETE FROM loader WHERE seen_at < now() - interval '1 day';
 
 -- name: leave

@@ -1,4 +1,4 @@
-"""The loader's periodic duties, each on its own thread, none of them in the way of loading."""
+"""The loader's periodic tasks, each in a thread of its own, so that they do not delay loading."""
 
 import threading
 import time
@@ -15,20 +15,30 @@ from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
 
 _log = structlog.get_logger()
 
-#: Partitions are made a week ahead; an hour's delay is nothing.
+#: Partitions are made a week ahead, so an hour is often enough.
 PARTITION_INTERVAL = timedelta(hours=1)
-#: Totals are counted once in this time, by any loader. They cost a look at each client.
+#: Interval of counting the site's totals, by any loader. Counting reads every client.
 TOTALS_INTERVAL = timedelta(hours=1)
-#: How often a loader looks whether it is time to: another that counted may have ended since.
+#: How often each loader checks whether the totals are due: the one that counted may have ended.
 TOTALS_TRIED = timedelta(minutes=5)
 
 
 class PeriodicTask(threading.Thread):
-    """Does one thing at once and then on its interval, until `stop` is set.
+    """A thread that acts at once and then at an interval, until stopped.
 
-    What it does may tell that it is worth doing sooner: after which time, or None.
-    A server that is away is waited for; the loader does not end because of it.
-    `at_end` is called once when it has stopped; a server that is away then does not matter.
+    While a server is unavailable, it waits and tries again.
+
+    Args:
+        name: name of the thread.
+        act: what to do; returns after which time to do it again, or None for the interval. A time
+            longer than the interval has no effect.
+        every: the interval.
+        stop: set it to stop the task.
+        heartbeat: receives trouble and its end.
+        at_end: called once after the stop; an unavailable server is ignored then.
+
+    Attributes:
+        failure: the error that ended the thread, for the service to raise; None if there is none.
     """
 
     def __init__(
@@ -50,7 +60,7 @@ class PeriodicTask(threading.Thread):
         self.failure: Exception | None = None
 
     def run(self) -> None:
-        """Run until stopped."""
+        """Act until stopped."""
         next_at = time.monotonic()
         try:
             while not self._stop_event.wait(max(0.0, next_at - time.monotonic())):
@@ -62,16 +72,20 @@ class PeriodicTask(threading.Thread):
             if self._at_end is not None:
                 self._at_end()
         except (BrokerUnavailable, DatabaseUnavailable, SchemaMissing):
-            # Only when stopping.
+            # Only when stopping: until then, `until_available` waits for the server.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
             self.failure = error
 
 
 def make_partitions(url: str) -> None:
-    """Make the coming days' partitions, and leave the old ones to `keep_partitions`.
+    """Make the partitions of the coming days; `keep_partitions` drops the old ones.
 
-    Dropping waits for long readers (a dump, a report); the first chunk must not.
+    The first chunk must not wait for that, since dropping waits for long readers (a dump, for
+    example).
+
+    Args:
+        url: URL of the database.
 
     Raises:
         DatabaseUnavailable: try again.
@@ -81,7 +95,11 @@ def make_partitions(url: str) -> None:
 
 
 def keep_partitions(url: str, retention: timedelta) -> None:
-    """Make the coming days' partitions, drop the old ones, forget what was closed long ago.
+    """Make the partitions of the coming days; delete old partitions, closed ranges and requests.
+
+    Args:
+        url: URL of the database.
+        retention: age from which data is deleted.
 
     Raises:
         DatabaseUnavailable: try again.
@@ -94,7 +112,10 @@ def keep_partitions(url: str, retention: timedelta) -> None:
 
 
 def keep_totals(open_store: Callable[[], ResyncStore]) -> None:
-    """Count the site's totals, if it is time to.
+    """Count the site's totals, if they are due.
+
+    Args:
+        open_store: opens a database connection.
 
     Raises:
         DatabaseUnavailable: try again.

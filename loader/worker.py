@@ -1,4 +1,4 @@
-"""A loader thread: takes chunks, loads them, and sets poison apart."""
+"""A loader thread: takes chunks, loads them, and dead-letters poison."""
 
 import threading
 import time
@@ -28,16 +28,16 @@ from schemas.topology import INCOMING
 
 _log = structlog.get_logger()
 
-#: Why a chunk is not loaded for now, and may be later.
+#: Errors after which a chunk is set aside and tried again later.
 _FOR_NOW = (DatabaseUnavailable, SchemaMissing)
-#: A deadlock, a lost connection, a replaced table are over at once.
+#: Tries to load a chunk. A deadlock or a lost connection is usually over by the next try.
 _TRIES = 3
-#: Seconds.
+#: Seconds since the first try after which no further one follows.
 _MOMENT = 1.0
 
 
 class _Left(NamedTuple):
-    """A report that is refused for now, and why."""
+    """A report that PostgreSQL refuses for now, and its error."""
 
     item: Item
     why: str
@@ -47,15 +47,20 @@ class Worker(threading.Thread):
     """One thread with one database connection.
 
     Args:
-        inbox: where batches come from; the thread ends when it is closed.
-        aside: where goes what cannot be loaded for now.
-        reader: turns them into rows.
-        open_store: makes a connection.
-        letters: takes poison, and waits for the broker's confirm.
-        trust: called with a delivery that was read and will be dead-lettered.
+        name: name of the thread and of its connection.
+        inbox: source of the batches; closing it ends the thread.
+        aside: keeps what cannot be loaded for now.
+        reader: turns batches into rows.
+        open_store: opens a database connection under a name.
+        letters: publishes poison as dead letters.
+        trust: called with a delivery that was read, but may stay unsettled for long: it will be
+            dead-lettered, or is set aside.
         settle: called with every delivery whose messages are all committed or dead-lettered.
-        stop: ends waiting for a database that is away.
-        heartbeat: hears of progress and trouble.
+        stop: set it to end waiting for an unavailable database.
+        heartbeat: receives progress and trouble.
+
+    Attributes:
+        failure: the error that ended the thread, for the service to raise; None if there is none.
     """
 
     def __init__(
@@ -72,7 +77,7 @@ class Worker(threading.Thread):
         stop: threading.Event,
         heartbeat: HeartbeatFile,
     ) -> None:
-        # The service waits for it; a thread that hangs must not keep the process.
+        # A daemon: a hanging thread must not keep the process alive after the service has ended.
         super().__init__(name=name, daemon=True)
         self._inbox = inbox
         self._aside = aside
@@ -84,7 +89,6 @@ class Worker(threading.Thread):
         self._stop_event = stop
         self._heartbeat = heartbeat
         self._store: ChunkStore | None = None
-        #: What ended the thread before its time; the service raises it.
         self.failure: Exception | None = None
 
     def run(self) -> None:
@@ -92,7 +96,7 @@ class Worker(threading.Thread):
         try:
             self._load_all()
         except (*_FOR_NOW, BrokerUnavailable):
-            # Only when stopping: what was in hand is not settled, and comes again.
+            # Only when stopping: the broker redelivers what is not settled.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
             self.failure = error
@@ -116,7 +120,7 @@ class Worker(threading.Thread):
             left += self._load_part(Part(tuple(taken), number), rows)
         self._set_aside(left)
         self._settle_loaded([held for at, held in enumerate(taken) if at not in read.refused])
-        # Last: an alarm of the broker stops letters, and must not stop what is good.
+        # Last: an alarm of the broker delays dead letters, but must not delay good batches.
         for at, refusal in read.refused.items():
             delivery = taken[at].delivery
             self._trust(taken[at])
@@ -147,8 +151,8 @@ class Worker(threading.Thread):
         """Load a chunk, or what is left of one.
 
         Returns:
-            What cannot be loaded for now. All of it, if the tables refuse every row; otherwise
-            the reports that are refused.
+            What cannot be loaded for now: the whole part if the tables refuse every row,
+            otherwise the refused reports.
         """
         try:
             self._insert(rows, tries=1 if part.tries else _TRIES)
@@ -160,7 +164,7 @@ class Worker(threading.Thread):
             return ()
         if not (self._tables_take_rows() or self._aside.others_loaded(part)):
             return [part._replace(why=why)]
-        # Read once more, here, for the values of which the rows were made.
+        # Bisecting needs the parsed messages; the reader returned rows only. So parse here, again.
         return run_until_renewal(f"bisecting {self.name}", partial(self._divide, part))
 
     def _divide(self, part: Part) -> list[Part]:
@@ -183,9 +187,10 @@ class Worker(threading.Thread):
         ]
 
     def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Held]) -> "list[_Left]":
-        """Load a chunk; halve it while PostgreSQL refuses it, until what it refuses is alone.
+        """Load a chunk by bisection, down to what PostgreSQL refuses.
 
-        That is a message where it is poison, and a report where the cause may pass.
+        Poison is bisected down to a single message and dead-lettered. Other refusals may pass:
+        they are bisected down to a report and returned.
         """
         try:
             self._insert(_rows(chunk), tries=1)
@@ -208,12 +213,11 @@ class Worker(threading.Thread):
         return [*self._load_halves(first, origins), *self._load_halves(second, origins)]
 
     def _insert(self, rows: Rows, *, tries: int) -> None:
-        """Load rows.
+        """Load rows, with up to `tries` tries.
 
         Raises:
-            PoisonError: some row is refused for what it holds.
-            DatabaseUnavailable, SchemaMissing: it is refused for another reason, for longer than a
-                moment.
+            PoisonError: PostgreSQL refuses a row because of its content.
+            DatabaseUnavailable, SchemaMissing: the last try failed for another reason.
         """
         started = time.monotonic()
         loaded = self._try_to_load(rows.lines, tries, started)
@@ -233,14 +237,14 @@ class Worker(threading.Thread):
         except PoisonError:
             raise
         except _FOR_NOW:
-            # A try that waited long for something has waited enough.
+            # After a long wait, for a lock for example, another try at once is unlikely to help.
             if tries == 1 or time.monotonic() - started > _MOMENT or self._stop_event.is_set():
                 raise
         self._stop_event.wait(FIRST_PAUSE)
         return self._try_to_load(lines, tries - 1, started)
 
     def _tables_take_rows(self) -> bool:
-        """Whether it is about these rows that they are refused: others are not.
+        """Whether the tables accept a made-up message, so that a refusal is about the rows.
 
         Raises:
             DatabaseUnavailable: only when stopping.
@@ -254,7 +258,7 @@ class Worker(threading.Thread):
         return True
 
     def _connected(self) -> ChunkStore:
-        """The thread's connection: a new one where the last is lost, as soon as there is one."""
+        """Return the thread's connection; replace a lost one, and wait until that succeeds."""
         if self._store is not None and self._store.broken:
             self._store.close()
             self._store = None
@@ -266,7 +270,7 @@ class Worker(threading.Thread):
         return self._store
 
     def _bury(self, item: Item, error: PoisonError, held: Held) -> None:
-        """Dead-letter one message as a batch of one SMX; replay puts it back as it is."""
+        """Dead-letter one message as a batch of one SMX, which can be replayed unchanged."""
         self._trust(held)
         origin = held.delivery
         refusal = Refused(Reason.DATABASE, str(error))
@@ -274,8 +278,8 @@ class Worker(threading.Thread):
         try:
             body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
         except Refused:
-            # Too large once written anew (CDATA can be a fifth of what is escaped). The letter
-            # is the batch it came in; replayed, the neighbours count as duplicates.
+            # Too large when rendered again: escaped text can be five times as long as CDATA. So
+            # dead-letter the original batch; after a replay its other messages are duplicates.
             self._letters.bury(origin.body, origin.properties, refusal, queue=origin.queue)
             return
         serial = item.messages[0].serial

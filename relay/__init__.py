@@ -1,1 +1,1 @@
-"""From mp_relayendpoint to batches in statesys.incoming."""
+"""The relay: turns the reports of mp_relayendpoint into batches in statesys.incoming."""

@@ -1,4 +1,4 @@
-"""Batching: which SMX travel together. Pure; time comes in as a value."""
+"""Collects SMX into batches. No I/O; callers pass the time."""
 
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -8,13 +8,13 @@ from schemas.smx import render_batch
 
 
 class Closed(NamedTuple):
-    """A batch that is complete.
+    """A complete batch.
 
     Attributes:
-        tags: delivery tags of the reports in it.
+        tags: delivery tags of its reports.
         body: the rendered batch.
-        messages: state messages in it.
-        canonical: reports in it that went the short way.
+        messages: number of its state messages.
+        canonical: number of its reports that are in canonical form.
     """
 
     batch_id: UUID
@@ -39,8 +39,8 @@ class Batcher:
     """Collects SMX by lane.
 
     Args:
-        relay: name written into the batches.
-        max_bytes: a batch is closed before it grows larger; a larger SMX travels alone.
+        relay: name of the relay, written into the batches.
+        max_bytes: size limit of the SMX in a batch; a larger SMX gets a batch of its own.
         linger: seconds that the first SMX of a batch waits for others.
     """
 
@@ -60,15 +60,19 @@ class Batcher:
         *,
         canonical: bool = False,
     ) -> Closed | None:
-        """Add one SMX; the batch it did not fit into, if there was one.
+        """Add one SMX to the open batch of its lane.
 
         Args:
-            tag: of the delivery.
-            smx: rendered.
-            messages: state messages in it.
+            lane: lane of the report.
+            tag: delivery tag of the report.
+            smx: the rendered SMX.
+            messages: number of its state messages.
             now: seconds, monotonic.
-            canonical: these stand before the others in their batch. A loader reads a batch the
-                short way up to the first that has another shape.
+            canonical: whether the report is in canonical form. These come first in a batch,
+                because a loader uses the fast parser only up to the first report in another form.
+
+        Returns:
+            The batch that was closed because the SMX did not fit into it, else None.
         """
         open_batch = self._open.get(lane)
         full = None
@@ -84,16 +88,16 @@ class Batcher:
         return full
 
     def overdue(self, now: float) -> list[Closed]:
-        """Close the batches that have lingered long enough."""
+        """Close and return the batches whose linger time is over; `now` in seconds, monotonic."""
         due = [lane for lane, b in self._open.items() if now - b.since >= self._linger]
         return [self._close(lane) for lane in due]
 
     def close_all(self) -> list[Closed]:
-        """Close everything."""
+        """Close and return all open batches."""
         return [self._close(lane) for lane in list(self._open)]
 
     def wait(self, now: float) -> float | None:
-        """Seconds until the next batch is overdue; None when none is open."""
+        """Return the seconds until the next batch is overdue; None if no batch is open."""
         if not self._open:
             return None
         return max(0.0, min(b.since for b in self._open.values()) + self._linger - now)

@@ -22,13 +22,14 @@ def relay() -> None:
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a relay until it is stopped. Start several to share the work.
 
-    SIGTERM finishes the batch in hand; a second one stops at once. Nothing is lost either way.
+    On SIGTERM the relay finishes its open batches. A second SIGTERM ends it at once. No report is
+    lost in either case.
 
     \b
     Example:
       statesys relay run --batch-size 512 --linger 20ms
     """
-    # The service brings pika and lxml; --help does without.
+    # Imported late: the service loads pika and lxml, which --help does not need.
     from relay.service import Relay  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What the relay publishes: a batch, or the dead letter of a report that was refused."""
+"""Messages that the relay publishes: batches, and dead letters of refused reports."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,12 +18,12 @@ _log = structlog.get_logger()
 
 
 class Outgoing(NamedTuple):
-    """A message that is published until the broker has it.
+    """A message that the relay publishes again until the broker confirms it.
 
     Attributes:
-        tags: delivery tags of the reports that are settled then.
-        queue: where it goes.
-        tell: writes the log line of it.
+        tags: delivery tags of the reports to settle after the confirm.
+        queue: target queue.
+        tell: writes the log line after the confirm.
     """
 
     tags: tuple[int, ...]
@@ -34,7 +34,7 @@ class Outgoing(NamedTuple):
 
 
 def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
-    """A batch, for the queue of its lane; `now` is aware."""
+    """Build the message of a batch, for the queue of its lane; `now` is timezone-aware."""
     queue, reports = INCOMING[batch.lane], len(batch.tags)
     properties = batch_properties(
         batch.batch_id, reports=reports, messages=batch.messages, sent_at=now
@@ -53,7 +53,7 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
 
 
 def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
-    """The letter of a refused report; `now` is aware."""
+    """Build the dead letter of a refused report; `now` is timezone-aware."""
     properties = dead_letter(delivery.properties, refusal, stage="relay", queue=REPORTS, now=now)
     tell = partial(
         _log.warning,

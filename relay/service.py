@@ -1,7 +1,7 @@
-"""A relay process: reports in, batches out, and an ack only after the confirm.
+"""A relay process: consumes reports, publishes batches, and acks a report only after the confirm.
 
-One thread at a time, two sessions. Memory and disk alarms stop connections that publish, and a
-stopped connection would not hear that the broker takes the consumed reports back.
+It publishes and consumes on two sessions. During a memory or disk alarm RabbitMQ stops reading
+from connections that publish, so it would not read an ack on such a connection.
 """
 
 import os
@@ -38,15 +38,15 @@ from schemas.topology import QUEUES, REPORTS
 
 _log = structlog.get_logger()
 _KIB = 1024
-#: Seconds of one poll when nothing is waiting; also how late a stop is noticed.
+#: Seconds of one poll while no confirm is pending; also the longest delay until a stop is noticed.
 _POLL = 0.1
-#: Seconds of one poll while confirms are awaited, which come on another session.
+#: Seconds of one poll while confirms are pending; they arrive on the other session.
 _POLL_FOR_CONFIRMS = 0.002
-#: Seconds before what the broker did not take is published again.
+#: Seconds until a message that the broker returned or nacked is published again.
 _AGAIN_AFTER = 1.0
-#: Settled deliveries that may wait behind one that cannot be sent.
+#: Finished deliveries that may wait for a common ack behind an unfinished one.
 _FEW = 100
-#: Seconds that confirms of the last batches get when stopping.
+#: Seconds to wait for the confirms of the last batches when stopping.
 _FINISH_TIMEOUT = 30.0
 
 
@@ -54,8 +54,8 @@ class Relay:
     """One relay process.
 
     Args:
-        settings: read once at the top.
-        stop: set to end; the batch in hand is finished first.
+        settings: the settings of the process.
+        stop: set it to stop the relay, which first publishes and acks what it holds.
     """
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
@@ -66,21 +66,24 @@ class Relay:
         self._heartbeat = HeartbeatFile(settings.home, "relay")
 
     def run(self, *, exit_when_empty: bool = False) -> None:
-        """Relay until stopped, or until nothing has been left for a second.
+        """Run until stopped.
+
+        Args:
+            exit_when_empty: also end after a second with an empty queue and no unsettled report.
 
         Raises:
-            BrokerUnavailable: the broker cannot be reached at the start; a wrong address is told
-                at once. One that goes away later is waited for.
+            BrokerUnavailable: the broker cannot be reached at the start. If it becomes unavailable
+                later, the relay waits for it.
             PermissionMissing: the user lacks a permission, at the start or later.
-            TopologyWrong: a queue or exchange is not what it must be; it is looked at before
-                anything is taken, at the start and after a lost connection.
+            TopologyWrong: a queue or exchange has the wrong properties. The relay checks them
+                before it consumes, at the start and after a lost connection.
         """
         require_write(self._url, name="statesys relay")
         self._heartbeat.beat(held=0, now=True)
         try:
             until_available(self._stop, "relay", self._heartbeat)(self._connected, exit_when_empty)
         except BrokerUnavailable:
-            # Only when stopping while the broker is away: what was held comes again.
+            # Stopped while the broker is unavailable: it redelivers the unsettled reports later.
             if not self._stop.is_set():
                 raise
         finally:
@@ -98,7 +101,7 @@ class Relay:
                 ConfirmingPublisher(
                     publishing,
                     retry=Retry(_AGAIN_AFTER, _AGAIN_AFTER),
-                    # Somebody may have deleted the queue.
+                    # A refused message may mean that its queue was deleted.
                     before_again=self._declare,
                 ),
                 name=self._name,
@@ -112,14 +115,16 @@ class Relay:
 
 
 class _Pipeline:
-    """Take, judge, batch, publish, confirm, ack: on one pair of sessions, and never longer.
+    """Consumes, validates, batches, publishes and acks on one pair of sessions.
+
+    A lost session ends the pipeline; the relay makes a new one.
 
     Args:
-        consumer: brings the reports.
-        publisher: of batches and dead letters.
-        name: of the relay, written into the batches.
+        consumer: consumes the reports.
+        publisher: publishes batches and dead letters.
+        name: name of the relay, written into the batches.
         settings: sizes and times.
-        heartbeat: hears of progress.
+        heartbeat: receives progress.
     """
 
     def __init__(
@@ -141,11 +146,11 @@ class _Pipeline:
             linger=settings.batch_linger.total_seconds(),
         )
         self._settling = Settling()
-        # Bytes of reports that the current thread has read.
+        # Bytes of reports that the current thread has parsed.
         self._read = 0
 
     def run(self, stop: threading.Event, *, exit_when_empty: bool) -> None:
-        """Relay until stopped or until nothing is left, then finish what is in hand."""
+        """Run until stopped, or until empty; then publish and ack what is held."""
         self._consumer.start()
         self._heartbeat.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
@@ -157,11 +162,11 @@ class _Pipeline:
         for settled in self._publisher.await_outcomes(_FINISH_TIMEOUT):
             self._confirm(settled)
         self._ack_stragglers(0)
-        # One more turn for the frames of the last acks.
+        # One more poll sends the frames of the last acks.
         self._consumer.session.poll(0)
 
     def _done(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
-        """Work until the thread has read enough (False), or for good (True)."""
+        """Run until this thread is due for renewal (False) or the relay is to end (True)."""
         self._read = 0
         while self._read < RENEW_AFTER:
             if stop.is_set():
@@ -187,13 +192,13 @@ class _Pipeline:
         self._heartbeat.beat(held=len(self._consumer), blocked=blocked)
 
     def _patience(self) -> float:
-        """Seconds to wait for reports: the publishing session must be looked at as well."""
+        """Seconds to wait for reports; short enough to also poll the publishing session."""
         patience = _POLL_FOR_CONFIRMS if self._publisher.session.unconfirmed else _POLL
         overdue = self._batcher.wait(time.monotonic())
         return patience if overdue is None else min(patience, overdue)
 
     def _take(self, delivery: Delivery) -> None:
-        """Judge a report; it joins a batch, or becomes a dead letter."""
+        """Validate a report; add it to a batch or publish it as a dead letter."""
         self._settling.took(delivery.tag)
         self._read += len(delivery.body)
         now = datetime.now(UTC)
@@ -221,7 +226,7 @@ class _Pipeline:
         self._publisher.publish(Message(one.queue, one.body, one.properties, token=one))
 
     def _confirm(self, settled: PublishOutcome) -> None:
-        """Ack the reports of what is safe. What is not is published again."""
+        """Ack the reports of a confirmed message; the publisher repeats a refused one itself."""
         if settled.problem is not None:
             _log.warning("relay.not_sent", why=settled.problem)
             return

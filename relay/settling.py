@@ -1,25 +1,25 @@
-"""Which deliveries can be acked with one frame: all up to the first that is not settled."""
+"""Finds out which deliveries one ack frame can cover. No I/O."""
 
 
 class Settling:
-    """Tags in the order they came, and what is settled of them. Pure.
+    """Delivery tags in order of arrival, each finished or pending.
 
-    An ack for each report would be a frame each; acking "all up to" costs one for hundreds.
+    One ack of "all up to this tag" replaces hundreds of single ack frames.
     """
 
     def __init__(self) -> None:
-        # Insertion order is tag order: the broker counts up within a channel.
+        # Insertion order is tag order, since tags increase within a channel. True: finished.
         self._pending: dict[int, bool] = {}
 
     def took(self, tag: int) -> None:
-        """A delivery came."""
+        """Add a delivery as pending."""
         self._pending[tag] = False
 
     def settle(self, tags: tuple[int, ...]) -> int | None:
-        """Deliveries are done.
+        """Mark deliveries as finished.
 
         Returns:
-            The tag up to which all can be acked now, None when an older one is still open.
+            The tag up to which all deliveries can be acked now; None if the oldest is pending.
         """
         for tag in tags:
             self._pending[tag] = True
@@ -33,12 +33,13 @@ class Settling:
         return done[-1] if done else None
 
     def stragglers(self, more_than: int) -> list[int]:
-        """What is done, but held up by an older delivery that is not; each needs an ack of its own.
+        """Remove and return finished deliveries behind a pending one, each for an ack of its own.
 
-        One letter that nobody takes must not hold up thousands of reports.
+        Otherwise one dead letter that the broker refuses would delay the acks of thousands of
+        reports.
 
         Args:
-            more_than: fewer than that are left waiting; most gaps close by themselves.
+            more_than: return nothing for up to this many; most of the pending ones finish soon.
         """
         done = [tag for tag, settled in self._pending.items() if settled]
         if len(done) <= more_than:
@@ -48,5 +49,5 @@ class Settling:
         return done
 
     def __len__(self) -> int:
-        """Deliveries that are not acked yet."""
+        """Number of deliveries not acked yet."""
         return len(self._pending)

@@ -1,4 +1,4 @@
-"""One delivery into one SMX: the relay's judgement, without a socket."""
+"""Validates a delivered report and renders it as SMX. No I/O."""
 
 import os
 import re
@@ -15,17 +15,21 @@ from schemas.report_reader import read_report
 from schemas.smx import Envelope, render_smx
 from schemas.topology import is_reply_queue
 
-#: Printable characters that XML 1.0 allows; a message id of anything else is not worth keeping.
+#: Printable characters that XML 1.0 allows. A message id with other characters is dropped.
 _PRINTABLE = re.compile(r"[\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]{1,255}")
-#: Seconds since 1970 up to the year 2200; other timestamps are no moments of ours.
+#: Start of the year 2200 in seconds since 1970. Timestamps outside of that time are dropped.
 _LAST_TIMESTAMP = 7_258_118_400
 
 
 class Taken(NamedTuple):
-    """A report that was accepted.
+    """An accepted report.
 
     Attributes:
-        canonical: whether it went the short way, and will do so in the loader.
+        lane: the lane of its batch.
+        smx: the rendered SMX.
+        messages: number of its state messages.
+        canonical: whether it is in canonical form, which relay and loader parse the fast way
+            (`schemas.canonical`).
     """
 
     lane: Lane
@@ -35,16 +39,18 @@ class Taken(NamedTuple):
 
 
 def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Taken:
-    """Read a report and render it as SMX.
+    """Validate a report and render it as SMX.
 
-    The XML is what counts. Properties are optional, and what is odd about them is left out.
+    Only the XML decides whether a report is accepted. AMQP properties are optional; unusable
+    ones are left out.
 
     Args:
-        received_at: aware.
-        max_bytes: of the body.
+        delivery: the delivered report.
+        received_at: timezone-aware.
+        max_bytes: size limit of the body.
 
     Raises:
-        Refused: with the reason.
+        Refused: the report breaks the contract; carries the reason.
     """
     read = _canonical(delivery.body, max_bytes) or _any_shape(delivery.body, max_bytes)
     properties = delivery.properties
@@ -59,7 +65,7 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
 
 
 class _Read(NamedTuple):
-    """What is to be known of a report, and its root element as the sender wrote it."""
+    """What the relay reads from a report; `root` is its root element as the sender wrote it."""
 
     lane: Lane
     messages: int
@@ -83,7 +89,10 @@ def _any_shape(body: bytes, max_bytes: int) -> _Read:
 
 
 def _random_ids() -> Iterator[UUID]:
-    """As `uuid4` makes them; it asks the system for each, which was a tenth of the relay's work."""
+    """Random UUIDs like those of `uuid4`, with one system call for 256 of them.
+
+    A system call for each took a tenth of the relay's time.
+    """
     while True:
         random = os.urandom(16 * 256)
         for at in range(0, len(random), 16):
@@ -104,5 +113,8 @@ def _printable(text: object) -> str | None:
 
 
 def _reply_to(name: object) -> str | None:
-    """Only our own form: nobody makes the loader write into a queue of his choice."""
+    """Accept only our own naming scheme.
+
+    Otherwise a sender could make the loader write to an arbitrary queue.
+    """
     return name if isinstance(name, str) and is_reply_queue(name) else None

@@ -1,4 +1,4 @@
-"""The loader's side of PostgreSQL: what the workers and duties ask of the database."""
+"""The loader's queries: what loader threads and periodic tasks do in PostgreSQL."""
 
 from loader.store.chunks import ChunkStore, Loaded
 from loader.store.partitions import PartitionStore

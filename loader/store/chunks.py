@@ -1,4 +1,4 @@
-"""Chunks into tables: one connection, one transaction for each chunk.
+"""Loads chunks into tables, each in one transaction.
 
 The SQL is `load.sql` and `ledger.sql`.
 """
@@ -13,14 +13,14 @@ from runtime.database import own_session
 _PREPARE = b"\n".join(
     files("loader").joinpath(name).read_bytes() for name in ("load.sql", "ledger.sql")
 )
-#: Each statement is planned once, perhaps while all tables are empty, and that plan must be right
-#: at any size: it looks rows up by index or by their place, also where reading a small table from
-#: end to end is said to cost less. Planning anew would cost a fifth of a chunk.
+#: Each statement is planned once, perhaps while all tables are empty, and the plan must stay right
+#: at any size. So it finds rows by index or ctid, even where a sequential scan is estimated to be
+#: cheaper. Planning for each chunk would take a fifth of its time.
 _PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class Loaded(NamedTuple):
-    """What became of the messages of a chunk, in messages."""
+    """How many messages of a chunk had which verdict; `load.sql` has the rules."""
 
     new: int
     late: int
@@ -32,15 +32,15 @@ class ChunkStore:
     """A loader thread's connection; not shared between threads.
 
     Args:
-        url: of the database.
-        name: of the thread, shown in pg_stat_activity.
-        reuse_tolerance: see `reuse_date_tolerance` in the settings.
-        max_ranges: missing ranges kept for one client.
-        min_missing_age: a range that closes younger leaves no trace.
+        url: URL of the database.
+        name: name of the connection, shown in pg_stat_activity.
+        reuse_tolerance: `reuse_date_tolerance` of the settings.
+        max_ranges: maximum number of missing ranges for one client; more are merged into one.
+        min_missing_age: a range that closes before this age is deleted.
 
     Raises:
-        DatabaseUnavailable: no connection.
-        SchemaMissing: the tables are not there.
+        DatabaseUnavailable: the database cannot be reached.
+        SchemaMissing: the tables do not exist.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class ChunkStore:
         except BaseException:
             self._session.close()
             raise
-        # One string without parameters travels as one message: the server takes the locks,
-        # does the work and commits, whether this process still runs or not.
+        # One string without parameters is one message to the server, which then takes the locks,
+        # does the work and commits even if this process stops.
         work = (
             "EXECUTE lock_clients;"
             f"EXECUTE store_messages('{reuse_tolerance.total_seconds()} s');"
@@ -75,21 +75,22 @@ class ChunkStore:
         """Load one chunk in one transaction.
 
         Args:
-            lines: rows of the stage, of `loader.prepare.stage_lines`.
+            lines: rows of the table `stage`, rendered by `loader.prepare.stage_lines`.
 
         Raises:
-            PoisonError: some row is refused for what it holds; nothing was stored.
-            DatabaseUnavailable: try again later; nothing was stored, or the answer was lost
-                after the commit, in which case the same rows will count as duplicates.
-            SchemaMissing: a table is gone.
+            PoisonError: PostgreSQL refuses a row because of its content; nothing was stored.
+            DatabaseUnavailable: try again later. Nothing was stored, or the answer was lost after
+                the commit; then the same rows count as duplicates in the next try.
+            SchemaMissing: a table does not exist.
         """
         return self._run(lines, self._commit)
 
     def probe(self) -> None:
-        """Load a message of nobody's and undo it: whether the tables take rows at all.
+        """Check that the tables accept rows at all: load a made-up message and roll back.
 
         Raises:
-            As `load`: it is not about the rows of a chunk that they are refused.
+            PoisonError, DatabaseUnavailable, SchemaMissing: as `load`. A refusal of a chunk is then
+                not about its rows.
         """
         self._run(nobodys_lines(), self._undo)
 

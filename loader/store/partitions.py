@@ -1,8 +1,8 @@
-"""Partitions of `state_message`: one for each UTC day, made early, dropped when too old.
+"""Partitions of `state_message`: one for each UTC day, made in advance and dropped by retention.
 
-No statement here may wait in front of the loaders. Attaching and detaching want locks that queue
-ahead of every chunk, so they give up after a second and are tried again; detaching runs
-CONCURRENTLY, which waits for old readers without holding anybody up.
+No statement here may block loading for long. A lock that attaching or detaching waits for makes
+later chunks wait, too. So these statements give up after a second and are tried again, and
+detaching runs CONCURRENTLY, which waits for long readers without blocking others.
 """
 
 from collections.abc import Iterator
@@ -15,22 +15,32 @@ from runtime.database import CheckViolation, own_session, sql
 from runtime.statements import statements
 
 SCHEMA = "statesys"
-#: Days ahead that have a partition: loaders may be cut off from upkeep for a week.
+#: Partitions are made for this many days ahead, so a site can go without maintenance for a week.
 DAYS_AHEAD = 7
 _PARENT = "state_message"
 _SQL = statements("loader", "partitions.sql")
-#: The comment on a table that is about to be detached and dropped.
+#: The comment that marks a table before it is detached and dropped.
 _MARK = "past the retention: statesys drops this table; to keep it, remove this comment"
-#: Milliseconds, see above.
+#: Milliseconds; the module docstring says why.
 _LOCK_TIMEOUT = "1000"
-#: Key of the advisory lock of upkeep ("statesys" in letters of a phone, shortened).
+#: Key of the advisory lock of maintenance: "statesys" on a phone keypad, and a number.
 _UPKEEP_LOCK = 7828379701
-#: Key of the transaction-level advisory lock of forgetting rows.
+#: Key of the transaction-level advisory lock of `forget`.
 _FORGET_LOCK = 7828379704
 
 
 class PartitionStore:
-    """A connection of its own, in autocommit: DETACH CONCURRENTLY runs in no transaction."""
+    """A connection for partition maintenance.
+
+    It is in autocommit mode, because DETACH CONCURRENTLY cannot run in a transaction.
+
+    Args:
+        url: URL of the database.
+        name: name of the connection, shown in pg_stat_activity.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached.
+    """
 
     def __init__(self, url: str, *, name: str) -> None:
         waits = {"lock_timeout": _LOCK_TIMEOUT}
@@ -43,20 +53,20 @@ class PartitionStore:
     def keep(
         self, *, retention: timedelta, today: date | None = None
     ) -> tuple[list[str], list[str]]:
-        """Make the partitions that are missing, and drop those past the retention.
+        """Make missing partitions, and drop those older than the retention.
 
-        Skips when another loader is at it (a session-level try-lock).
+        Does nothing while another process holds the advisory lock of maintenance.
 
         Args:
-            retention: partitions of older days are dropped.
-            today: the database's day by default: a loader whose own clock runs ahead must not
-                drop what is young.
+            retention: partitions of days longer ago than this are dropped.
+            today: a date in UTC; by default the database's, so that a wrong clock of a loader
+                cannot drop a partition too early.
 
         Returns:
-            Names made, and names dropped.
+            The names of the partitions made, and of those dropped.
 
         Raises:
-            DatabaseUnavailable: also for a lock that was not had within a second; try again.
+            DatabaseUnavailable: try again; also if a lock was not free within a second.
         """
         with self._session.translated(), self._turn() as ours:
             if not ours:
@@ -65,10 +75,12 @@ class PartitionStore:
             return self._make_from(today), self._drop_before(today - retention)
 
     def make(self) -> list[str]:
-        """Only make the partitions that are missing: what a loader needs before its first chunk.
+        """Make missing partitions, which a loader needs before its first chunk.
+
+        Does nothing while another process holds the advisory lock of maintenance.
 
         Returns:
-            Names made.
+            The names of the partitions made.
 
         Raises:
             DatabaseUnavailable: try again.
@@ -77,9 +89,16 @@ class PartitionStore:
             return self._make_from(self._today()) if ours else []
 
     def forget(self, *, retention: timedelta) -> int:
-        """Remove ranges and requests that were closed longer ago than the retention; how many.
+        """Delete ranges and requests that were closed longer ago than the retention.
 
-        A completed request stays while it is what outdates a sign of reused serials.
+        A request stays while it is newer than the client's last sign of reuse, because it may be
+        what answered that sign.
+
+        Returns:
+            The number of deleted rows.
+
+        Raises:
+            DatabaseUnavailable: try again.
         """
         with self._session.transaction():
             if not self._one("SELECT pg_try_advisory_xact_lock(%s)", _FORGET_LOCK):
@@ -100,12 +119,12 @@ class PartitionStore:
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:
-        """Whether upkeep is ours for now."""
+        """Try to take the advisory lock of maintenance; yield whether we have it."""
         locked = bool(self._one("SELECT pg_try_advisory_lock(%s)", _UPKEEP_LOCK))
         try:
             yield locked
         finally:
-            # A lost connection has given its locks back.
+            # A lost connection has released its locks.
             if locked and not self._session.broken:
                 self._session.connection.execute("SELECT pg_advisory_unlock(%s)", [_UPKEEP_LOCK])
 
@@ -116,10 +135,10 @@ class PartitionStore:
         ]
 
     def _make(self, day: date) -> str | None:
-        """Create and attach in one transaction: what is not attached is never a half of ours.
+        """Create and attach a partition in one transaction, so that no unattached table remains.
 
         Returns:
-            Its name; None when a DEFAULT partition has rows of that day, and takes the others too.
+            Its name; None if a DEFAULT partition already has rows of that day and so keeps the day.
         """
         name = self._free_name(day)
         table, parent = sql.Identifier(SCHEMA, name), sql.Identifier(SCHEMA, _PARENT)
@@ -129,7 +148,7 @@ class PartitionStore:
                 self._session.connection.execute(
                     sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, parent)
                 )
-                # A migration may run as another role than the loaders, who drop it one day.
+                # A migration may run as another role than the loaders, which drop the table later.
                 self._session.connection.execute(
                     sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, self._owner())
                 )
@@ -148,7 +167,7 @@ class PartitionStore:
         return name
 
     def _free_name(self, day: date) -> str:
-        """The name of a day, with a number behind it when something else has that name."""
+        """Return the partition name of a day, with a number appended if that name is taken."""
         names = chain([""], (f"_{number}" for number in count(1)))
         taken = "SELECT to_regclass(%s) IS NOT NULL"
         return next(
@@ -162,12 +181,15 @@ class PartitionStore:
         return sql.Identifier(str(self._one(query, f"{SCHEMA}.{_PARENT}")))
 
     def _drop_before(self, day: date) -> list[str]:
-        """Mark, detach, drop: a keeper that dies in between is recognised by the mark."""
+        """Mark, detach and drop the partitions before a day; return the names of those dropped.
+
+        The mark lets a later run drop a table that an interrupted one had only detached.
+        """
         for schema, name in self._rows("pending_partition"):
-            # Half detached, it blocks every other detach. What an operator began is only finished.
+            # A pending detach blocks every other. If an operator began it, the table is kept.
             self._detach(sql.Identifier(schema, name), "FINALIZE")
         dropped = [self._drop(name) for name in self._column("detached_tables", mark=_MARK)]
-        # DETACH CONCURRENTLY is refused beside a DEFAULT partition.
+        # PostgreSQL refuses DETACH CONCURRENTLY if there is a DEFAULT partition.
         how = "" if self._column("has_default") == [True] else "CONCURRENTLY"
         for name in self._column("past_partitions", day=day):
             table = sql.Identifier(SCHEMA, name)

@@ -1,4 +1,4 @@
-"""Resync requests as rows. The SQL is `resync.sql`; the rules are functions of the database."""
+"""Resync requests in the database. The SQL is `resync.sql`; the rules are database functions."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
@@ -11,18 +11,18 @@ from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
 from schemas.serials import SerialRange
 
-#: Key of the transaction-level advisory lock: one loader checks at a time, and one that is
-#: stopped gives it back with its transaction.
+#: Key of the transaction-level advisory lock with which one loader checks at a time. It is released
+#: with the transaction, also if the loader is killed.
 _CHECK_LOCK = 7828379702
 _SQL = statements("loader", "resync.sql")
-#: No spread: whoever is due is asked now.
+#: No spread: requests are sent at once.
 AT_ONCE = timedelta(0)
-#: Requests published in one transaction, whose rows stay locked meanwhile.
+#: Maximum number of requests in one transaction, whose rows stay locked during publishing.
 _PUBLISH_AT_ONCE = 200
 
 
 class Due(NamedTuple):
-    """A client to ask: why, and since when the cause exists."""
+    """A client that is due, the reason, and since when the cause exists (timezone-aware)."""
 
     client_id: UUID
     reason: ResyncReason
@@ -30,7 +30,7 @@ class Due(NamedTuple):
 
 
 class UnsentRequest(NamedTuple):
-    """A request that is a row but not yet a message; `reply_queue` None: the client named none."""
+    """A request that is not published yet; `reply_queue` is None if the client named none."""
 
     request: ResyncRequest
     reply_queue: str | None
@@ -40,10 +40,16 @@ class ResyncStore:
     """A connection for resync requests.
 
     Args:
-        min_missing_age, merge_interval: instead of the site's rules, to see what would be if.
+        url: URL of the database.
+        name: name of the connection, shown in pg_stat_activity.
+        min_missing_age, merge_interval: replace the site's rules of this kind, if given.
 
     Attributes:
-        site: the site's row.
+        site: the site's rules and loaders.
+
+    Raises:
+        DatabaseUnavailable: from every method; try again.
+        SchemaMissing: from every method; the database is not migrated.
     """
 
     def __init__(
@@ -67,40 +73,41 @@ class ResyncStore:
         self._session.close()
 
     def require_current_tables(self) -> None:
-        """Refuse tables of another version.
+        """Check that the tables are of this version.
 
         Raises:
-            SchemaMissing: they are not migrated to this one.
-            StatesysError: a newer one made them.
+            SchemaMissing: the tables are not migrated to this version.
+            StatesysError: a newer version made the tables.
         """
         require_current_tables(self._session)
 
     def now(self) -> datetime:
-        """The database's clock: the one that detected_at was read from."""
+        """Return the database's time (timezone-aware); `detected_at` is of the same clock."""
         with self._session.transaction():
             row = self._session.execute("SELECT now()").fetchone()
             assert row is not None
             return cast(datetime, row[0])
 
     def rules(self) -> SiteRules:
-        """The site's rules, with what was given instead."""
+        """Return the site's rules, with the replacements given to this store."""
         return self.site.rules()._replace(**self._given)
 
     def check_in_turn(
         self, *, now: datetime, limit: int, check_interval: timedelta, signs_interval: timedelta
     ) -> list[Due]:
-        """Check, if it is time for the site to do so: once in each interval, whoever comes first.
+        """Check, unless a loader of the site has already done so within the interval.
 
-        The turn is taken in the transaction of the check: one that fails leaves it to the next.
+        The time of the check is written in the same transaction, so a failed check is repeated by
+        the next loader.
 
         Args:
-            now: aware.
-            limit: clients asked at most.
-            check_interval: between two looks at missing ranges.
-            signs_interval: between two looks at the other causes.
+            now: timezone-aware.
+            limit: maximum number of clients to ask.
+            check_interval: interval of checks for missing ranges.
+            signs_interval: interval of checks for the other causes.
 
         Returns:
-            Who is asked.
+            The clients that are asked.
         """
         with self._session.transaction():
             if not self._lock_checks():
@@ -114,17 +121,17 @@ class ResyncStore:
     def check(
         self, *, now: datetime, limit: int, with_missing: bool, spread: timedelta = AT_ONCE
     ) -> list[Due]:
-        """Close what is over, and write a request for each client that is due.
+        """Close requests that are over, and write one for each client that is due.
 
         Args:
-            now: aware; a value, so that days can be tested in no time.
-            limit: clients asked at most.
-            with_missing: also look for missing ranges; the other causes are looked for always.
-            spread: the requests go within this time, a minute at most for the other causes, so
-                that the answers do not come all together. The oldest cause goes first.
+            now: timezone-aware; a parameter, so that tests need not wait.
+            limit: maximum number of clients to ask.
+            with_missing: also check for missing ranges; the other causes are always checked.
+            spread: the requests are sent over this time (at most a minute for the other causes),
+                the oldest cause first, so that the answers do not arrive all at once.
 
         Returns:
-            Who is asked; nothing when another process holds the lock.
+            The clients that are asked; empty while another process holds the lock.
         """
         with self._session.transaction():
             if not self._lock_checks():
@@ -138,14 +145,21 @@ class ResyncStore:
             return due
 
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
-        """Who would be asked at a check; only reads."""
+        """Return the clients that a check would ask now; writes nothing."""
         with self._session.transaction():
             return self._due(self._ages(), now=now, limit=limit, with_missing=True)
 
     def keep_totals(self, *, now: datetime, interval: timedelta) -> bool:
-        """Count the site's totals for readers, if it is time to; whether it was.
+        """Count the site's totals, unless that was done within the interval.
 
-        Reads the table of clients once, and none of messages or states.
+        This reads all clients, requests and open ranges.
+
+        Args:
+            now: timezone-aware.
+            interval: interval of the counts.
+
+        Returns:
+            Whether they were counted.
         """
         with self._session.transaction():
             if not self._take_turn("totals", now=now, interval=interval):
@@ -154,44 +168,44 @@ class ResyncStore:
             return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
-        """Write an operator's request, which goes at once.
+        """Write an operator's request, which is sent at once.
 
         Returns:
-            Its id, or None for a client that is not known.
+            Its id; None if the client is unknown.
         """
         with self._session.transaction():
             self._run("forgive", {"client_id": client_id})
             return self._request(client_id, ResyncReason.OPERATOR, now)
 
     def forget(self, client_id: UUID) -> bool:
-        """Remove a client with its states, ranges and requests; False when it is not known."""
+        """Delete a client with its states, ranges and requests; return False if it is unknown."""
         with self._session.transaction():
             self._run("lock_client", {"client_id": client_id})
             return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
 
     def unsent(self, *, now: datetime, held: bool = False) -> list[UnsentRequest]:
-        """Requests to publish. They stay locked until `commit`: nobody else sends them too.
+        """Return requests to publish, locked until `commit` so that no other loader sends them.
 
         Args:
-            now: aware; requests whose moment has not come are left out.
-            held: under backlog, only an operator's.
+            now: timezone-aware; requests for a later time are left out.
+            held: return only operators' requests, because of a backlog.
         """
         rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
         return [_unsent(row) for row in rows.fetchall()]
 
     def next_unsent(self) -> datetime | None:
-        """When the next request goes, which may be over; None when there is none."""
+        """Return when the next request is to be sent, maybe in the past; None if there is none."""
         with self._session.transaction():
             row = self._run("next_unsent", {}).fetchone()
             return None if row is None else cast(datetime | None, row[0])
 
     def put_off(self, *, now: datetime, spread: timedelta) -> None:
-        """Give all that would go now, but an operator's requests, a later moment: see `check`."""
+        """Postpone the requests to be sent by now, except operators'; `spread` as in `check`."""
         with self._session.transaction():
             self._run("put_off", {"now": now, "spread": spread})
 
     def mark(self, request: ResyncRequest, *, sent: bool, now: datetime) -> None:
-        """Note that a request was published, or that its queue does not exist."""
+        """Note that a request was published (`sent`), or that its queue does not exist."""
         self._run(
             "sent" if sent else "unroutable",
             {"client_id": request.client_id, "request_id": request.request_id, "now": now},
@@ -202,14 +216,14 @@ class ResyncStore:
         self._session.commit()
 
     def _lock_checks(self) -> bool:
-        """Held to the end of the transaction; taking it twice in one is no hindrance."""
+        """Try to lock checks until the end of the transaction; works twice in one transaction."""
         row = self._session.execute(
             "SELECT pg_try_advisory_xact_lock(%s)", [_CHECK_LOCK]
         ).fetchone()
         return row is not None and bool(row[0])
 
     def _take_turn(self, duty: str, *, now: datetime, interval: timedelta) -> bool:
-        # A little slack, or a timer that fires early would skip every second turn.
+        # Without some tolerance, a timer that fires early would skip every second interval.
         values = {"name": duty, "now": now, "interval": interval * 0.9}
         return self._run("turn", values).fetchone() is not None
 

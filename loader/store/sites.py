@@ -1,4 +1,4 @@
-"""The site's rules as a row, and the loaders at work. The SQL is `site.sql`."""
+"""The site's rules and running loaders in the database. The SQL is `site.sql`."""
 
 import json
 import os
@@ -18,8 +18,9 @@ class RunningLoader(NamedTuple):
     """A loader process, and the rules that it was started with.
 
     Attributes:
-        id: of this run; a process id comes again.
-        name: host and process id, for people.
+        id: identifies this run of a loader, since process ids are reused.
+        name: host and process id, for display.
+        rules: its rules, from its settings.
     """
 
     id: UUID
@@ -28,12 +29,12 @@ class RunningLoader(NamedTuple):
 
     @classmethod
     def here(cls, rules: SiteRules) -> "RunningLoader":
-        """This process."""
+        """Describe this process, with a new id."""
         return cls(uuid4(), f"{socket.gethostname()}:{os.getpid()}", rules)
 
 
 class Site:
-    """The site's row, over a session of somebody else's.
+    """Reads and writes the site's rules and loaders, on a session that the caller closes.
 
     Raises:
         DatabaseUnavailable: from every method; try again.
@@ -44,7 +45,7 @@ class Site:
         self._session = session
 
     def rules(self) -> SiteRules:
-        """What all loaders of the site follow."""
+        """Return the rules that all loaders of the site follow."""
         with self._session.transaction():
             row = self._run("rules").fetchone()
         if row is None:
@@ -52,10 +53,10 @@ class Site:
         return SiteRules(*row)
 
     def start(self, loader: RunningLoader) -> bool:
-        """Make a loader's rules the site's, and note that it is at work.
+        """Make a loader's rules those of the site, and note that it is running.
 
         Returns:
-            Whether the site had other rules before.
+            Whether rules were written; False if a loader wrote the same ones before.
         """
         with self._session.transaction():
             self._run("forget_dead")
@@ -64,12 +65,12 @@ class Site:
             return bool(written.rowcount)
 
     def seen(self, loader: RunningLoader) -> None:
-        """Note that a loader is still at work."""
+        """Note that a loader is still running."""
         with self._session.transaction():
             self._see(loader)
 
     def leave(self, loader: RunningLoader) -> None:
-        """Note that a loader ends; the site keeps its rules."""
+        """Note that a loader has ended; the site keeps the rules."""
         with self._session.transaction():
             self._run("leave", id=loader.id)
 
