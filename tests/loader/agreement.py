@@ -183,7 +183,10 @@ class Site:
                 _at(now)(f"now or later for {client}", one.at <= now, one.held_by is None)
                 if one.at > now:
                     later[one.at].append(client)
-        for at in sorted(later)[: 1 if soonest_only else None]:
+        moments = sorted(later)
+        # A large site has thousands of such moments, and each takes two looks at all of it.
+        apart = 1 + len(moments) // _TRACED_FIRST
+        for at in moments[: 1 if soonest_only else None : apart]:
             then, before = self.told(at).due, self.told(at - TICK).due
             for client in later[at]:
                 _at(at)(f"{client} is asked", then[client][2:], (at, None))
