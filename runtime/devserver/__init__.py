@@ -9,7 +9,7 @@ virtual environment is gone.
 """
 
 from runtime.devserver.control import down, running, up
-from runtime.devserver.endpoints import Endpoints
 from runtime.devserver.errors import ServicesError
+from runtime.devserver.registry import Endpoints
 
 __all__ = ["Endpoints", "ServicesError", "down", "running", "up"]

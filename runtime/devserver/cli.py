@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 from runtime import devserver
-from runtime.devserver.endpoints import Endpoints
 from runtime.devserver.rabbitmq import ROOM
+from runtime.devserver.registry import Endpoints
 
 _home = click.option(
     "--home",

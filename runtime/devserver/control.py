@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime.devserver import place, postgres, processes, rabbitmq, registry
-from runtime.devserver.endpoints import Endpoints
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.registry import Services
+from runtime.devserver.registry import Endpoints, Services
 from runtime.files import our_directory
 
 _LOCK = "services.lock"

@@ -6,8 +6,8 @@ Erlang starts it as a daemon by itself and never stops it. Ours is known by its 
 import socket
 import struct
 
-from runtime.devserver.polling import until
 from runtime.devserver.ports import HOST, require_free
+from runtime.devserver.processes import until
 
 # KILL_REQ and NAMES_REQ of the EPMD protocol: a length of two bytes, then the request.
 _KILL = struct.pack(">HB", 1, ord("k"))

@@ -4,7 +4,7 @@ import random
 import socket
 
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.polling import until
+from runtime.devserver.processes import until
 
 HOST = "127.0.0.1"
 

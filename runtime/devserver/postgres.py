@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.devserver import place, ports, processes, programs
-from runtime.devserver.account import for_postgres
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.logs import tail
-from runtime.devserver.polling import until
-from runtime.devserver.processes import Process
+from runtime.devserver.place import for_postgres
+from runtime.devserver.processes import Process, tail, until
 from runtime.devserver.registry import NAME, Postgres
 from runtime.files import sync, write_private
 

@@ -8,14 +8,46 @@ import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.devserver.account import Account
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.polling import until
+from runtime.devserver.place import Account
+
+# Seconds between two looks: short beside any server's start, long beside one look's cost.
+PAUSE = 0.05
+
+
+def until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Look until the condition holds; False when it did not within that many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+# Enough for the reason, little enough for a terminal.
+LINES = 20
+# Bytes from the end of a file that may be large.
+_TAIL = 16_384
+
+
+def tail(*files: Path) -> str:
+    """The last lines of each file that is there, each part under the file's name."""
+    return "\n".join(f"--- {file}\n{_last_lines(file)}" for file in files if file.is_file())
+
+
+def _last_lines(file: Path) -> str:
+    with file.open("rb") as log:
+        log.seek(max(0, file.stat().st_size - _TAIL))
+        lines = log.read().decode("utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-LINES:])
+
 
 # The shell is the leader of a new session and leaves at once: what it leaves behind has no
 # terminal to lose, no parent to die with, and no Ctrl-C to hear. That one waits for a line before

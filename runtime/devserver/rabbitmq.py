@@ -16,11 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from runtime.devserver import epmd, ports, processes, programs
-from runtime.devserver.account import Account
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.logs import tail
-from runtime.devserver.polling import until
-from runtime.devserver.processes import Process
+from runtime.devserver.place import Account
+from runtime.devserver.processes import Process, tail, until
 from runtime.devserver.registry import NAME, Rabbitmq
 from runtime.files import directory, sync, write_private
 

@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from runtime.devserver import ports
-from runtime.devserver.endpoints import Endpoints
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.processes import Process
 from runtime.files import sync, write_private
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoints:
+    """The three addresses, user and password included."""
+
+    amqp_url: str
+    database_url: str
+    management_url: str
+
 
 FILE = "services.json"
 

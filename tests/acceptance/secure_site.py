@@ -13,7 +13,7 @@ import psycopg
 import trustme
 
 from runtime.devserver import place, programs, registry
-from runtime.devserver.account import for_postgres
+from runtime.devserver.place import for_postgres
 from runtime.devserver.rabbitmq import Server
 from tests import commands
 from tests.acceptance.documented import blocks

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from runtime.devserver.account import for_postgres
+from runtime.devserver.place import for_postgres
 from tests.waiting import wait_until
 
 _SETTINGS = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runtime.devserver import ports, programs
-from runtime.devserver.account import for_postgres
+from runtime.devserver.place import for_postgres
 
 
 class Standby:

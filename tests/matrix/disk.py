@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.devserver.account import Account
-from runtime.devserver.polling import until
+from runtime.devserver.place import Account
+from runtime.devserver.processes import until
 from schemas.errors import StatesysError
 
 #: MiB. Takes memory only for what is in it; more than a long soak writes.

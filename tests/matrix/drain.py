@@ -21,7 +21,7 @@ import click
 
 from loader.migrations import migrate
 from runtime.broker import Administration
-from runtime.devserver.polling import until
+from runtime.devserver.processes import until
 from runtime.workers.signals import interrupt_on_signals
 from schemas.report import Lane, Report
 from schemas.topology import DEAD, INCOMING

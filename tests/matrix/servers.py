@@ -12,8 +12,7 @@ import psycopg
 from runtime import devserver
 from runtime.broker import Administration
 from runtime.devserver import Endpoints, ServicesError, processes, programs, registry
-from runtime.devserver.polling import until
-from runtime.devserver.processes import Process
+from runtime.devserver.processes import Process, until
 from runtime.devserver.rabbitmq import Server
 from schemas.errors import BrokerUnavailable
 

@@ -17,8 +17,8 @@ import psycopg
 from console.servers import Servers as Addresses
 from loader.migrations import migrate
 from producers.store import open_store
-from runtime.devserver.account import Account, for_postgres
-from runtime.devserver.polling import until
+from runtime.devserver.place import Account, for_postgres
+from runtime.devserver.processes import until
 from runtime.durations import render_duration
 from runtime.settings import environment
 from schemas.errors import StatesysError

@@ -31,7 +31,7 @@ from runtime.devserver import (
     programs,
     registry,
 )
-from runtime.devserver.account import for_postgres
+from runtime.devserver.place import for_postgres
 from runtime.files import directory, our_directory, write_private
 from schemas.errors import StatesysError
 from tests.matrix.disk import why_none

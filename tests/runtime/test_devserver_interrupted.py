@@ -14,7 +14,7 @@ import pytest
 
 from runtime import devserver
 from runtime.devserver import ServicesError, processes, rabbitmq, registry
-from runtime.devserver.account import Account
+from runtime.devserver.place import Account
 from tests.waiting import wait_until
 
 # Seconds. Some starts and stops of an Erlang machine on a busy computer.
