@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 from lxml import etree
 
 from lab.bench.job import Job, Shape
-from lab.bench.testbed import Show
+from lab.bench.tables import Show
 from producers.scenarios import recorded
 from runtime.broker import (
     ConfirmingPublisher,

@@ -1,23 +1,27 @@
 """The bench's own tables: emptied or filled before a run, and asked after it (`tables.sql`)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
-from typing import LiteralString, NamedTuple, cast
+from typing import LiteralString, NamedTuple, TypeAlias, cast
 
 from lab.bench.job import GAP_EVERY, Existing
-from lab.bench.testbed import Show
 from loader.store import PartitionStore, ResyncStore
 from loader.store.partitions import DAYS_AHEAD
 from loader.tasks import keep_totals
 from runtime.database import own_session
 from runtime.statements import statements
 
+#: Takes a sentence.
+Show: TypeAlias = Callable[[str], None]
+
 _NAME = "statesys bench"
 #: State messages of one statement: some 30 MB in the server.
 _SLICE = 100_000
 #: Longer than any partition is old: nothing is dropped here.
 _FOREVER = timedelta(days=36_500)
+#: A long reader is held up on purpose.
+_WAITS = {"idle_in_transaction_session_timeout": "0"}
 
 
 def fill(url: str, existing: Existing, show: Show) -> None:
@@ -62,10 +66,6 @@ def _make_partitions(url: str, today: date, days: int) -> None:
     with closing(PartitionStore(url, name=_NAME)) as store:
         for back in range(days - 1, 0, -(DAYS_AHEAD + 1)):
             store.keep(today=today - timedelta(days=back), retention=_FOREVER)
-
-
-#: A long reader is held up on purpose.
-_WAITS = {"idle_in_transaction_session_timeout": "0"}
 
 
 class Percentiles(NamedTuple):

@@ -2,16 +2,15 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
 from console.servers import Servers
-from lab.bench.tables import wipe
+from lab.bench.tables import Show, wipe
 from loader.migrations import migrate
 from runtime import devserver
 from runtime.broker import Administration
@@ -20,8 +19,8 @@ from runtime.files import our_directory
 from schemas.errors import StatesysError
 from schemas.topology import QUEUES
 
-#: Takes a sentence.
-Show: TypeAlias = Callable[[str], None]
+_NAME = "statesys bench"
+_LOCK = "bench.lock"
 
 
 @contextmanager
@@ -33,10 +32,6 @@ def steps() -> Iterator[Show]:
         return
     with console.status("starting private servers") as status:
         yield status.update
-
-
-_NAME = "statesys bench"
-_LOCK = "bench.lock"
 
 
 @dataclass(frozen=True)
