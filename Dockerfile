@@ -18,6 +18,7 @@ COPY runtime runtime
 COPY producers producers
 COPY relay relay
 COPY loader loader
+COPY lab lab
 COPY console console
 RUN /opt/statesys/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo test soak kills fuzz check bench clean
+.PHONY: help setup packages browser up down demo unit test soak kills fuzz check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -44,11 +44,14 @@ demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at 
 test: setup ## all tests, against real servers of their own, in three processes or JOBS=N
 	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile
 
+unit: setup ## the tests that need no server
+	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit
+
 soak: setup ## break everything on purpose, again and again: make soak MINUTES=10
-	@$(BIN)/python -m tests.matrix.soak --minutes $(or $(MINUTES),10)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),10)
 
 kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=200000 KILLS=20
-	@$(BIN)/python -m tests.matrix.drain \
+	@$(BIN)/python -m tests.chaos.drain \
 		--messages $(or $(MESSAGES),200000) --kills $(or $(KILLS),20)
 
 fuzz: setup ## hostile reports through every reader and into a database: make fuzz REPORTS=100000 SEED=1

@@ -12,8 +12,8 @@ from hypothesis import settings
 
 from runtime import devserver
 from runtime.devserver import Endpoints
-from tests import own
-from tests.management import Management
+from tests.support import own
+from tests.support.management import Management
 
 # No test looks at a clock, Hypothesis included: this machine may be busy with something else.
 settings.register_profile("statesys", deadline=None)
@@ -31,6 +31,12 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the name of its directory."""
+    for item in items:
+        item.add_marker(item.path.relative_to(Path(__file__).parent).parts[0])
 
 
 #: Tests of this directory share a site of their own, which takes long to set up.

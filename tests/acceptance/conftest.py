@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.life import Life
-from tests.acceptance.secure_site import SecureSite
+from tests.support.life import Life
+from tests.support.secure_site import SecureSite
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from runtime.broker import Administration, persistent
 from runtime.workers import judge
 from schemas.errors import PermissionMissing
 from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
-from tests.acceptance.life import Life
-from tests.acceptance.secure_site import FLEET, SecureSite
-from tests.waiting import wait_until
+from tests.support.life import Life
+from tests.support.secure_site import FLEET, SecureSite
+from tests.support.waiting import wait_until
 
 # The first test also waits for servers, users, and a fleet's whole life.
 pytestmark = pytest.mark.timeout(300)

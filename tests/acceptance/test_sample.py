@@ -11,12 +11,12 @@ import pytest
 
 from runtime.broker.dead_letters import QUEUE, REASON, STAGE
 from schemas.topology import DEAD, REPORTS
-from tests.loader.processes import PATIENCE, Program, fill, ready, take_all
-from tests.loader.world import open_tables
-from tests.waiting import wait_until
+from tests.support.paths import DATA
+from tests.support.processes import PATIENCE, Program, fill, ready, take_all
+from tests.support.waiting import wait_until
+from tests.support.world import open_tables
 
 CLIENT = UUID("f1b03089-9ea1-4a64-83dc-5f8e77bddeb4")
-DATA = Path(__file__).parent.parent / "data"
 SAMPLE = (DATA / "report-2011.utf16.xml").read_bytes()
 MALFORMED = (DATA / "report-2011-malformed.utf16.xml").read_bytes()
 

@@ -4,15 +4,15 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
 from runtime.settings import Settings
-from tests.acceptance.life import Life
-from tests.acceptance.secure_site import SecureSite
-from tests.commands import commands
+from tests.support.commands import commands
+from tests.support.life import Life
+from tests.support.paths import OPERATIONS
+from tests.support.secure_site import SecureSite
 
 # The first test also waits for servers, users, and a fleet's whole life.
 pytestmark = pytest.mark.timeout(300)
@@ -227,7 +227,7 @@ def test_files_with_passwords_are_their_owners_alone(site: SecureSite) -> None:
 
 
 def test_the_page_puts_no_password_into_an_example_of_a_command_line() -> None:
-    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    page = OPERATIONS
     blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
     for line in "".join(blocks).replace("\\\n", " ").splitlines():
         for url in re.findall(r"\w+://[^\s'\"]+", line):

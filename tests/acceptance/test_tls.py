@@ -15,7 +15,7 @@ from runtime.broker.management import queue_statistics
 from runtime.database import own_session
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
 from schemas.topology import QUEUES
-from tests.acceptance.secure_site import FLEET, SecureSite
+from tests.support.secure_site import FLEET, SecureSite
 
 # The first test also waits for servers, users, and a fleet's whole life.
 pytestmark = pytest.mark.timeout(300)

@@ -14,11 +14,11 @@ from runtime.settings import environment
 from runtime.workers import read_heartbeats
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
-from tests import commands
-from tests.loader.processes import batch, fill, ready
-from tests.loader.world import message, open_tables, report
-from tests.relay.relays import World, good
-from tests.waiting import wait_until
+from tests.support import commands
+from tests.support.processes import batch, fill, ready
+from tests.support.relays import World, good
+from tests.support.waiting import wait_until
+from tests.support.world import message, open_tables, report
 
 #: Seconds for work or end; far less than the 50 after which a worker is ended by force.
 PATIENCE = 30

@@ -10,8 +10,8 @@ import pytest
 from loader import migrations
 from loader.store import ChunkStore
 from schemas import tables
-from tests.acceptance.secure_site import SecureSite
-from tests.loader.world import CLIENT, load, message, report
+from tests.support.secure_site import SecureSite
+from tests.support.world import CLIENT, load, message, report
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,8 +11,8 @@ from schemas.report_writer import render_report, report_xml
 from schemas.resync import ResyncReason, ResyncRequest, render_request
 from schemas.serials import LAST_SERIAL, SerialRange
 from schemas.smx import Envelope, render_batch, render_smx
-from tests.schemas.documents import MALFORMED, SAMPLE
-from tests.schemas.documents import report as report_text
+from tests.support.documents import MALFORMED, SAMPLE
+from tests.support.documents import report as report_text
 
 #: Inputs that share one set of clients, so that a client's reports meet in the database.
 NEIGHBOURS = 500

@@ -10,8 +10,8 @@ from runtime.workers.renewal import run_until_renewal
 from schemas.report import MAX_REPORT_BYTES
 from tests.fuzz.blocks import resident
 from tests.fuzz.laws import report as law
-from tests.schemas.documents import CLIENT_ID, STATE, TIME, TOPIC, message
-from tests.schemas.documents import report as document
+from tests.support.documents import CLIENT_ID, STATE, TIME, TOPIC, message
+from tests.support.documents import report as document
 
 #: From a size in bytes and a salt, which makes names and values other ones, to a document.
 Shape = Callable[[int, int], bytes]

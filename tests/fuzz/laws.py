@@ -18,7 +18,7 @@ from schemas.resync import parse_request, render_request
 from schemas.smx import Batch, parse_batch, render_batch, render_smx
 from tests.fuzz import documents
 from tests.fuzz.mutations import mutated
-from tests.schemas.two_ways import batch_both_ways, report_both_ways
+from tests.support.two_ways import batch_both_ways, report_both_ways
 
 RECEIVED_AT = datetime(2026, 3, 2, tzinfo=UTC)
 _PROPERTIES = Properties(

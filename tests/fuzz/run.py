@@ -25,7 +25,7 @@ from tests.fuzz.blocks import Failure, Tried, try_block
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.largest import SHAPES, Measured, measure
 from tests.fuzz.laws import KINDS, made
-from tests.loader.world import open_tables
+from tests.support.world import open_tables
 
 #: Bytes that a process may hold at the end beyond what it held when a fifth was done. A heap is
 #: never quite even; what leaks a hundred bytes an input would show.

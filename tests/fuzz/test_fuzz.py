@@ -13,7 +13,7 @@ from tests.fuzz.blocks import try_block
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.largest import MAX_GROWTH, SHAPES, SIZES, Measured, measure
 from tests.fuzz.laws import KINDS, Outcome, made
-from tests.loader.world import open_tables
+from tests.support.world import open_tables
 
 SEED = 1
 #: What a relay can say of a mutated report; the largest ones are tried as shapes.

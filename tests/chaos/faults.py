@@ -1,0 +1,313 @@
+"""The faults as a table: each breaks one thing of a site, and repairs it.
+
+A fault is over when its function returns: what was killed runs again (a supervisor starts it),
+what was stopped goes on, what was cut is joined.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from random import Random
+
+from runtime.devserver.processes import Process
+from schemas.errors import StatesysError
+from tests.chaos.forwarder import Forwarder
+from tests.chaos.servers import Servers
+from tests.chaos.site import FLEET, LOADERS, RELAYS, Site, lasts
+
+#: What breaks something of a site; chance decides what is open. Where a server comes back, it tells
+#: the seconds from then until the workers got something done.
+Strike = Callable[[Site, Random], float | None]
+
+#: Seconds that a short fault lasts, at least and at most.
+_SHORT = (0.5, 4.0)
+#: Seconds: three times the AMQP heartbeat, after which the broker has given up a stopped worker,
+#: and PostgreSQL its open transaction.
+_LONG = 95.0
+#: Seconds of an outage: longer than any pause of a worker could grow to without a bound.
+_OUTAGE = 60.0
+#: Seconds for which a database takes nothing, at least and at most.
+_REFUSING = (3.0, 8.0)
+#: Bytes before a line is torn: within the first frames, or after some batches.
+_TEAR = (1, 300_000)
+#: Seconds by which a slow line holds each piece.
+_SLOW = (0.02, 0.3)
+
+
+def _killed(names: tuple[str, ...], site: Site, chance: Random) -> None:
+    name = chance.choice(names)
+    site.send(name, signal.SIGKILL)
+    site.end(name)
+    site.start(name)
+
+
+def _terminated(names: tuple[str, ...], site: Site, chance: Random) -> None:
+    name = chance.choice(names)
+    site.send(name, signal.SIGTERM)
+    code = site.end(name)
+    if code != 0:
+        raise StatesysError(f"{name} ended with {code} after SIGTERM")
+    site.start(name)
+
+
+def _stopped(names: tuple[str, ...], site: Site, chance: Random) -> None:
+    _frozen(partial(site.send, chance.choice(names)), chance.uniform(*_SHORT))
+
+
+def _stopped_long(names: tuple[str, ...], site: Site, chance: Random) -> None:
+    _frozen(partial(site.send, chance.choice(names)), _LONG)
+
+
+def _all_killed(site: Site, _chance: Random) -> None:
+    """A machine that loses its power, as far as the pipeline's own processes go."""
+    names = (*RELAYS, *LOADERS, FLEET)
+    for name in names:
+        site.send(name, signal.SIGKILL)
+    for name in names:
+        site.end(name)
+        site.start(name)
+
+
+def _server_killed(which: Callable[[Servers], Process], site: Site, chance: Random) -> float:
+    site.servers.kill(which(site.servers))
+    lasts(chance.uniform(0, 1))
+    return _returned(which, site)
+
+
+def _server_restarted(
+    which: Callable[[Servers], Process], how: signal.Signals, site: Site, _chance: Random
+) -> float:
+    site.servers.stop(which(site.servers), how)
+    return _returned(which, site)
+
+
+def _server_away(
+    which: Callable[[Servers], Process],
+    how: signal.Signals,
+    waiting: tuple[str, ...],
+    seconds: float,
+    site: Site,
+    _chance: Random,
+) -> float:
+    """The fleet goes on, the workers say that they wait, and nobody has to restart them."""
+    pids, numbered = site.pids(), site.numbered()
+    site.servers.stop(which(site.servers), how)
+    gone = time.monotonic()
+    site.await_health(waiting, well=False)
+    site.await_numbered(numbered + 1)
+    lasts(max(0.0, gone + seconds - time.monotonic()))
+    site.await_health(waiting, well=False)
+    recovery = _returned(which, site)
+    site.await_health(("relay", "loader"), well=True)
+    site.require_same(pids)
+    return recovery
+
+
+def postgres_away(seconds: float) -> Strike:
+    """An outage of this length at least."""
+    return partial(_server_away, _database, signal.SIGINT, ("loader",), seconds)
+
+
+def rabbitmq_away(seconds: float) -> Strike:
+    """An outage of this length at least."""
+    return partial(_server_away, _broker, signal.SIGTERM, ("relay", "loader"), seconds)
+
+
+def _returned(which: Callable[[Servers], Process], site: Site) -> float:
+    """Start a server again; seconds until the workers have done something with it."""
+    there = site.servers.up_again()
+    # What a loader commits shows the database. A report has to pass the broker twice before.
+    return site.await_progress(there, received=which is _broker)
+
+
+def _database_refuses(
+    refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, chance: Random
+) -> float:
+    """Nothing can be stored, for a reason that is no message's fault: keep all, and say so."""
+    with _waiting_loaders(site):
+        site.tell_database(*refuse)
+        try:
+            site.await_health(("loader",), well=False)
+            lasts(chance.uniform(*_REFUSING))
+        finally:
+            site.tell_database(*allow)
+        return site.await_progress(time.time(), received=False)
+
+
+def _database_disk_full(site: Site, chance: Random) -> float:
+    """PostgreSQL refuses what needs room, and may stop when its own log needs some."""
+    with _waiting_loaders(site):
+        with site.disks["postgres"].full():
+            site.await_health(("loader",), well=False)
+            lasts(chance.uniform(*_REFUSING))
+        return _returned(_database, site)
+
+
+def _broker_disk_full(site: Site, chance: Random) -> float:
+    """RabbitMQ stops writing its log and does not begin again by itself: somebody restarts it."""
+    pids = site.pids()
+    with site.disks["rabbitmq/data"].full():
+        lasts(chance.uniform(*_REFUSING))
+    site.servers.kill(site.servers.broker)
+    recovery = _returned(_broker, site)
+    site.await_health(("relay", "loader"), well=True)
+    site.require_same(pids)
+    return recovery
+
+
+@contextmanager
+def _waiting_loaders(site: Site) -> Iterator[None]:
+    """Loaders that wait and go on by themselves, and are healthy then."""
+    pids = site.pids()
+    yield
+    site.await_health(("loader",), well=True)
+    site.require_same(pids)
+
+
+def _server_stopped(which: Callable[[Servers], Process], site: Site, chance: Random) -> None:
+    _frozen(partial(os.kill, which(site.servers).pid), chance.uniform(*_SHORT))
+
+
+def _backend(number: signal.Signals, site: Site, chance: Random) -> None:
+    """One of the loaders' sessions: SIGTERM ends it; SIGKILL makes PostgreSQL recover."""
+    pid = chance.choice(site.backends())
+    # It may have ended since it was listed.
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+    site.servers.await_end_of(pid)
+    site.servers.await_answers()
+
+
+def _backend_stopped(site: Site, chance: Random) -> None:
+    """A session that stands still, with whatever locks it holds."""
+    with suppress(ProcessLookupError):
+        _frozen(partial(os.kill, chance.choice(site.backends())), chance.uniform(*_SHORT))
+
+
+def _cut(site: Site, chance: Random) -> None:
+    _line(site, chance).cut()
+
+
+def _torn(site: Site, chance: Random) -> None:
+    line = _line(site, chance)
+    line.tear(chance.randint(*_TEAR))
+    # On a quiet line the bytes may never come.
+    lasts(chance.uniform(*_SHORT))
+    if not line.torn:
+        line.cut()
+    line.resume()
+
+
+def _stalled(site: Site, chance: Random) -> None:
+    line = _line(site, chance)
+    line.stall()
+    lasts(chance.uniform(*_SHORT))
+    # Half of them never recover: what was taken and not passed on is gone.
+    if chance.random() < 0.5:
+        line.cut()
+    line.resume()
+
+
+def _delayed(site: Site, chance: Random) -> None:
+    line = _line(site, chance)
+    line.delay(chance.uniform(*_SLOW))
+    lasts(chance.uniform(*_SHORT))
+    line.resume()
+
+
+def _alarm(
+    command: str, low: tuple[str, ...], usual: tuple[str, ...], site: Site, c: Random
+) -> None:
+    """The broker takes nothing from whoever publishes, until there is room again."""
+    site.servers.rabbitmqctl(command, *low)
+    try:
+        lasts(c.uniform(*_SHORT))
+    finally:
+        site.servers.rabbitmqctl(command, *usual)
+
+
+def _frozen(send: Callable[[signal.Signals], object], seconds: float) -> None:
+    send(signal.SIGSTOP)
+    try:
+        lasts(seconds)
+    finally:
+        send(signal.SIGCONT)
+
+
+def _line(site: Site, chance: Random) -> Forwarder:
+    return site.lines[chance.choice(sorted(site.lines))]
+
+
+def _broker(servers: Servers) -> Process:
+    return servers.broker
+
+
+def _database(servers: Servers) -> Process:
+    return servers.database
+
+
+_FLEET = (FLEET,)
+
+_RELOAD = "SELECT pg_reload_conf()"
+
+#: The faults of the short matrix: each takes seconds.
+QUICK: Mapping[str, Strike] = {
+    "relay: SIGKILL": partial(_killed, RELAYS),
+    "relay: SIGTERM": partial(_terminated, RELAYS),
+    "relay: SIGSTOP, SIGCONT": partial(_stopped, RELAYS),
+    "loader: SIGKILL": partial(_killed, LOADERS),
+    "loader: SIGTERM": partial(_terminated, LOADERS),
+    "loader: SIGSTOP, SIGCONT": partial(_stopped, LOADERS),
+    "producers: SIGKILL": partial(_killed, _FLEET),
+    "producers: SIGTERM": partial(_terminated, _FLEET),
+    "producers: SIGSTOP, SIGCONT": partial(_stopped, _FLEET),
+    "PostgreSQL: SIGKILL": partial(_server_killed, _database),
+    "PostgreSQL: restart": partial(_server_restarted, _database, signal.SIGINT),
+    "PostgreSQL: read-only": partial(
+        _database_refuses,
+        ("ALTER SYSTEM SET default_transaction_read_only = on", _RELOAD),
+        ("ALTER SYSTEM RESET default_transaction_read_only", _RELOAD),
+    ),
+    "PostgreSQL: a missing grant": partial(
+        _database_refuses,
+        # The owner's right; the loaders' user has no other. We are superuser.
+        ("REVOKE INSERT ON statesys.state_message FROM statesys",),
+        ("GRANT INSERT ON statesys.state_message TO statesys",),
+    ),
+    "PostgreSQL: SIGKILL of a session": partial(_backend, signal.SIGKILL),
+    "PostgreSQL: SIGTERM of a session": partial(_backend, signal.SIGTERM),
+    "PostgreSQL: a session stands still": _backend_stopped,
+    "RabbitMQ: SIGKILL": partial(_server_killed, _broker),
+    "RabbitMQ: restart": partial(_server_restarted, _broker, signal.SIGTERM),
+    "RabbitMQ: SIGSTOP, SIGCONT": partial(_server_stopped, _broker),
+    "RabbitMQ: memory alarm": partial(
+        _alarm, "set_vm_memory_high_watermark", ("0.00001",), ("0.25",)
+    ),
+    "RabbitMQ: disk alarm": partial(_alarm, "set_disk_free_limit", ("900000GB",), ("1GB",)),
+    "connection: cut": _cut,
+    "connection: torn within a frame": _torn,
+    "connection: stalled": _stalled,
+    "connection: slow": _delayed,
+    "all workers: SIGKILL at once": _all_killed,
+}
+
+#: Those that need a minute or more.
+LONG: Mapping[str, Strike] = {
+    "relay: SIGSTOP for 95 s": partial(_stopped_long, RELAYS),
+    "loader: SIGSTOP for 95 s": partial(_stopped_long, LOADERS),
+    "producers: SIGSTOP for 95 s": partial(_stopped_long, _FLEET),
+    "PostgreSQL: away for 60 s": postgres_away(_OUTAGE),
+    "RabbitMQ: away for 60 s": rabbitmq_away(_OUTAGE),
+}
+
+#: Those that need a site with small disks.
+DISK: Mapping[str, Strike] = {
+    "PostgreSQL: full disk": _database_disk_full,
+    "RabbitMQ: full disk, restart": _broker_disk_full,
+}
+
+#: All of them, for as long as you like.
+FAULTS: Mapping[str, Strike] = {**LONG, **DISK, **QUICK}

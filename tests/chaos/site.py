@@ -1,0 +1,361 @@
+"""A whole site: servers, lines to them, two relays, two loaders and a living fleet."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+
+from console.servers import Servers as Addresses
+from loader.migrations import migrate
+from producers.store import open_store
+from runtime.devserver.place import Account, for_postgres
+from runtime.devserver.processes import until
+from runtime.durations import render_duration
+from runtime.settings import environment
+from schemas.errors import StatesysError
+from tests.chaos.disk import Disk
+from tests.chaos.forwarder import Forwarder
+from tests.chaos.servers import Servers
+from tests.support import commands
+from tests.support.processes import Program
+from tests.support.world import open_tables
+
+CLIENTS = 60
+MIN_MISSING_AGE = timedelta(seconds=2)
+#: What a site runs twice, so that one goes on while the other is broken.
+RELAYS, LOADERS = ("relay-1", "relay-2"), ("loader-1", "loader-2")
+FLEET = "producers"
+#: Nobody waits two days for a resync here; small batches and chunks, so that many are in hand.
+_COMMANDS = {
+    "relay": ("relay", "run", "--batch-size", "8"),
+    "loader": (
+        *("loader", "run", "--threads", "2", "--chunk-size", "16"),
+        *(
+            "--resync-check-interval",
+            "1s",
+            "--min-missing-message-age",
+            render_duration(MIN_MISSING_AGE),
+        ),
+        *("--resync-merge-interval", "0s"),
+    ),
+}
+#: Lively, and unreliable by itself: what is lost on the way must be found whatever else happens.
+_LIFE = (
+    *("--clients", str(CLIENTS), "--messages", "4", "--forward-interval", "1s"),
+    *("--heartbeat-interval", "5s", "--duplicate", "0.03", "--reorder", "0.03"),
+)
+_LOSSES = ("--loss", "0.03", "--corrupt", "0.01")
+#: In a hostile fleet a loss costs more: the answer of a client that once told 12,000 things at a
+#: time has them all.
+_HOSTILE_LOSSES = ("--loss", "0.01", "--corrupt", "0.005")
+#: Shares of the clients' forward cycles in a hostile fleet: some of each after a fault, and of the
+#: large ones a few in ten minutes. No twins: they are asked and found out for hours.
+HOSTILITY: Mapping[str, float] = {
+    "rollback": 0.0005,
+    "lost": 0.0003,
+    "ahead": 0.001,
+    "holes": 0.002,
+    "clock": 0.002,
+    "unknown": 0.002,
+    "burst": 0.0003,
+    "malformed": 0.01,
+    "storm": 0.0001,
+    "many": 0.0001,
+    "details": 0.0001,
+}
+#: New messages under old serials may meet no row; then only their date tells. Nobody waits five
+#: minutes for it here.
+_HOSTILE_LOADER: Mapping[str, str] = {"reuse_date_tolerance": "1s"}
+#: An ordinary user for the loaders, since nothing can be forbidden to a superuser.
+_USER = "loader"
+#: A small file system must not be filled by the write-ahead log.
+_SMALL = ("ALTER SYSTEM SET max_wal_size = '192MB'", "ALTER SYSTEM SET min_wal_size = '64MB'")
+#: Seconds for a fleet to come to life, or a process to end, on a busy machine.
+_PATIENCE = 60.0
+
+
+class Site:
+    """One site. A context manager that leaves no process behind.
+
+    Args:
+        directory: of servers, logs and the fleet's store.
+        seed: of the fleet.
+        hostile: whether its clients are, too.
+        small_disks: put each server's data on a file system of its own, which can be full.
+
+    Raises:
+        StatesysError: there is no such file system to be had here.
+
+    Attributes:
+        disks: those file systems, by their place in the servers' home.
+        lines: forwarders by whom they serve; "database" is the loaders' other line.
+        fleet: directory of the fleet's store.
+        keep: leave the servers' data for a look at what went wrong.
+    """
+
+    def __init__(
+        self, directory: Path, *, seed: int, hostile: bool = False, small_disks: bool = False
+    ) -> None:
+        self.directory = directory
+        self.hostile = hostile
+        self.fleet = directory / "fleet"
+        self.seed = seed
+        self.keep = False
+        home = directory / "home"
+        self.disks: dict[str, Disk] = {}
+        try:
+            if small_disks:
+                for place, account in (("postgres", for_postgres()), ("rabbitmq/data", Account())):
+                    self.disks[place] = Disk(home / place, account)
+            self.servers = Servers(home)
+        except BaseException:
+            for disk in self.disks.values():
+                disk.close(keep=False)
+            raise
+        self.lines: dict[str, Forwarder] = {}
+        self._programs: dict[str, Program] = {}
+        # Bytes of the logs that are older than these programs.
+        self._begun: dict[str, int] = {}
+        try:
+            migrate(self.servers.endpoints.database_url)
+            self.tell_database(
+                f"CREATE ROLE {_USER} LOGIN PASSWORD '{_USER}' IN ROLE statesys",
+                *(_SMALL if small_disks else ()),
+                "SELECT pg_reload_conf()",
+            )
+            for name in ("relay", "loader", FLEET):
+                self.lines[name] = Forwarder(self.servers.endpoints.amqp_url)
+            self.lines["database"] = Forwarder(self.servers.endpoints.database_url)
+            for name in (*RELAYS, *LOADERS):
+                self.start(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything that this site started."""
+        for program in self._programs.values():
+            # A stopped process would not even die of SIGTERM; this is no place for manners.
+            program.process.kill()
+            program.process.wait()
+        for line in self.lines.values():
+            line.__exit__(None, None, None)
+        self.servers.close(purge=False)
+        for disk in self.disks.values():
+            disk.close(keep=self.keep)
+        if not self.keep:
+            self.servers.close(purge=True)
+
+    @property
+    def addresses(self) -> Addresses:
+        """The servers themselves, past all forwarders."""
+        endpoints = self.servers.endpoints
+        # Without the management API: its counts of unacked messages are seconds old.
+        return Addresses(endpoints.amqp_url, endpoints.database_url, None)
+
+    def start(self, name: str) -> None:
+        """Start a program of this site, as a supervisor would; its log is appended to."""
+        role = name.partition("-")[0]
+        if name == FLEET:
+            new = () if self.fleet.exists() else ("--seed", str(self.seed))
+            command = ("producers", "run", "--fleet", str(self.fleet), *new, *_LIFE)
+            command += _HOSTILE_LOSSES if self.hostile else _LOSSES
+            if self.hostile:
+                rates = [f"{kind}={rate}" for kind, rate in HOSTILITY.items()]
+                command += tuple(word for rate in rates for word in ("--hostile", rate))
+        else:
+            command = _COMMANDS[role]
+        log = self.directory / f"{name}.log"
+        self._begun[name] = log.stat().st_size if log.exists() else 0
+        self._programs[name] = Program(
+            log,
+            *command,
+            home=self.directory / "home",
+            amqp_url=self.lines[role].url,
+            database_url=_as_user(self.lines["database"].url),
+            **(_HOSTILE_LOADER if self.hostile else {}),
+        )
+
+    def await_work(self) -> None:
+        """Wait until relays and loaders consume: at its start, a worker that finds no server ends.
+
+        Raises:
+            StatesysError: one does not.
+        """
+        for name in (*RELAYS, *LOADERS):
+            if not until(partial(self._consumes, name), seconds=_PATIENCE):
+                self.check()
+                raise StatesysError(f"{name} does not begin to consume")
+
+    def _consumes(self, name: str) -> bool:
+        log = self._programs[name].log.read_bytes()
+        return b".consuming" in log[self._begun[name] :]
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a program."""
+        self._programs[name].send(number)
+
+    def end(self, name: str) -> int:
+        """Wait for a program's end; the exit code."""
+        return self._programs[name].end()
+
+    def check(self) -> None:
+        """See that every program that should run does, and that none has crashed.
+
+        Raises:
+            StatesysError: with the end of its log.
+        """
+        for name, program in self._programs.items():
+            ended = name != FLEET and program.process.poll() is not None
+            if ended or "Traceback" in program.text:
+                end = "\n".join(program.text.splitlines()[-15:])
+                raise StatesysError(f"{name} has crashed or ended:\n{end}")
+
+    def live(self) -> None:
+        """Bring the fleet to life."""
+        before = self.numbered()
+        self.start(FLEET)
+        self.await_numbered(before + 1)
+
+    def stop_living(self) -> None:
+        """Let the fleet end in order; its store is free then."""
+        self.send(FLEET, signal.SIGTERM)
+        code = self.end(FLEET)
+        if code != 0:
+            raise StatesysError(f"the fleet ended with {code}")
+
+    def numbered(self) -> int:
+        """How many messages the fleet has numbered."""
+        try:
+            with open_store(self.fleet) as store:
+                return store.totals().messages
+        except StatesysError:
+            # Not made yet.
+            return 0
+
+    def await_numbered(self, messages: int) -> None:
+        """Wait until the fleet has numbered so many: a moment in its life, not on a clock."""
+        if not until(lambda: self.numbered() >= messages, seconds=_PATIENCE):
+            raise StatesysError(f"waited {_PATIENCE:g} s for {messages} messages of the fleet")
+
+    def pids(self) -> dict[str, int]:
+        """The process of each program."""
+        return {name: program.process.pid for name, program in self._programs.items()}
+
+    def require_same(self, pids: Mapping[str, int]) -> None:
+        """See that the very processes of before still run, the fleet's among them.
+
+        Raises:
+            StatesysError: one has ended.
+        """
+        ended = [name for name, one in self._programs.items() if one.process.poll() is not None]
+        if ended or self.pids() != pids:
+            raise StatesysError(f"not the same processes as before; ended: {ended}")
+        self.check()
+
+    def await_health(self, roles: Sequence[str], *, well: bool) -> None:
+        """Wait until `statesys health` says so of all workers of these roles.
+
+        Args:
+            well: whether they should be healthy, or each of them in trouble.
+
+        Raises:
+            StatesysError: with what it said last.
+        """
+        wanted = "healthy" if well else "in trouble"
+        for role in roles:
+            if not until(partial(self._tells, role, well=well), seconds=_PATIENCE):
+                said = self._health(role)[1]
+                raise StatesysError(f"health does not tell that each {role} is {wanted}: {said}")
+
+    def _tells(self, role: str, *, well: bool) -> bool:
+        code, said = self._health(role)
+        troubles = [one["problem"] for one in said]
+        both = len(said) == len(RELAYS) == len(LOADERS)
+        return both and (code == 0 if well else code == 1 and all(troubles))
+
+    def _health(self, role: str) -> tuple[int, list[Any]]:
+        env = environment(home=self.directory / "home")
+        done = commands.run("health", role, "--json", env=env)
+        return done.returncode, json.loads(done.stdout or "[]")
+
+    def await_progress(self, since: float, *, received: bool) -> float:
+        """Wait until a loader has committed a chunk.
+
+        Args:
+            since: seconds since 1970, the earliest that counts.
+            received: a chunk with a report that a relay has taken since then, too.
+
+        Returns:
+            Seconds from `since` until it was there to see.
+        """
+        column = "received_at" if received else "loaded_at"
+        rows = f"SELECT FROM statesys.state_message WHERE {column} > to_timestamp(%s)"
+        with psycopg.connect(self.servers.endpoints.database_url, autocommit=True) as connection:
+
+            def moved() -> bool:
+                row = connection.execute(f"SELECT EXISTS ({rows})", [since]).fetchone()
+                return row is not None and bool(row[0])
+
+            if not until(moved, seconds=_PATIENCE):
+                raise StatesysError(f"no progress within {_PATIENCE:g} s of the server's return")
+        return time.time() - since
+
+    def reported(self) -> set[UUID]:
+        """Clients whose id two machines seem to share."""
+        return self._clients("SELECT client_id FROM client WHERE duplicate_identity_at IS NOT NULL")
+
+    def asked(self) -> set[UUID]:
+        """Clients that miss something or have to answer."""
+        return self._clients(
+            "SELECT client_id FROM missing_message_range WHERE closed_at IS NULL "
+            "UNION SELECT client_id FROM resync_request WHERE closed_at IS NULL"
+        )
+
+    def _clients(self, query: str) -> set[UUID]:
+        with open_tables(self.servers.endpoints.database_url) as tables:
+            return {client_id for (client_id,) in tables.rows(query)}
+
+    def tell_database(self, *statements: str) -> None:
+        """Tell PostgreSQL something as its superuser, past all forwarders."""
+        # Also where new transactions are read-only.
+        options = "-c default_transaction_read_only=off"
+        url = self.servers.endpoints.database_url
+        with psycopg.connect(url, autocommit=True, options=options) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def backends(self) -> list[int]:
+        """Process ids of the loaders' sessions in PostgreSQL."""
+        with psycopg.connect(self.servers.endpoints.database_url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'statesys loader%'"
+            ).fetchall()
+        return [pid for (pid,) in rows]
+
+
+def lasts(seconds: float) -> None:
+    """How long a fault lasts. It is no wait for anything: nothing else could end it."""
+    threading.Event().wait(seconds)
+
+
+def _as_user(url: str) -> str:
+    """A database URL with the loaders' user in it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{_USER}:{_USER}@{host}").geturl()

@@ -1,1 +1,0 @@
-"""Sessions with PostgreSQL, directly and through a pooler."""

@@ -1,0 +1,1 @@
+"""One room at a time, on a real broker and a real database."""

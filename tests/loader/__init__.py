@@ -1,1 +1,0 @@
-"""The loader: laws, ledger, resync, processes."""

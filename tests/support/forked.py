@@ -1,0 +1,54 @@
+"""A command in a process that was forked from one that has imported everything.
+
+An interpreter's start and its imports are most of what a short command costs, a second on a busy
+machine, and tests run hundreds. The process is the command's own, with its own streams,
+environment, directory and exit code. `tests.support.commands.run` uses it.
+"""
+
+import os
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import statesys
+
+_PACKAGES = ("lab", "console", "loader", "producers", "relay", "runtime", "schemas")
+
+
+def _import_everything() -> None:
+    for name in _PACKAGES:
+        package = import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            import_module(module.name)
+
+
+_import_everything()
+
+
+def command(
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, streams: Path
+) -> None:
+    """Be the command, in a fresh child of the fork server.
+
+    Args:
+        arguments: of the command.
+        env: all of its environment.
+        cwd: where it runs, if not here.
+        streams: a directory with the files `0`, `1` and `2`: stdin, stdout and stderr.
+    """
+    for descriptor, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        opened = os.open(streams / str(descriptor), flags)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+        for descriptor, mode in enumerate(("r", "w", "w"))
+    )
+    os.environ.clear()
+    os.environ.update(env)
+    if cwd is not None:
+        os.chdir(cwd)
+    sys.argv = ["statesys", *arguments]
+    statesys.main()

@@ -1,0 +1,46 @@
+"""A database or a virtual host of one's own: for one test, or for several that only look."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from runtime.devserver import Endpoints
+from tests.support.management import Management
+
+
+@contextmanager
+def database(endpoints: Endpoints, *, template: str) -> Iterator[str]:
+    """The URL of a copy of another database, to which nobody is connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    words = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    with psycopg.connect(_url(endpoints, "postgres"), autocommit=True) as administration:
+        administration.execute(
+            sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**words)
+        )
+        yield _url(endpoints, name)
+        # A worker that a failed test left connected must not keep the database.
+        administration.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)").format(**words)
+        )
+
+
+def name_of(url: str) -> str:
+    """The name of a database, or of a virtual host."""
+    return urlsplit(url).path[1:]
+
+
+@contextmanager
+def virtual_host(endpoints: Endpoints) -> Iterator[str]:
+    """The URL of a virtual host without any queue."""
+    name, management = f"test-{uuid.uuid4().hex}", Management(endpoints.management_url)
+    management.create_vhost(name)
+    yield urlsplit(endpoints.amqp_url)._replace(path=f"/{name}").geturl()
+    management.delete_vhost(name)
+
+
+def _url(endpoints: Endpoints, name: str) -> str:
+    return urlsplit(endpoints.database_url)._replace(path=f"/{name}").geturl()

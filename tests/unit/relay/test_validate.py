@@ -1,0 +1,122 @@
+"""One delivery into one SMX: what the relay makes of a report and its properties."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.validate import Taken, accept
+from runtime.broker import Delivery, Properties
+from schemas.errors import Refused
+from schemas.refusal import Reason
+from schemas.report import Lane
+from schemas.report_reader import parse_report
+from schemas.smx import Envelope, parse_batch, render_batch
+from tests.support.documents import CLIENT_ID, MALFORMED, SAMPLE, STATE, TOPIC, message, report
+
+NOW = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
+REPLY_TO = "statesys.resync.0a1b2c3d"
+
+
+def taken(body: bytes = SAMPLE, **properties: Any) -> Taken:
+    delivery = Delivery(1, "q", body, Properties(**properties), False)
+    return accept(delivery, received_at=NOW, max_bytes=10_000)
+
+
+def envelope(**properties: Any) -> Envelope:
+    (smx,) = parse_batch(render_batch(UUID(int=1), "r", [taken(**properties).smx])).smx
+    assert smx.report == parse_report(SAMPLE)
+    return smx.envelope
+
+
+def test_properties_become_the_envelope() -> None:
+    found = envelope(message_id="m", timestamp=1_294_425_600, reply_to=REPLY_TO)
+    forwarded_at = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
+    assert found[1:] == (NOW, forwarded_at, "m", REPLY_TO)
+    assert found.smx_id.version == 4
+
+
+@pytest.mark.parametrize("end", ["\0", "\r\n\0", "\0\n"])
+def test_a_nul_behind_the_root_and_the_space_around_it_stay_out_of_the_smx(end: str) -> None:
+    assert taken((report() + end).encode("utf-16")).smx.endswith(b"</Report></SMX>")
+
+
+def test_what_is_unknown_in_a_message_travels_on() -> None:
+    inside = f"{TOPIC}{STATE}<x:a xmlns:x='u' b='1'><![CDATA[<c>]]></x:a>"
+    assert inside.encode() in taken(report(message(inside)).encode()).smx
+
+
+def test_every_smx_has_an_id_of_its_own() -> None:
+    assert envelope().smx_id != envelope().smx_id
+
+
+def test_without_properties_the_report_is_enough() -> None:
+    assert envelope()[1:] == (NOW, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timestamp", 0),
+        ("timestamp", 7_258_118_400),
+        ("timestamp", 2**64 - 1),
+        ("message_id", ""),
+        ("message_id", "x" * 256),
+        ("message_id", "a\nb"),
+        ("message_id", "a\x00"),
+        ("message_id", "\ufffe"),
+        ("message_id", b"\xff"),
+        ("reply_to", ""),
+        ("reply_to", "statesys.dead"),
+        ("reply_to", REPLY_TO + "\n"),
+        ("reply_to", REPLY_TO.encode()),
+    ],
+)
+def test_what_is_odd_about_properties_is_left_out(name: str, value: object) -> None:
+    assert envelope(**{name: value})[2:] == (None, None, None)
+
+
+@given(st.text(max_size=255), st.integers(0, 2**64 - 1), st.text(max_size=40))
+def test_no_property_makes_a_good_report_unreadable(
+    message_id: str, timestamp: int, reply_to: str
+) -> None:
+    found = envelope(message_id=message_id, timestamp=timestamp, reply_to=reply_to)
+    assert found.message_id in (None, message_id)
+
+
+def test_lane_and_number_of_messages_come_from_the_xml() -> None:
+    body = message() + message(serial="1432")
+    found = taken(report(body, header="<Priority>1</Priority>").encode(), priority=9)
+    assert (found.lane, found.messages) == (Lane.HIGH, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (MALFORMED, Reason.NOT_WELL_FORMED),
+        (b"", Reason.NOT_WELL_FORMED),
+        (report("").encode(), Reason.NO_STATE_MESSAGE),
+        (b" " * 10_001, Reason.TOO_LARGE),
+    ],
+)
+def test_a_bad_report_is_refused_with_its_reason(body: bytes, reason: Reason) -> None:
+    with pytest.raises(Refused) as refusal:
+        taken(body)
+    assert refusal.value.reason is reason
+
+
+def test_it_says_whether_a_loader_will_read_it_the_short_way() -> None:
+    assert taken().canonical
+    assert not taken(b"<!-- -->" + report().encode()).canonical
+
+
+@pytest.mark.parametrize("behind", ["", "\n", "<!-- -->"])
+def test_the_root_element_travels_as_it_was_written(behind: str) -> None:
+    text = report(machine=f"{CLIENT_ID}<NetBIOSName>Zoë 🔒 </NetBIOSName>")
+    document = f'<?xml version="1.0" encoding="UTF-16"?>\r\n{text}{behind}\n'
+    for encoding in ("utf-16", "utf-8"):
+        smx = taken(document.encode(encoding)).smx.decode()
+        assert smx.partition(">")[2] == f"{text}{behind.strip()}</SMX>"
