@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo unit test soak kills fuzz check bench clean
+.PHONY: help setup packages browser up down demo unit test soak kills fuzz proofs matrix constraints check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -57,6 +57,24 @@ kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=2
 fuzz: setup ## hostile reports through every reader and into a database: make fuzz REPORTS=100000 SEED=1
 	@$(BIN)/python -m tests.fuzz.run --reports $(or $(REPORTS),100000) $(if $(SEED),--seed $(SEED))
 
+proofs: kills soak fuzz ## the long forms, one after the other: about half an hour
+
+matrix: packages ## the unit tests on each Python that is here: make matrix PYTHONS="python3.12 python3.13"
+	@for python in $(or $(PYTHONS),python3.11 python3.12 python3.13); do \
+		if ! command -v $$python >/dev/null; then echo "$$python is not here" >&2; continue; fi; \
+		echo "$$python" >&2; \
+		$$python -m venv .venv-$$python && \
+		.venv-$$python/bin/python -m pip install --quiet --disable-pip-version-check \
+			--constraint constraints.txt --editable '.[dev]' && \
+		.venv-$$python/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit || exit 1; \
+	done
+
+constraints: ## renew constraints.txt: the newest versions that pyproject.toml allows
+	@rm -rf .venv-new && $(PYTHON) -m venv .venv-new
+	@.venv-new/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@{ head -2 constraints.txt; .venv-new/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	@mv constraints.new constraints.txt && rm -rf .venv-new
+
 check: $(STAMP) ## lint, format, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -71,6 +89,6 @@ bench: setup ## the standard job, in all shapes, beside a bare pipe on two cores
 clean: ## stop the private servers, remove .venv, .statesys and caches
 	@$(PYTHON) -c 'from pathlib import Path; from runtime.devserver import down; \
 		[down(Path(home), purge=True) for home in (".statesys/demo", ".statesys", ".statesys-test")]'
-	@rm -rf .venv .statesys .statesys-test build statesys.egg-info \
+	@rm -rf .venv .venv-* .statesys .statesys-test build statesys.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
