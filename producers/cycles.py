@@ -126,22 +126,22 @@ def _answered(store: Store, body: bytes, now: datetime) -> _Outcome:
 
 def _inject_store_faults(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
     """Apply the store faults of some clients, before their forward cycle."""
-    with store.damage(now) as harm:
+    with store.damage(now) as damage:
         for client, cycle in list(store.clients_between(first, end)):
-            suffering = client
+            damaged = client
 
-            def struck(kind: str, at: int, number: int = client.number) -> bool:
+            def happens(kind: str, at: int, number: int = client.number) -> bool:
                 return strikes(plan.hostile, kind, plan.seed, number, at)
 
             for kind, store_fault in STORE_FAULTS.items():
                 # A client becomes a twin in its first cycle only, so that its id never changes
                 # later. Client 0 has no client before it.
-                if struck(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
+                if happens(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
                     chance = draw(plan.seed, kind, client.number, cycle)
-                    suffering = store_fault(harm, suffering, chance)
+                    damaged = store_fault(damage, damaged, chance)
             # The seed already tells whether a rollback follows `BACKUP_AGE` cycles later.
-            if struck("rollback", cycle + BACKUP_AGE):
-                harm.back_up(suffering)
+            if happens("rollback", cycle + BACKUP_AGE):
+                damage.back_up(damaged)
 
 
 def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycle, list[str]]:

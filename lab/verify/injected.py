@@ -15,7 +15,7 @@ from producers.store import FleetClient, SentMessage, StoreReader
 from schemas.serials import SerialRanges
 
 
-class Harm:
+class InjectedFaults:
     """The injected truth about clients with more than one life.
 
     Args:

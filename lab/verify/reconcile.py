@@ -7,7 +7,7 @@ from uuid import UUID
 
 from console.queries import Queries
 from lab.verify.comparison import ByClient, Received, Row, Sent, State, compare
-from lab.verify.injected import Harm
+from lab.verify.injected import InjectedFaults
 from lab.verify.verdict import Tally
 from producers.store import StoreReader
 from schemas.serials import SerialRanges
@@ -60,7 +60,7 @@ def _sent(store: StoreReader, later: StoreReader) -> Iterator[Sent]:
     # What was not confirmed is little: a window of reports, or all that an outage left.
     for waiting in store.outbox_ranges():
         outbox[waiting.client_id].append((waiting.first_serial, waiting.last_serial))
-    harm = Harm(store)
+    injected = InjectedFaults(store)
     present = ByClient(later.clients(), lambda c: c.client_id)
     messages = ByClient(store.sent(), lambda m: m.client_id)
     states = ByClient(store.states(), lambda s: s.client_id)
@@ -70,7 +70,7 @@ def _sent(store: StoreReader, later: StoreReader) -> Iterator[Sent]:
         numbered = list(messages.take(client_id))
         latest = {m.serial: m for m in numbered}
         highest = max(machine.highest_serial for machine in machines)
-        destroyed = harm.destroyed(client_id, numbered)
+        destroyed = injected.destroyed(client_id, numbered)
         yield Sent(
             client_id=client_id,
             last_serial=highest,
@@ -83,7 +83,7 @@ def _sent(store: StoreReader, later: StoreReader) -> Iterator[Sent]:
                 for m in destroyed
                 if m.life not in {machine.life for machine in machines}
             ),
-            hidden=len(machines) == 1 and harm.hides(machines[0], numbered, destroyed),
+            hidden=len(machines) == 1 and injected.hides(machines[0], numbered, destroyed),
             outbox=SerialRanges(outbox.get(client_id, ())),
             states={
                 (s.topic_type, s.topic_id, s.user_sid): State(s.digest, s.serial)

@@ -13,24 +13,24 @@ _AHEAD = (1_000, 10**7, 2**40)
 StoreFault = Callable[[StoreDamage, Client, int], Client]
 
 
-def rollback(harm: StoreDamage, client: Client, _number: int) -> Client:
+def rollback(damage: StoreDamage, client: Client, _number: int) -> Client:
     """The store is rolled back to its state of at most two cycles ago; serials are used again."""
-    return harm.restore(client, "rollback")
+    return damage.restore(client, "rollback")
 
 
-def lost(harm: StoreDamage, client: Client, _number: int) -> Client:
+def lost(damage: StoreDamage, client: Client, _number: int) -> Client:
     """The store is lost; the serials begin at 1 again."""
-    return harm.wipe(client, "lost")
+    return damage.wipe(client, "lost")
 
 
-def ahead(harm: StoreDamage, client: Client, number: int) -> Client:
+def ahead(damage: StoreDamage, client: Client, number: int) -> Client:
     """The counter jumps far ahead; the serials between are never used."""
-    return harm.skip(client, _AHEAD[number % len(_AHEAD)], "ahead")
+    return damage.skip(client, _AHEAD[number % len(_AHEAD)], "ahead")
 
 
-def twin(harm: StoreDamage, client: Client, _number: int) -> Client:
+def twin(damage: StoreDamage, client: Client, _number: int) -> Client:
     """A new client is a cloned machine with the id of the client before it."""
-    return harm.clone(client, "twin")
+    return damage.clone(client, "twin")
 
 
 STORE_FAULTS: Mapping[str, StoreFault] = {

@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 from lab.verify.comparison import Place, Received, Row, Sent, State, compare
-from lab.verify.injected import Harm
+from lab.verify.injected import InjectedFaults
 from producers import cycles as turns
 from producers.client import Client
 from producers.fleet import utc_now
@@ -86,16 +86,16 @@ def test_a_rollback_is_hidden_until_one_of_its_messages_arrives(tmp_path: Path) 
         with open_store(tmp_path) as reader:
             (client,) = reader.clients()
             numbered = list(reader.sent())
-            harm = Harm(reader)
-            destroyed = harm.destroyed(client.client_id, numbered)
-            return harm.hides(client, numbered, destroyed)
+            injected = InjectedFaults(reader)
+            destroyed = injected.destroyed(client.client_id, numbered)
+            return injected.hides(client, numbered, destroyed)
 
     with Store(tmp_path, seed=1, clients=1, now=now) as store:
         for _ in range(3):
             turns.beat(store, [0], now)
         assert not hidden()
-        with store.damage(now) as harm:
-            harm.wipe(only(store), "lost")
+        with store.damage(now) as damage:
+            damage.wipe(only(store), "lost")
         assert hidden()
         turns.beat(store, [0], now)
         with store.changes(now) as changes:

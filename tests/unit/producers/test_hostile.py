@@ -176,12 +176,12 @@ def test_a_store_that_is_rolled_back_knows_what_it_knew(store: Store) -> None:
     live(store, 2)
     ((client, _),) = store.clients_between(0, 1)
     known = list(store.states(client.client_id))
-    with store.damage(NOW) as harm:
-        harm.back_up(client)
+    with store.damage(NOW) as damage:
+        damage.back_up(client)
     live(store, 3)
     ((now, _),) = store.clients_between(0, 1)
-    with store.damage(NOW) as harm:
-        rolled_back = harm.restore(now, "rollback")
+    with store.damage(NOW) as damage:
+        rolled_back = damage.restore(now, "rollback")
 
     assert list(store.states(client.client_id)) == known
     assert store.clients_between(0, 1).__next__()[0] == rolled_back
