@@ -1,16 +1,16 @@
 """`statesys gaps`: what has not been received."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
+from console.due import due_words
+from console.output import age, counted, moment, print_json, stdout, table
+from console.queries import Queries
+from console.queries.rows import MissingRow
 from runtime.logs import settings_and_logs
 from runtime.options import ClientType, json_option, site_rule
-
-if TYPE_CHECKING:
-    # psycopg takes its time; --help does without.
-    from console.queries.rows import MissingRow
+from runtime.rules import given_rules
 
 
 @click.command()
@@ -36,11 +36,6 @@ def gaps(
       statesys gaps --all GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
       statesys gaps --min-missing-message-age 1h
     """
-    from console.due import due_words  # noqa: PLC0415
-    from console.output import age, counted, moment, print_json, stdout, table  # noqa: PLC0415
-    from console.queries import Queries  # noqa: PLC0415
-    from runtime.rules import given_rules  # noqa: PLC0415
-
     given, settings = given_rules(**flags), settings_and_logs()
     with Queries.open(settings.required_database_url(), name="statesys gaps") as queries:
         if client_id is not None:
@@ -72,9 +67,7 @@ def gaps(
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)
 
 
-def _asked(row: "MissingRow") -> str:
-    from console.output import moment  # noqa: PLC0415
-
+def _asked(row: MissingRow) -> str:
     if row.asked_at is None or (row.asked_at < row.detected_at and row.ask_closed_how):
         return "not asked"
     if row.ask_closed_how is not None:

@@ -4,6 +4,9 @@ from uuid import UUID
 
 import click
 
+from console.names import state_name, topic_name
+from console.output import moment, print_json, stdout, table
+from console.queries import Queries
 from runtime.logs import settings_and_logs
 from runtime.options import client_argument, json_option
 
@@ -18,10 +21,6 @@ def states(*, client_id: UUID, as_json: bool) -> None:
     Example:
       statesys states GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
     """
-    from console.names import state_name, topic_name  # noqa: PLC0415
-    from console.output import moment, print_json, stdout, table  # noqa: PLC0415
-    from console.queries import Queries  # noqa: PLC0415
-
     url = settings_and_logs().required_database_url()
     with Queries.open(url, name="statesys states") as queries:
         client = queries.known_client(client_id)

@@ -2,7 +2,10 @@
 
 import click
 
+from console.output import print_json, stdout, table
 from runtime.options import json_option
+from schemas.errors import StatesysError
+from schemas.topics import catalogue
 
 
 @click.command()
@@ -18,10 +21,6 @@ def topics(*, topic_type: int | None, state_id: int | None, as_json: bool) -> No
       statesys topics 301       # its states
       statesys topics 301 6     # one state
     """
-    from console.output import print_json, stdout, table  # noqa: PLC0415
-    from schemas.errors import StatesysError  # noqa: PLC0415
-    from schemas.topics import catalogue  # noqa: PLC0415
-
     rows = [row for row in catalogue() if topic_type in (None, row.topic_type)]
     if state_id is not None:
         rows = [row for row in rows if row.state_id == state_id]

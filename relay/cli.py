@@ -4,8 +4,10 @@ from typing import Any
 
 import click
 
+from relay.service import Relay
 from runtime.logs import settings_and_logs
 from runtime.options import exit_when_empty_option, log_options, setting
+from runtime.workers.signals import Stop
 
 
 @click.group()
@@ -29,9 +31,5 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     Example:
       statesys relay run --batch-size 512 --linger 20ms
     """
-    # Imported late: the service loads pika and lxml, which --help does not need.
-    from relay.service import Relay  # noqa: PLC0415
-    from runtime.workers.signals import Stop  # noqa: PLC0415
-
     settings = settings_and_logs(**flags)
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

@@ -3,18 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
+from console.dead.box import Box, Choice, Moved
+from console.dead.view import list_table, readable, show_letter
+from console.output import counted, print_json, stdout
+from runtime.broker import Administration
+from runtime.broker.dead_letters import headers_of
 from runtime.logs import settings_and_logs
 from runtime.options import json_option
+from runtime.printable import as_json as harmless
 from schemas.errors import StatesysError
 from schemas.refusal import Reason
-
-if TYPE_CHECKING:
-    # pika and rich take their time; --help does without.
-    from console.dead.box import Box, Moved
 
 _reason = click.option(
     "--reason",
@@ -43,10 +44,6 @@ def list_letters(*, reason: str | None, as_json: bool) -> None:
       statesys dead list
       statesys dead list --reason not_well_formed --json
     """
-    from console.dead.box import Choice  # noqa: PLC0415
-    from console.dead.view import list_table  # noqa: PLC0415
-    from console.output import counted, print_json, stdout  # noqa: PLC0415
-
     chosen = Choice(reason=reason)
     with _box() as box:
         letters = [letter for letter, _ in box.look() if chosen(letter)]
@@ -71,11 +68,6 @@ def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
       statesys dead show 1
       statesys dead show 1 --raw > report.xml
     """
-    from console.dead.view import readable, show_letter  # noqa: PLC0415
-    from console.output import print_json, stdout  # noqa: PLC0415
-    from runtime.broker.dead_letters import headers_of  # noqa: PLC0415
-    from runtime.printable import as_json as harmless  # noqa: PLC0415
-
     found = None
     with _box() as box:
         for number, (letter, delivery) in enumerate(box.look(), 1):
@@ -110,9 +102,6 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
       statesys dead replay --reason database
       statesys dead replay 0b6e7c1e-5a51-4b8e-8f0e-3a8f2f8f5d11
     """
-    from console.dead.box import Choice  # noqa: PLC0415
-    from console.output import counted  # noqa: PLC0415
-
     if bool(ids) + everything + (reason is not None and not ids) != 1:
         raise click.UsageError("say which letters: --all, --reason REASON, or ids")
     chosen = Choice(names=frozenset(ids), reason=reason)
@@ -142,9 +131,6 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
       statesys dead purge --reason not_well_formed
       statesys dead purge --yes
     """
-    from console.dead.box import Choice, Moved  # noqa: PLC0415
-    from console.output import counted  # noqa: PLC0415
-
     chosen = Choice(names=frozenset(ids), reason=reason)
     with _box() as box:
         seen = [letter for letter, _ in box.look(most=sys.maxsize) if chosen(letter)]
@@ -162,17 +148,12 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
 
 
 @contextmanager
-def _box() -> "Iterator[Box]":
-    from console.dead.box import Box  # noqa: PLC0415
-    from runtime.broker import Administration  # noqa: PLC0415
-
+def _box() -> Iterator[Box]:
     with Administration(settings_and_logs().required_amqp_url(), name="statesys dead") as admin:
         yield Box(admin)
 
 
-def _report(moved: "Moved", word: str, *, as_json: bool) -> None:
-    from console.output import counted, print_json  # noqa: PLC0415
-
+def _report(moved: Moved, word: str, *, as_json: bool) -> None:
     if as_json:
         print_json({word: len(moved.done), "stuck": len(moved.stuck)})
     else:

@@ -4,6 +4,9 @@ import sys
 
 import click
 
+from console.output import print_json, stdout
+from console.status.gather import gather
+from console.status.view import show
 from runtime.logs import settings_and_logs
 from runtime.options import json_option
 
@@ -22,10 +25,6 @@ def status(*, as_json: bool) -> None:
       watch statesys status
       statesys status --json | jq .database.totals.clients
     """
-    from console.output import print_json, stdout  # noqa: PLC0415
-    from console.status.gather import gather  # noqa: PLC0415
-    from console.status.view import show  # noqa: PLC0415
-
     found = gather(settings_and_logs())
     if as_json:
         print_json(found)

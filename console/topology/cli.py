@@ -2,6 +2,8 @@
 
 import click
 
+from console.output import counted, print_json, stdout, table
+from console.topology.checks import check as look
 from runtime.logs import settings_and_logs
 from runtime.options import json_option
 from schemas.errors import TopologyWrong
@@ -30,9 +32,6 @@ def check(*, as_json: bool) -> None:
       statesys topology check
       statesys topology check --json
     """
-    from console.output import counted, print_json, stdout, table  # noqa: PLC0415
-    from console.topology.checks import check as look  # noqa: PLC0415
-
     found = look(settings_and_logs())
     if as_json:
         print_json(

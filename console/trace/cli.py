@@ -5,6 +5,9 @@ from uuid import UUID
 
 import click
 
+from console.output import print_json, stdout
+from console.trace.gather import trace_client, trace_serial
+from console.trace.view import show_client, show_serial
 from producers.options import fleet_option
 from runtime.logs import settings_and_logs
 from runtime.options import client_argument, json_option
@@ -28,10 +31,6 @@ def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_jso
       statesys trace GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
       statesys trace aa9c5f9f-24c2-4b2a-8c4e-0a1b2c3d4e5f 17 --fleet .statesys/demo/fleet
     """
-    from console.output import print_json, stdout  # noqa: PLC0415
-    from console.trace.gather import trace_client, trace_serial  # noqa: PLC0415
-    from console.trace.view import show_client, show_serial  # noqa: PLC0415
-
     settings = settings_and_logs()
     if serial is None:
         summary = trace_client(settings, client_id, directory)

@@ -3,19 +3,26 @@
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from console.output import print_json, stdout
+from lab.bench import runs as kinds
+from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combinations
+from lab.bench.result import (
+    Result,
+    last_line,
+    machine,
+    results_table,
+)
+from lab.bench.runs import run_publish, run_steady
+from lab.bench.testbed import Testbed, steps, testbed
 from producers.options import CLIENTS
 from runtime.logs import settings_and_logs
 from runtime.options import Decorator, json_option, setting, together
 from runtime.settings import Settings
-
-if TYPE_CHECKING:
-    from lab.bench.job import Existing, Job, WorkerSettings
-    from lab.bench.result import Result
-    from lab.bench.testbed import Testbed
+from runtime.workers.signals import interrupt_on_signals
 
 
 @click.group()
@@ -142,8 +149,6 @@ def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
     Example:
       statesys bench publish --clients 1000 --reports 5000
     """
-    from lab.bench.runs import run_publish  # noqa: PLC0415
-
     settings, job, _ = _chosen(**size)
     _measure(settings, [partial(run_publish, job=job)], keep=keep, as_json=as_json)
 
@@ -245,8 +250,6 @@ def steady(
       statesys bench steady --rate 2000 --seconds 30
       statesys bench steady --drop-partition --existing-clients 10000 --existing-messages 500000
     """
-    from lab.bench.runs import run_steady  # noqa: PLC0415
-
     reports = max(1, round(rate * seconds / messages))
     settings, job, worker_settings = _chosen(
         reports=reports, messages=messages, clients=min(clients, reports), **flags
@@ -265,9 +268,6 @@ def _drain(
     run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
 ) -> None:
     """The runs of `lab.bench.runs` that a command line asks for."""
-    from lab.bench import runs as kinds  # noqa: PLC0415
-    from lab.bench.job import Shape, combinations  # noqa: PLC0415
-
     settings, job, worker_settings = _chosen(**flags)
     shapes = list(Shape) if shape == "all" else [Shape(shape)]
     runs = [
@@ -288,10 +288,8 @@ def _chosen(
     existing_messages: int = 0,
     existing_days: int = 1,
     **flags: Any,
-) -> "tuple[Settings, Job, WorkerSettings]":
+) -> tuple[Settings, Job, WorkerSettings]:
     """What a command line chose; what it has no option for is as in the standard job."""
-    from lab.bench.job import Job, WorkerSettings  # noqa: PLC0415
-
     # What the loader's duties say here is no result; trouble still is worth a line.
     settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
@@ -300,10 +298,8 @@ def _chosen(
     return settings, job, worker_settings
 
 
-def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> "Existing":
+def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> Existing:
     """What is to be in the tables before."""
-    from lab.bench.job import NOTHING, Existing  # noqa: PLC0415
-
     if not clients and not messages:
         return NOTHING
     reports = messages // size
@@ -321,17 +317,8 @@ def _site(settings: Settings, clients: int, messages: int, days: int, size: int)
 
 
 def _measure(
-    settings: Settings, runs: "Sequence[Callable[[Testbed], Result]]", *, keep: bool, as_json: bool
+    settings: Settings, runs: Sequence[Callable[[Testbed], Result]], *, keep: bool, as_json: bool
 ) -> None:
-    from console.output import print_json, stdout  # noqa: PLC0415
-    from lab.bench.result import (  # noqa: PLC0415
-        last_line,
-        machine,
-        results_table,
-    )
-    from lab.bench.testbed import steps, testbed  # noqa: PLC0415
-    from runtime.workers.signals import interrupt_on_signals  # noqa: PLC0415
-
     interrupt_on_signals()
     with steps() as show, testbed(settings.home / "bench", show, keep=keep) as found:
         results = [run(found) for run in runs]

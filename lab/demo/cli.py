@@ -6,9 +6,14 @@ from pathlib import Path
 
 import click
 
+from console.output import facts, print_json, stdout
+from lab.demo.progress import Display
+from lab.demo.run import Demo, DemoPlan
+from lab.demo.site import prepare
 from producers.options import CLIENTS, MESSAGES, SEED, SHARE
 from runtime.logs import settings_and_logs
 from runtime.options import DIRECTORY, Decorator, json_option
+from runtime.workers.signals import Stop
 from schemas.errors import ExitCode
 
 
@@ -68,12 +73,6 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
       STATESYS_HOME=.statesys/demo statesys status
       statesys demo --clients 5000 --loss 0.1 --seed 7
     """
-    from console.output import facts, print_json, stdout  # noqa: PLC0415
-    from lab.demo.progress import Display  # noqa: PLC0415
-    from lab.demo.run import Demo, DemoPlan  # noqa: PLC0415
-    from lab.demo.site import prepare  # noqa: PLC0415
-    from runtime.workers.signals import Stop  # noqa: PLC0415
-
     # A demo shows its progress; the fleet's own lines would only run through it.
     settings = settings_and_logs(usual_level="warning")
     if reset:

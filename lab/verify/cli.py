@@ -6,6 +6,10 @@ from pathlib import Path
 
 import click
 
+from console.output import print_json, stdout
+from console.servers import Servers
+from lab.verify.verifying import verify as look
+from lab.verify.view import show, waiting
 from producers.options import FLEET, fleet_option
 from runtime.logs import settings_and_logs
 from runtime.options import DurationType, json_option
@@ -34,11 +38,6 @@ def verify(*, directory: Path, timeout: timedelta, as_json: bool) -> None:
       statesys verify --fleet .statesys/demo/fleet
       statesys verify --timeout 5m --json
     """
-    from console.output import print_json, stdout  # noqa: PLC0415
-    from console.servers import Servers  # noqa: PLC0415
-    from lab.verify.verifying import verify as look  # noqa: PLC0415
-    from lab.verify.view import show, waiting  # noqa: PLC0415
-
     settings = settings_and_logs()
     outcome = look(directory, Servers.of(settings), timeout=timeout.total_seconds())
     if as_json:
