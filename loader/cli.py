@@ -12,7 +12,7 @@ import click
 from loader.migrations import migrate as apply
 from loader.service import Loader
 from loader.store import ResyncStore
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import (
     client_argument,
     exit_when_empty_option,

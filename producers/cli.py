@@ -20,8 +20,8 @@ from producers.options import CLIENTS, FLEET, MESSAGES, SEED, SHARE, fleet_optio
 from producers.plan import Plan
 from producers.store import Store
 from producers.summary import Summary
+from runtime.command import settings_and_logs
 from runtime.durations import render_duration
-from runtime.logs import settings_and_logs
 from runtime.options import json_option, log_options, setting, together
 from runtime.workers.signals import Stop
 from schemas import topology

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from relay.service import Relay
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import exit_when_empty_option, log_options, setting
 from runtime.workers.signals import Stop
 

@@ -7,21 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runtime.log_stream import Unwritten, log_stream
-from runtime.settings import Settings, load_settings
-
-
-def settings_and_logs(*, usual_level: str | None = None, **flags: Any) -> Settings:
-    """How a command begins: read the settings, and set up the logs as they say.
-
-    Args:
-        usual_level: the lowest level where neither flag nor variable chooses one.
-        flags: as for `load_settings`.
-    """
-    settings = load_settings(**flags)
-    chosen = "log_level" in settings.model_fields_set
-    level = None if chosen else usual_level
-    set_up_logs(form=settings.log_format, level=level or settings.log_level)
-    return settings
 
 
 def set_up_logs(*, form: str, level: str) -> None:

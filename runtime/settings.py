@@ -162,18 +162,18 @@ class Settings(BaseSettings):
         return min(max(len(os.sched_getaffinity(0)), 2), 4)
 
     def required_amqp_url(self) -> str:
-        """The broker's URL: the one given, or the private server's.
+        """Return the broker's URL.
 
         Raises:
-            SettingsError: when there is neither.
+            SettingsError: there is none.
         """
         return self._required("amqp_url", "RabbitMQ")
 
     def required_database_url(self) -> str:
-        """The database's URL: the one given, or the private server's.
+        """Return the database's URL.
 
         Raises:
-            SettingsError: when there is neither, or it is no PostgreSQL URL.
+            SettingsError: there is none, or it is no PostgreSQL URL.
         """
         url = self._required("database_url", "PostgreSQL")
         # Imported late: psycopg, of which it asks libpq's keywords, takes its time.
@@ -183,40 +183,27 @@ class Settings(BaseSettings):
         return url
 
     def optional_management_url(self) -> str | None:
-        """The management API's URL, None when nothing is known of one.
+        """Return the URL of the management API, or None.
 
         Raises:
             SettingsError: it cannot be used.
         """
-        if self.management_url is not None:
-            url = self.management_url.get_secret_value()
-            # Imported late, as below.
-            from runtime.broker.management import require_usable  # noqa: PLC0415
-
-            require_usable(url)
-            return url
-        if self.amqp_url is not None:
-            # The private broker's counts say nothing about another broker.
+        if self.management_url is None:
             return None
-        return self._private("management_url")
+        url = self.management_url.get_secret_value()
+        # Imported late, as above.
+        from runtime.broker.management import require_usable  # noqa: PLC0415
+
+        require_usable(url)
+        return url
 
     def _required(self, name: str, server: str) -> str:
         given: SecretStr | None = getattr(self, name)
-        if given is not None:
-            return given.get_secret_value()
-        private = self._private(name)
-        if private is None:
+        if given is None:
             raise SettingsError(
                 f"no {server}: run `statesys up` for a private one, or set {PREFIX}{name.upper()}"
             )
-        return private
-
-    def _private(self, name: str) -> str | None:
-        # Imported late: only commands without URLs need to know how private servers are kept.
-        from runtime.devserver import running  # noqa: PLC0415
-
-        endpoints = running(self.home)
-        return None if endpoints is None else str(getattr(endpoints, name))
+        return given.get_secret_value()
 
 
 def load_settings(**flags: Any) -> Settings:

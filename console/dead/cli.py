@@ -11,7 +11,7 @@ from console.dead.view import list_table, readable, show_letter
 from console.output import counted, print_json, stdout
 from runtime.broker import Administration
 from runtime.broker.dead_letters import headers_of
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import json_option
 from runtime.printable import as_json as harmless
 from schemas.errors import StatesysError

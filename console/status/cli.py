@@ -7,7 +7,7 @@ import click
 from console.output import print_json, stdout
 from console.status.gather import gather
 from console.status.view import show
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import json_option
 
 

@@ -4,7 +4,7 @@ import click
 
 from console.output import counted, print_json, stdout, table
 from console.topology.checks import check as look
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import json_option
 from schemas.errors import TopologyWrong
 

@@ -9,7 +9,7 @@ from console.output import print_json, stdout
 from console.trace.gather import trace_client, trace_serial
 from console.trace.view import show_client, show_serial
 from producers.options import fleet_option
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import client_argument, json_option
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 

@@ -24,7 +24,7 @@ from pika import BasicProperties
 from pika.channel import Channel
 from pika.spec import Basic
 
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from schemas.topology import REPORTS
 
 #: Reports of one transaction; the last one has the rest.

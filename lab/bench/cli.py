@@ -19,7 +19,7 @@ from lab.bench.result import (
 from lab.bench.runs import run_publish, run_steady
 from lab.bench.testbed import Testbed, steps, testbed
 from producers.options import CLIENTS
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import Decorator, json_option, setting, together
 from runtime.settings import Settings
 from runtime.workers.signals import interrupt_on_signals

@@ -26,7 +26,7 @@ from lab.bench.meter import Meter
 from lab.bench.result import Result, machine
 from lab.bench.runs import prefill, run_drain
 from lab.bench.testbed import Testbed, steps, testbed
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.settings import environment
 from runtime.workers.signals import interrupt_on_signals
 

@@ -11,7 +11,7 @@ from lab.demo.progress import Display
 from lab.demo.run import Demo, DemoPlan
 from lab.demo.site import prepare
 from producers.options import CLIENTS, MESSAGES, SEED, SHARE
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import DIRECTORY, Decorator, json_option
 from runtime.workers.signals import Stop
 from schemas.errors import ExitCode

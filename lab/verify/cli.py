@@ -11,7 +11,7 @@ from console.servers import Servers
 from lab.verify.verifying import verify as look
 from lab.verify.view import show, waiting
 from producers.options import FLEET, fleet_option
-from runtime.logs import settings_and_logs
+from runtime.command import settings_and_logs
 from runtime.options import DurationType, json_option
 from schemas.errors import ExitCode
 

@@ -145,8 +145,3 @@ def test_without_servers_it_says_how_to_get_them(
         with pytest.raises(SettingsError, match=f"statesys up.*{variable}"):
             url()
     assert settings.optional_management_url() is None
-
-
-def test_another_broker_is_not_asked_at_the_private_management_api() -> None:
-    settings = load_settings(amqp_url="amqp://u:p@elsewhere/")
-    assert settings.optional_management_url() is None

@@ -19,8 +19,10 @@ import pika
 import psycopg
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from runtime import devserver
+from runtime.command import with_private_servers
 from runtime.devserver import (
     Endpoints,
     ServicesError,
@@ -33,6 +35,7 @@ from runtime.devserver import (
 )
 from runtime.devserver.place import for_postgres
 from runtime.files import directory, our_directory, write_private
+from runtime.settings import Settings
 from schemas.errors import StatesysError
 from tests.chaos.disk import why_none
 from tests.support.promises import promise
@@ -90,6 +93,25 @@ def test_both_servers_take_connections_with_their_passwords(home: Path) -> None:
         )
         assert durability.fetchone() == ("on", "on", "UTF8")
     pika.BlockingConnection(pika.URLParameters(endpoints.amqp_url)).close()
+
+
+def test_they_serve_commands_that_have_no_urls(home: Path) -> None:
+    endpoints = devserver.up(home)
+    unset = Settings(home=home, amqp_url=None, database_url=None, management_url=None)
+    found = with_private_servers(unset)
+    assert found.required_amqp_url() == endpoints.amqp_url
+    assert found.required_database_url() == endpoints.database_url
+    assert found.optional_management_url() == endpoints.management_url
+
+
+def test_another_broker_is_not_asked_at_the_private_management_api(home: Path) -> None:
+    endpoints = devserver.up(home)
+    url = SecretStr("amqp://u:p@elsewhere/")
+    given = Settings(home=home, amqp_url=url, database_url=None, management_url=None)
+    found = with_private_servers(given)
+    assert found.required_amqp_url() == "amqp://u:p@elsewhere/"
+    assert found.required_database_url() == endpoints.database_url
+    assert found.optional_management_url() is None
 
 
 def test_nobody_gets_in_without_a_password(home: Path) -> None:
