@@ -65,7 +65,7 @@ class Aside:
         self._session = 0
         self._loads = 0
         # Causes that were logged.
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def see(self, session: int) -> None:
         """Note a delivery's session; drop parts of earlier ones, which the broker redelivers."""
@@ -74,13 +74,13 @@ class Aside:
                 return
             self._session = session
             self._waiting.clear()
-        self._tell()
+        self._report()
 
     def put(self, parts: Iterable[Part]) -> None:
         """Set parts aside."""
         with self._lock:
             self._put(parts)
-        self._tell()
+        self._report()
 
     def take(self) -> Part | None:
         """Return a part to try again, or None if none is due or another one is being tried.
@@ -112,7 +112,7 @@ class Aside:
                 self._put(left)
             else:
                 self._waiting = [(0.0, part) for _, part in self._waiting]
-        self._tell()
+        self._report()
 
     def without(self, taken: Sequence[Held]) -> list[Held]:
         """Return the deliveries of which nothing is set aside."""
@@ -155,15 +155,15 @@ class Aside:
         busy = [] if self._busy is None else [self._busy]
         return [*busy, *(part for _, part in self._waiting)]
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Report the causes to the heartbeat file, and log each new one once."""
         with self._lock:
             causes = list(dict.fromkeys(part.why for part in self._parts()))
-            new = [why for why in causes if why not in self._told]
-            self._told.update(new)
-            emptied = bool(self._told) and not causes
+            new = [why for why in causes if why not in self._logged]
+            self._logged.update(new)
+            emptied = bool(self._logged) and not causes
             if emptied:
-                self._told.clear()
+                self._logged.clear()
             batches = len(self._keys())
         for why in new:
             _log.warning("loader.batch_set_aside", why=why)
@@ -175,5 +175,5 @@ class Aside:
                 "again once a minute",
             )
         elif emptied:
-            self._heartbeat.settle(_WHO)
+            self._heartbeat.clear(_WHO)
             _log.info("loader.set_aside_ended")

@@ -7,9 +7,9 @@ from uuid import UUID
 from schemas.canonical import read_batch
 from schemas.digest import digested
 from schemas.errors import Refused
-from schemas.plain import Plain, plain
 from schemas.report import StateMessage
 from schemas.smx import Smx, parse_batch
+from schemas.smx_text import SmxText, smx_text
 
 #: Estimated bytes of a state message's markup, that is without the values.
 _BARE_MESSAGE = 250
@@ -29,9 +29,9 @@ class Item(NamedTuple):
     origin: int = 0
 
     @property
-    def plain(self) -> Plain:
+    def smx_text(self) -> SmxText:
         """The values of the SMX as text."""
-        return plain(self.batch_id, self.smx)
+        return smx_text(self.batch_id, self.smx)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def read_items(body: bytes, origin: int) -> list[Item]:
     return [Item(batch.batch_id, smx, origin) for smx in batch.smx]
 
 
-def read_plain(body: bytes, _origin: int) -> list[Plain]:
+def read_texts(body: bytes, _origin: int) -> list[SmxText]:
     """Read the SMX of a batch as text, which is enough to render rows.
 
     Args:

@@ -76,7 +76,7 @@ class BatchConsumer:
         self._number += 1
         self._round, self._fetching = iter(self._queues), False
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Poll once: put deliveries into the inbox and ack finished ones.
 
         Raises:

@@ -32,10 +32,10 @@ class DeadLetterPublisher:
         self._url = url
         self._stop = stop
         self._heartbeat = heartbeat
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._admin: Administration | None = None
 
-    def bury(self, body: bytes, original: Properties, refusal: Refused, *, queue: str) -> None:
+    def publish(self, body: bytes, original: Properties, refusal: Refused, *, queue: str) -> None:
         """Publish one dead letter and wait for the broker's confirm.
 
         Args:
@@ -51,7 +51,7 @@ class DeadLetterPublisher:
         properties = dead_letter(
             original, refusal, stage="loader", queue=queue, now=datetime.now(UTC)
         )
-        with self._turn:
+        with self._lock:
             until_available(self._stop, "letters", self._heartbeat)(self._publish, body, properties)
             self._heartbeat.progress("letters")
         _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)

@@ -7,9 +7,9 @@ from typing import LiteralString
 from uuid import uuid4
 
 from schemas.digest import ABSENT, FIELD, digest_of
-from schemas.plain import Plain, plain
 from schemas.report import UNNUMBERED_TOPICS, Report, StateMessage
 from schemas.smx import Envelope, Smx
+from schemas.smx_text import SmxText, smx_text
 from schemas.topology import is_reply_queue, reply_queue
 
 #: The separators are those of the text that a digest is made of (`schemas.digest`), so that most of
@@ -21,7 +21,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 _UNNUMBERED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
-def stage_lines(chunk: Sequence[Plain]) -> bytes:
+def stage_lines(chunk: Sequence[SmxText]) -> bytes:
     """Render a chunk as input of `COPY`, in the column order of the table `stage`.
 
     Repeated messages are one row with their number in `copies`. Of different messages with the same
@@ -42,7 +42,7 @@ def stage_lines(chunk: Sequence[Plain]) -> bytes:
     return "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode()
 
 
-def nobodys_lines() -> bytes:
+def probe_lines() -> bytes:
     """Render a made-up message of an unknown client, with a value in every field of a message."""
     now = datetime.now(UTC)
     one = StateMessage(
@@ -62,10 +62,10 @@ def nobodys_lines() -> bytes:
     )
     envelope = Envelope(uuid4(), now, forwarded_at=now, reply_to=reply_queue(uuid4()).name)
     report = Report(uuid4(), "probe", "probe", now, (one,))
-    return stage_lines([plain(uuid4(), Smx(envelope, report))])
+    return stage_lines([smx_text(uuid4(), Smx(envelope, report))])
 
 
-def _new_rows(smx: Plain, client: "_Client") -> list["_Row"]:
+def _new_rows(smx: SmxText, client: "_Client") -> list["_Row"]:
     """Return new rows of an SMX; count its other messages as copies of known rows."""
     new = []
     tail = _tail(smx)
@@ -88,7 +88,7 @@ def _new_rows(smx: Plain, client: "_Client") -> list["_Row"]:
     return new
 
 
-def _let_speak(smx: Plain, row: "_Row", client: "_Client") -> None:
+def _let_speak(smx: SmxText, row: "_Row", client: "_Client") -> None:
     """Write name, version and reply queue into the last row of a report.
 
     Does nothing if another report with the same reply queue has a higher serial.
@@ -140,7 +140,7 @@ class _Client:
         self.speakers: dict[str, _Row] = {}
 
 
-def _tail(smx: Plain) -> str:
+def _tail(smx: SmxText) -> str:
     """Render the values that all rows of one SMX share, once for all of them."""
     request_id, first, last = smx.claim or (ABSENT, ABSENT, ABSENT)
     return _fields(

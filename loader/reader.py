@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
-from loader.chunk import divide, messages_in, read_plain
+from loader.chunk import divide, messages_in, read_texts
 from loader.prepare import stage_lines
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
 from schemas.errors import Refused, StatesysError
@@ -148,7 +148,7 @@ def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
             return False
         if bodies is None:
             return False
-        divided = divide(bodies, chunk_bytes, read_plain)
+        divided = divide(bodies, chunk_bytes, read_texts)
         chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
         try:
             pipe.send(Read(chunks, divided.refused))

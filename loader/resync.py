@@ -103,11 +103,11 @@ class ResyncTask:
         return min(wait, self.interval)
 
     def _check(self, store: ResyncStore) -> None:
-        due = store.check_in_turn(
+        due = store.check_if_due(
             now=store.now(),
             limit=self._rules.resyncs_per_check,
             check_interval=self._rules.resync_check_interval,
-            signs_interval=self.interval,
+            others_interval=self.interval,
         )
         for client_id, reason, since in due:
             _log.info(

@@ -135,7 +135,7 @@ class Loader:
         self._heartbeat.progress("loader")
         _log.info("loader.consuming", threads=len(self._workers))
         while not self._stop.is_set():
-            self._consumer.turn()
+            self._consumer.step()
             self._heartbeat.beat(held=self._consumer.held)
             if any(thread.failure for thread in self._threads()):
                 return
@@ -152,7 +152,7 @@ class Loader:
             *(reader.close for reader in self._readers),
             self._consumer.finish,
             self._consumer.close,
-            self._join_duties,
+            self._join_tasks,
             self._close_letters,
             self._heartbeat.end,
         )
@@ -172,10 +172,10 @@ class Loader:
         if hanging:
             _log.warning("loader.chunks_unfinished", threads=hanging)
 
-    def _join_duties(self) -> None:
-        for duty in self._tasks:
-            if duty.is_alive():
-                duty.join(1)
+    def _join_tasks(self) -> None:
+        for task in self._tasks:
+            if task.is_alive():
+                task.join(1)
 
     def _close_letters(self) -> None:
         """Close the dead-letter publisher, unless a hanging thread may still use it."""

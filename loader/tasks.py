@@ -68,7 +68,7 @@ class PeriodicTask(threading.Thread):
                 wait = until_available(self._stop_event, self.name, self._heartbeat)(self._act)
                 if wait is not None:
                     next_at = min(next_at, time.monotonic() + wait.total_seconds())
-                self._heartbeat.settle(self.name)
+                self._heartbeat.clear(self.name)
             if self._at_end is not None:
                 self._at_end()
         except (BrokerUnavailable, DatabaseUnavailable, SchemaMissing):

@@ -124,7 +124,7 @@ class Worker(threading.Thread):
         for at, refusal in read.refused.items():
             delivery = taken[at].delivery
             self._trust(taken[at])
-            self._letters.bury(delivery.body, delivery.properties, refusal, queue=delivery.queue)
+            self._letters.publish(delivery.body, delivery.properties, refusal, queue=delivery.queue)
             self._settle([taken[at]])
 
     def _try_again(self, part: Part) -> None:
@@ -199,7 +199,7 @@ class Worker(threading.Thread):
             if divided is None:
                 if not self._tables_take_rows():
                     return [_Left(chunk[0], str(error))]
-                self._bury(chunk[0], error, origins[chunk[0].origin])
+                self._dead_letter(chunk[0], error, origins[chunk[0].origin])
                 return []
         except _FOR_NOW as error:
             if self._stop_event.is_set():
@@ -266,10 +266,10 @@ class Worker(threading.Thread):
             self._store = until_available(self._stop_event, self.name, self._heartbeat)(
                 self._open_store, self.name
             )
-            self._heartbeat.settle(self.name)
+            self._heartbeat.clear(self.name)
         return self._store
 
-    def _bury(self, item: Item, error: PoisonError, held: Held) -> None:
+    def _dead_letter(self, item: Item, error: PoisonError, held: Held) -> None:
         """Dead-letter one message as a batch of one SMX, which can be replayed unchanged."""
         self._trust(held)
         origin = held.delivery
@@ -280,10 +280,10 @@ class Worker(threading.Thread):
         except Refused:
             # Too large when rendered again: escaped text can be five times as long as CDATA. So
             # dead-letter the original batch; after a replay its other messages are duplicates.
-            self._letters.bury(origin.body, origin.properties, refusal, queue=origin.queue)
+            self._letters.publish(origin.body, origin.properties, refusal, queue=origin.queue)
             return
         serial = item.messages[0].serial
-        self._letters.bury(
+        self._letters.publish(
             body,
             report_properties(
                 report.client_id,
@@ -298,4 +298,4 @@ class Worker(threading.Thread):
 
 
 def _rows(chunk: Sequence[Item]) -> Rows:
-    return Rows(stage_lines([item.plain for item in chunk]), messages_in(chunk))
+    return Rows(stage_lines([item.smx_text for item in chunk]), messages_in(chunk))

@@ -19,7 +19,7 @@ from producers.hostile import HOSTILE, meaning
 from producers.options import CLIENTS, FLEET, MESSAGES, SEED, SHARE, fleet_option
 from producers.plan import Plan
 from producers.store import Store
-from producers.summary import Summary
+from producers.summary import FleetSummary
 from runtime.command import settings_and_logs
 from runtime.durations import render_duration
 from runtime.options import json_option, log_options, setting, together
@@ -159,7 +159,7 @@ def publish(
             if heartbeat:
                 fleet.heartbeat_all()
             fleet.drain()
-        summary = Summary.between(
+        summary = FleetSummary.between(
             before, injected, store, clients=plan.clients, seconds=time.monotonic() - started
         )
     click.echo(json.dumps(summary.as_dict())) if as_json else _show(summary)
@@ -269,7 +269,7 @@ def _progress() -> Iterator[Callable[[Step], None] | None]:
         )
 
 
-def _show(summary: Summary) -> None:
+def _show(summary: FleetSummary) -> None:
     table = Table("published", "", show_header=False)
     for name, value in summary.rows():
         table.add_row(name, value)

@@ -34,7 +34,7 @@ _LIVES = 2**64
 _log = structlog.get_logger()
 
 
-def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
+def forward_cycles(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
     """Run one forward cycle of some clients, faults included.
 
     Args:
@@ -43,7 +43,7 @@ def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
         first, end: range of client numbers, `end` excluded.
         now: by the clients' clocks, timezone-aware.
     """
-    with store.together():
+    with store.transaction():
         if plan.hostile:
             _inject_store_faults(store, plan, first, end, now)
         waiting = store.unsent_between(first, end)
@@ -57,10 +57,10 @@ def live(store: Store, plan: Plan, first: int, end: int, now: datetime) -> None:
                         changes.inject(client_fault, client, client.last_serial + 1, after)
                 else:
                     changes.record(client, cycle.waves[0])
-                changes.lived(client)
+                changes.count_cycle(client)
 
 
-def beat(store: Store, numbers: Iterable[int], now: datetime) -> None:
+def forward_heartbeats(store: Store, numbers: Iterable[int], now: datetime) -> None:
     """Forward a heartbeat of some clients behind their unsent messages, without faults.
 
     Args:
@@ -89,7 +89,7 @@ def answer_requests(store: Store, bodies: Iterable[bytes], now: datetime) -> Non
         bodies: bodies of the deliveries from the reply queue.
         now: by the clients' clocks, timezone-aware.
     """
-    with store.together():
+    with store.transaction():
         outcomes = [_answered(store, body, now) for body in bodies]
     for outcome in outcomes:
         # Logged after the commit, so that the log only tells of saved answers.
@@ -137,8 +137,8 @@ def _inject_store_faults(store: Store, plan: Plan, first: int, end: int, now: da
                 # A client becomes a twin in its first cycle only, so that its id never changes
                 # later. Client 0 has no client before it.
                 if happens(kind, cycle) and (kind != "twin" or cycle == 0 < client.number):
-                    chance = draw(plan.seed, kind, client.number, cycle)
-                    damaged = store_fault(damage, damaged, chance)
+                    random_bits = draw(plan.seed, kind, client.number, cycle)
+                    damaged = store_fault(damage, damaged, random_bits)
             # The seed already tells whether a rollback follows `BACKUP_AGE` cycles later.
             if happens("rollback", cycle + BACKUP_AGE):
                 damage.back_up(damaged)
@@ -155,8 +155,8 @@ def _cycle(plan: Plan, client: Client, number: int, now: datetime) -> tuple[Cycl
         if plan.hostile and strikes(plan.hostile, kind, plan.seed, client.number, number)
     ]
     for kind in client_faults:
-        chance = draw(plan.seed, kind, client.number, number)
-        cycle = CLIENT_FAULTS[kind](cycle, chance)._replace(present=True)
+        random_bits = draw(plan.seed, kind, client.number, number)
+        cycle = CLIENT_FAULTS[kind](cycle, random_bits)._replace(present=True)
     return cycle, client_faults
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from producers import cycles as turns
+from producers.cycles import answer_requests, forward_cycles, forward_heartbeats
 from producers.plan import Plan
 from producers.publisher import Publisher
 from producers.store import Store
@@ -113,22 +113,19 @@ class Fleet:
     def publish_cycles(self, cycles: int) -> None:
         """Run some forward cycles as fast as the broker takes them, with the plan's faults."""
         for cycle in range(1, cycles + 1):
-            self._for_all(
-                f"cycle {cycle}",
-                lambda first, end: turns.live(self._store, self._plan, first, end, self._clock()),
-            )
+            self._for_all(f"cycle {cycle}", self._forward_cycles)
 
     def heartbeat_all(self) -> None:
         """Forward one heartbeat of every client behind its unsent messages, without faults."""
         self._for_all(
             "heartbeats",
-            lambda first, end: turns.beat(self._store, range(first, end), self._clock()),
+            lambda first, end: forward_heartbeats(self._store, range(first, end), self._clock()),
         )
 
     def drain(self) -> None:
         """Release held reports, and wait until every report is confirmed."""
         self._store.release_held()
-        self._publisher.more()
+        self._publisher.notify()
         while not self._stop.is_set() and not self._publisher.empty():
             self._step(_IDLE)
 
@@ -163,21 +160,21 @@ class Fleet:
         self._publisher.listen()
         clients = self._plan.clients
         rate = clients / forward_interval.total_seconds()
-        started, lived, ahead = time.monotonic(), 0, 0
+        started, done, ahead = time.monotonic(), 0, 0
         look_again = 0.0
         while not self._stop.is_set():
-            due = int((time.monotonic() - started) * rate) - lived
+            due = int((time.monotonic() - started) * rate) - done
             if due > 2 * clients:
                 # After a long pause, missed cycles are skipped: clients that were switched off
                 # would not make up for them either.
-                lived += due // clients * clients - clients
+                done += due // clients * clients - clients
             if not self._publisher.away:
                 ahead = 0
             if due > 0 and self._has_room(ahead):
-                some = self._live_some(lived % clients, due)
-                lived, ahead = lived + some, ahead + some
+                some = self._forward_some(done % clients, due)
+                done, ahead = done + some, ahead + some
             if time.monotonic() >= look_again and self._has_room(ahead):
-                quiet = self._beat_quiet(heartbeat_interval)
+                quiet = self._forward_heartbeats(heartbeat_interval)
                 ahead += quiet
                 # The search reads every client, so it pauses for a fraction of the interval.
                 pause = min(heartbeat_interval.total_seconds() / 10, _LOOK)
@@ -198,10 +195,13 @@ class Fleet:
                 return
             end = min(first + _CHUNK, clients)
             act(first, end)
-            self._publisher.more()
+            self._publisher.notify()
             self._step(0)
             if self._on_progress is not None:
                 self._on_progress(Progress(step, end, clients))
+
+    def _forward_cycles(self, first: int, end: int) -> None:
+        forward_cycles(self._store, self._plan, first, end, self._clock())
 
     def _has_room(self, ahead: int) -> bool:
         """Whether the outbox may take more; `ahead` counts what was made while disconnected."""
@@ -209,25 +209,25 @@ class Fleet:
             return ahead < _AHEAD
         return not self._publisher.busy
 
-    def _live_some(self, first: int, due: int) -> int:
+    def _forward_some(self, first: int, due: int) -> int:
         """Run the forward cycle of the next due clients, at most a chunk; returns their number."""
         end = min(first + min(due, _CHUNK), self._plan.clients)
-        turns.live(self._store, self._plan, first, end, self._clock())
-        self._publisher.more()
+        self._forward_cycles(first, end)
+        self._publisher.notify()
         _log.debug("producers.reports_forwarded", first_client=first, clients=end - first)
         return end - first
 
-    def _beat_quiet(self, interval: timedelta) -> int:
+    def _forward_heartbeats(self, interval: timedelta) -> int:
         now = self._clock()
         quiet = self._store.quiet_clients(self._plan.clients, now - interval, now, _CHUNK)
         if quiet:
-            turns.beat(self._store, quiet, now)
-            self._publisher.more()
+            forward_heartbeats(self._store, quiet, now)
+            self._publisher.notify()
             _log.info("producers.heartbeats_forwarded", clients=len(quiet))
         return len(quiet)
 
     def _answer(self, bodies: list[bytes]) -> None:
-        turns.answer_requests(self._store, bodies, self._clock())
+        answer_requests(self._store, bodies, self._clock())
 
     def _step(self, timeout: float) -> None:
         try:

@@ -12,7 +12,7 @@ from threading import Event as StopEvent
 
 import structlog
 
-from producers.store import Outgoing, Store
+from producers.store import OutboxReport, Store
 from runtime.broker import (
     ConfirmingPublisher,
     Delivery,
@@ -31,7 +31,7 @@ from schemas.errors import BrokerUnavailable, PermissionMissing
 #: Reports read from the outbox in one query.
 _READ = 200
 #: While confirms are outstanding, confirmed reports are deleted when this many are collected.
-_SETTLE = 500
+_DELETE_AFTER = 500
 #: Unacked requests that the broker delivers, and so the most in one store transaction. An answer is
 #: a whole state, so a transaction with dozens takes about a second.
 _PREFETCH = 50
@@ -129,10 +129,10 @@ class Publisher:
             _log.warning("producers.broker_lost", why=str(error))
             self._drop()
             return
-        if len(self._confirmed) >= _SETTLE or not publisher.session.unconfirmed:
+        if len(self._confirmed) >= _DELETE_AFTER or not publisher.session.unconfirmed:
             self._flush()
 
-    def more(self) -> None:
+    def notify(self) -> None:
         """Note that the outbox has new reports."""
         self._caught_up = False
 
@@ -203,7 +203,7 @@ class Publisher:
                 self._position = report.position
             self._caught_up = len(reports) < _READ
 
-    def _message(self, report: Outgoing) -> Message:
+    def _message(self, report: OutboxReport) -> Message:
         answering = report.correlation_id
         return Message(
             exchange=topology.REPORTS,
@@ -245,7 +245,7 @@ class Publisher:
 
     def _flush(self) -> None:
         if self._confirmed:
-            self._store.settle(self._confirmed)
+            self._store.delete_confirmed(self._confirmed)
             self._confirmed.clear()
 
     def _drop(self) -> None:

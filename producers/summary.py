@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from producers.store import StoreReader, Totals
+from producers.store import StoreReader, StoreTotals
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class FleetSummary:
     """Counts of one run.
 
     Attributes:
@@ -32,7 +32,7 @@ class Summary:
     @classmethod
     def between(
         cls,
-        before: Totals,
+        before: StoreTotals,
         injected: Mapping[str, int],
         store: StoreReader,
         *,

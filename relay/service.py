@@ -159,8 +159,8 @@ class _Pipeline:
         self._consumer.session.cancel()
         _log.info("relay.stopping")
         self._publish_all(self._batcher.close_all())
-        for settled in self._publisher.await_outcomes(_FINISH_TIMEOUT):
-            self._confirm(settled)
+        for outcome in self._publisher.await_outcomes(_FINISH_TIMEOUT):
+            self._confirm(outcome)
         self._ack_stragglers(0)
         # One more poll sends the frames of the last acks.
         self._consumer.session.poll(0)
@@ -171,12 +171,12 @@ class _Pipeline:
         while self._read < RENEW_AFTER:
             if stop.is_set():
                 return True
-            self._turn()
+            self._step()
             if exit_when_empty and self._consumer.empty():
                 return True
         return False
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         for event in self._consumer.poll(self._patience()):
             if isinstance(event, Delivery):
                 self._take(event)
@@ -225,12 +225,12 @@ class _Pipeline:
     def _publish(self, one: Outgoing) -> None:
         self._publisher.publish(Message(one.queue, one.body, one.properties, token=one))
 
-    def _confirm(self, settled: PublishOutcome) -> None:
+    def _confirm(self, outcome: PublishOutcome) -> None:
         """Ack the reports of a confirmed message; the publisher repeats a refused one itself."""
-        if settled.problem is not None:
-            _log.warning("relay.not_sent", why=settled.problem)
+        if outcome.problem is not None:
+            _log.warning("relay.not_sent", why=outcome.problem)
             return
-        one: Outgoing = settled.token
+        one: Outgoing = outcome.token
         one.tell()
         self._heartbeat.progress("relay")
         for tag in one.tags:

@@ -54,7 +54,7 @@ class LogStream(io.RawIOBase):
         """Write, or count what cannot be written."""
         text = bytes(data)
         with self._lock:
-            if not (self._told() and self._put(text)):
+            if not (self._report_losses() and self._put(text)):
                 lines, since = self._unwritten or Unwritten(0, datetime.now(UTC))
                 self._unwritten = Unwritten(lines + max(1, text.count(b"\n")), since)
         return len(text)
@@ -62,7 +62,7 @@ class LogStream(io.RawIOBase):
     def unwritten(self) -> Unwritten | None:
         """The lines that are lost and not told yet; first tries to tell them."""
         with self._lock:
-            self._told()
+            self._report_losses()
             return self._unwritten
 
     def writable(self) -> bool:
@@ -77,7 +77,7 @@ class LogStream(io.RawIOBase):
         """Whether it is a terminal."""
         return os.isatty(self._descriptor)
 
-    def _told(self) -> bool:
+    def _report_losses(self) -> bool:
         """Whether nothing is left to tell."""
         if self._unwritten is not None:
             line = self.describe(self._unwritten) + "\n"

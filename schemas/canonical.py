@@ -33,9 +33,9 @@ from typing import NamedTuple, TypeAlias
 from schemas import cim_datetime, grammar, xml
 from schemas.digest import ABSENT, FIELD, PARAM
 from schemas.errors import Refused
-from schemas.plain import Plain, plain
 from schemas.report import UNNUMBERED_TOPICS, Lane, lane_of
 from schemas.smx import MAX_BATCH_BYTES, parse_batch
+from schemas.smx_text import SmxText, smx_text
 
 _Found: TypeAlias = "re.Match[str]"
 _UNCOUNTED = frozenset(map(str, UNNUMBERED_TOPICS))
@@ -73,11 +73,11 @@ class Canonical(NamedTuple):
         priority = self.head["priority"]
         return lane_of(None if priority is None else int(priority), self.claim)
 
-    def plain(self, batch_id: str, envelope: _Found) -> Plain:
+    def smx_text(self, batch_id: str, envelope: _Found) -> SmxText:
         """Its values, in an envelope."""
         smx_id, received_at, forwarded_at, reply_to = envelope.groups()
         client_id, version, name, date = self.head.group("client", "version", "name", "date")
-        return Plain(
+        return SmxText(
             batch_id,
             smx_id,
             received_at,
@@ -100,7 +100,7 @@ def find_report(text: str) -> Canonical | None:
     return None if found is None or grammar.behind_root(text, found.end) is None else found
 
 
-def read_batch(body: bytes) -> list[Plain]:
+def read_batch(body: bytes) -> list[SmxText]:
     """Read a batch the short way as far as that goes, and what is left the long way.
 
     Raises:
@@ -109,33 +109,33 @@ def read_batch(body: bytes) -> list[Plain]:
     text = xml.text(body) if len(body) <= MAX_BATCH_BYTES else None
     found, rest = ([], "") if text is None else _begin(text)
     if not found:
-        return _long_way(body)
+        return _read_fully(body)
     if not rest:
         return found
     try:
-        return found + _long_way(rest.encode())
+        return found + _read_fully(rest.encode())
     except Refused:
         # In the words that fit the whole.
-        return _long_way(body)
+        return _read_fully(body)
 
 
-def _long_way(body: bytes) -> list[Plain]:
+def _read_fully(body: bytes) -> list[SmxText]:
     batch = parse_batch(body)
-    return [plain(batch.batch_id, smx) for smx in batch.smx]
+    return [smx_text(batch.batch_id, smx) for smx in batch.smx]
 
 
-def _begin(text: str) -> tuple[list[Plain], str]:
+def _begin(text: str) -> tuple[list[SmxText], str]:
     """The SMX with which a batch begins, and a batch of the rest; empty when there is none."""
     batch = grammar.batch(text)
     if batch is None:
         return [], text
-    found: list[Plain] = []
+    found: list[SmxText] = []
     at = batch.end()
     while (envelope := grammar.smx(text, at)) is not None:
         report = _report(text, envelope.end())
         if report is None or not text.startswith(grammar.SMX_TAIL, report.end):
             break
-        found.append(report.plain(batch[1], envelope))
+        found.append(report.smx_text(batch[1], envelope))
         at = report.end + len(grammar.SMX_TAIL)
     rest = text[at:]
     return found, "" if rest == grammar.BATCH_TAIL else batch[0] + rest

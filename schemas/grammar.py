@@ -30,7 +30,7 @@ class _Attribute(NamedTuple):
     required: bool = False
 
 
-class _Hand(NamedTuple):
+class _Style(NamedTuple):
     """How a program writes.
 
     Attributes:
@@ -62,8 +62,8 @@ def _in_any_order(tag: str, *attributes: _Attribute) -> str:
     return rf"<{tag}(?:[ \t\r\n]++(?:{each}))*+{there}"
 
 
-_REAL = _Hand(_ordered, _BLANKS)
-_ANY = _Hand(_in_any_order, f"{_BLANKS}(?:{_COMMENT}{_BLANKS})*+")
+_REAL = _Style(_ordered, _BLANKS)
+_ANY = _Style(_in_any_order, f"{_BLANKS}(?:{_COMMENT}{_BLANKS})*+")
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":
@@ -143,8 +143,8 @@ _DECLARATION = (
 _CLIENT_ID = f"<ClientID{_unread('IDType', 'IDFlag')}>(?P<client>{_GUID})</ClientID>"
 
 
-def _head(hand: _Hand) -> str:
-    machine = hand.parent(
+def _head(style: _Style) -> str:
+    machine = style.parent(
         "Machine",
         _optional(_element("ClientInstalled", _TEXT)),
         _optional(_element("ClientType", _TEXT)),
@@ -155,13 +155,13 @@ def _head(hand: _Hand) -> str:
         _optional(_element("SystemDefaultLCID", _TEXT)),
         _optional(_element("Priority", "(?P<priority>[0-9]{1,9})")),
     )
-    claim = hand.start(
+    claim = style.start(
         "Resync",
         _Attribute("RequestID", "request", _GUID, required=True),
         _Attribute("FirstSerial", "first", _SERIAL, required=True),
         _Attribute("LastSerial", "last", _SERIAL, required=True),
     )
-    details = hand.parent(
+    details = style.parent(
         "ReportDetails",
         _optional(_element("ReportContent", _TEXT)),
         _optional(_element("ReportType", _TEXT)),
@@ -170,8 +170,8 @@ def _head(hand: _Hand) -> str:
         _optional(_element("Format", _TEXT)),
         _optional(f"{claim} ?+/>"),
     )
-    header = hand.parent("ReportHeader", hand.parent("Identification", machine), details)
-    return hand.space.join(("<Report>", header, "<ReportBody>"))
+    header = style.parent("ReportHeader", style.parent("Identification", machine), details)
+    return style.space.join(("<Report>", header, "<ReportBody>"))
 
 
 # -- a message --------------------------------------------------------------------------------
@@ -190,13 +190,13 @@ _DETAILS = (
 )
 
 
-def _message(hand: _Hand) -> str:
-    message = hand.start(
+def _message(style: _Style) -> str:
+    message = style.start(
         "StateMessage",
         _Attribute("MessageTime", "time", _CIM, required=True),
         _Attribute("SerialNumber", "serial", _SERIAL),
     )
-    topic = hand.start(
+    topic = style.start(
         "Topic",
         _Attribute("ID", "topic_id", _NAME, required=True),
         _Attribute("Type", "type", _INT4, required=True),
@@ -204,12 +204,12 @@ def _message(hand: _Hand) -> str:
         _Attribute("User", "user", _NAME),
         _Attribute("UserSID", "user_sid", _NAME),
     )
-    state = hand.start(
+    state = style.start(
         "State",
         _Attribute("ID", "state_id", _STATE_ID, required=True),
         _Attribute("Criticality", "criticality", _INT4),
     )
-    return hand.space.join(
+    return style.space.join(
         (
             "",
             f"{message} ?+>",
@@ -246,8 +246,8 @@ _SMX = (
 before_root = re.compile(f"(?:{_DECLARATION})?+{_BLANKS}").match
 behind_root = re.compile(rf"{_BLANKS}\0?+{_BLANKS}").fullmatch
 #: Groups: client, version, name, priority; date, and of a claim request, first, last.
-head, any_head = (_compiled(_head(hand)).match for hand in (_REAL, _ANY))
-_messages = [_compiled(_message(hand)) for hand in (_REAL, _ANY)]
+head, any_head = (_compiled(_head(style)).match for style in (_REAL, _ANY))
+_messages = [_compiled(_message(style)) for style in (_REAL, _ANY)]
 #: Groups: the values of a message, in the order of its elements and of their attributes.
 message, any_message = (pattern.match for pattern in _messages)
 #: Two of these groups; by number they are found in half the time.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from runtime.broker import Administration, Delivery
-from runtime.broker.dead_letters import Letter, read_letter, replayed
+from runtime.broker.dead_letters import Letter, read_dead_letter, replayed
 from schemas.errors import NotTaken, StatesysError
 from schemas.topology import DEAD, QUEUES
 
@@ -104,7 +104,7 @@ class Box:
                 if number > most:
                     self.cut = True
                     break
-                yield read_letter(delivery), delivery
+                yield read_dead_letter(delivery), delivery
         finally:
             if last is not None:
                 self._admin.requeue(last, up_to=True)
@@ -157,7 +157,7 @@ class Box:
                 if delivery is None:
                     break
                 kept.append(delivery.tag)
-                letter = read_letter(delivery)
+                letter = read_dead_letter(delivery)
                 if not chosen(letter):
                     moved.kept += 1
                 elif act(delivery, letter):

@@ -35,7 +35,7 @@ class QueueStatus(NamedTuple):
     settled: float | None
 
 
-class LetterCount(NamedTuple):
+class DeadLetterCount(NamedTuple):
     """Dead letters of one reason."""
 
     stage: str
@@ -52,7 +52,7 @@ class BrokerStatus(NamedTuple):
     """
 
     queues: list[QueueStatus]
-    dead: list[LetterCount]
+    dead: list[DeadLetterCount]
     letters_cut: bool
     management: bool
 
@@ -152,7 +152,7 @@ def _broker(
         counts = Counter((letter.stage, letter.reason) for letter, _ in box.look())
     return BrokerStatus(
         queues=queues,
-        dead=[LetterCount(*key, letters) for key, letters in counts.most_common()],
+        dead=[DeadLetterCount(*key, letters) for key, letters in counts.most_common()],
         letters_cut=box.cut,
         management=statistics is not None,
     )

@@ -82,12 +82,12 @@ def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) ->
     ]
     kinds = ("queues", f"{found.kind}_queues", f"{found.kind}s")
     return [
-        *(told for told, wrong in is_wrong if wrong),
+        *(problem for problem, wrong in is_wrong if wrong),
         *_arguments(needed.arguments, found.arguments),
         *(
-            told
+            problem
             for force in in_force(needed.name, kinds, policies)
-            for told in _harm(needed, force)
+            for problem in _harmful_settings(needed, force)
         ),
     ]
 
@@ -105,7 +105,7 @@ def judge_exchange(found: FoundExchange | None, policies: Iterable[Policy]) -> l
     ]
     elsewhere = "alternate-exchange"
     return [
-        *(told for told, wrong in is_wrong if wrong),
+        *(problem for problem, wrong in is_wrong if wrong),
         *_arguments({}, found.arguments),
         *(
             f"{force.sources[elsewhere]} sets {elsewhere}: reports that no queue takes go there, "
@@ -126,16 +126,16 @@ def _value(arguments: dict[str, Any], name: str) -> str:
     return f"'{arguments[name]}'" if name in arguments else "not set"
 
 
-def _harm(needed: Queue, force: Force) -> Iterator[str]:
+def _harmful_settings(needed: Queue, force: Force) -> Iterator[str]:
     """What a definition does against the arguments of the queue.
 
     For quorum queues RabbitMQ takes the smaller of two numbers, the overflow of the policy, and
     the dead-letter settings of the arguments: a policy's dead-letter exchange changes nothing.
     """
     definition, sources = force
-    for key, harm in _HARMFUL.items():
+    for key, effect in _HARMFUL.items():
         if key in definition:
-            yield f"{sources[key]} sets {key} to {definition[key]}: {harm}"
+            yield f"{sources[key]} sets {key} to {definition[key]}: {effect}"
     own = needed.arguments.get("x-overflow")
     limits = [key for key in _LIMITS if key in definition]
     overflow = definition.get("overflow", own or "drop-head")

@@ -40,7 +40,7 @@ _VERSION = "5.00.9128.1000"
 #: A normal report.
 _PRIORITY = 5
 #: Encoding, attributes in the opposite order, indented with comments.
-_HANDS = (("UTF-16", True, False), ("UTF-16", False, True), ("UTF-8", True, True))
+_STYLES = (("UTF-16", True, False), ("UTF-16", False, True), ("UTF-8", True, True))
 
 
 def reports(job: Job) -> Iterator[Report]:
@@ -72,7 +72,7 @@ def written(report: Report, shape: Shape) -> bytes:
     if shape is Shape.CANONICAL:
         return body
     root = etree.fromstring(body, etree.XMLParser(strip_cdata=False))
-    encoding, swapped, indented = _HANDS[report.client_id.int % len(_HANDS)]
+    encoding, swapped, indented = _STYLES[report.client_id.int % len(_STYLES)]
     if shape is Shape.FOREIGN:
         _extend(root)
     if swapped:

@@ -19,7 +19,7 @@ from lab.bench.reports import Feed, reports, written
 from lab.bench.result import Result
 from lab.bench.tables import fill, loaded, times
 from lab.bench.testbed import Testbed
-from lab.bench.workers import Workers
+from lab.bench.workers import BenchWorkers
 from runtime.settings import environment
 from schemas.errors import StatesysError
 from schemas.report_writer import render_report
@@ -28,7 +28,7 @@ from schemas.report_writer import render_report
 class Run(NamedTuple):
     """What a run has at hand."""
 
-    workers: Workers
+    workers: BenchWorkers
     meter: Meter
 
     def short_way(self) -> int:
@@ -65,7 +65,7 @@ def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
     """Watch the servers from now on; workers come as they are started, and go at the end."""
     with (
         Meter(testbed.processes) as meter,
-        Workers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
+        BenchWorkers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
     ):
         yield Run(workers, meter)
 

@@ -87,7 +87,7 @@ _WORK = {"relay": "relay.batch_sent", "loader": "loader.chunk_loaded"}
 _BEGUN = {"relay": "relay.consuming", "loader": "loader.consuming"}
 
 
-class Workers:
+class BenchWorkers:
     """Relays and loaders of one run; a context manager that leaves no process behind.
 
     Args:

@@ -18,18 +18,18 @@ class Display:
     """Shows steps one after another; a context manager."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty()
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
-            disable=not self._live,
+            disable=not self._terminal,
         )
         self._task: TaskID | None = None
         self._step = ""
-        self._told_at = 0.0
+        self._printed_at = 0.0
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -48,10 +48,10 @@ class Display:
         """
         fresh = name != self._step
         finished = total is not None and done >= total
-        if not self._live:
-            if fresh or finished or time.monotonic() - self._told_at >= _PLAIN_PAUSE:
+        if not self._terminal:
+            if fresh or finished or time.monotonic() - self._printed_at >= _PLAIN_PAUSE:
                 click.echo(f"{name}: {state}" if state else name, err=True)
-                self._told_at = time.monotonic()
+                self._printed_at = time.monotonic()
         elif fresh or self._task is None:
             self._end()
             self._task = self._bars.add_task(name, total=total, completed=done, state=state)

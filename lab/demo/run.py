@@ -13,8 +13,8 @@ from console.queries.rows import Arrival
 from console.servers import Servers
 from lab.demo.progress import Display
 from lab.demo.site import FLEET
-from lab.demo.summary import Summary
-from lab.demo.workers import Workers
+from lab.demo.summary import DemoSummary
+from lab.demo.workers import DemoWorkers
 from lab.verify.verifying import verify
 from producers.fleet import Fleet
 from producers.fleet import Progress as Step
@@ -76,12 +76,12 @@ class Convergence:
         queries: Queries,
         *,
         check: Callable[[], None],
-        tell: Callable[[str], None],
+        show: Callable[[str], None],
     ) -> None:
         self._store = store
         self._queries = queries
         self._check = check
-        self._tell = tell
+        self._show = show
         self._look_at = 0.0
         self._last: tuple[Arrival, int] | None = None
         self._moved_at = time.monotonic()
@@ -102,7 +102,7 @@ class Convergence:
         if (arrival, last_serials) != self._last:
             self._last, self._moved_at = (arrival, last_serials), now
         coming = max(last_serials - arrival.highest_serials, 0)
-        self._tell(
+        self._show(
             f"{coming:,} messages on the way, {arrival.open_ranges:,} missing ranges open, "
             f"{arrival.open_requests:,} clients asked"
         )
@@ -135,7 +135,7 @@ class Demo:
         self._display = display
         self._stop = stop
 
-    def run(self) -> Summary:
+    def run(self) -> DemoSummary:
         """Publish with faults, resync until nothing is missing, prove it, count.
 
         Raises:
@@ -150,15 +150,15 @@ class Demo:
         self._display.step("preparing", "clients")
         now = datetime.now(UTC)
         with Store(plan.fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            with Workers(self._servers, plan.directory) as workers:
-                self._live(store, fleet_plan, workers)
+            with DemoWorkers(self._servers, plan.directory) as workers:
+                self._run_fleet(store, fleet_plan, workers)
                 self._display.step("verifying", "every message and every state")
                 problems = self._prove()
                 self._display.step("stopping", "relay and loader")
                 workers.stop()
             return self._count(store, problems, seconds=time.monotonic() - started)
 
-    def _live(self, store: Store, plan: Plan, workers: Workers) -> None:
+    def _run_fleet(self, store: Store, plan: Plan, workers: DemoWorkers) -> None:
         """Everything that the clients do."""
         url = self._servers.amqp_url
 
@@ -177,7 +177,7 @@ class Demo:
                     store,
                     queries,
                     check=workers.check,
-                    tell=lambda state: self._display.step(step, state),
+                    show=lambda state: self._display.step(step, state),
                 )
                 fleet.answer_requests(until=arrived.reached)
 
@@ -202,13 +202,13 @@ class Demo:
             return (f"still on the way: {outcome.backlog}",)
         return (*outcome.tally.problems, *outcome.tally.offenders)
 
-    def _count(self, store: Store, problems: tuple[str, ...], *, seconds: float) -> Summary:
+    def _count(self, store: Store, problems: tuple[str, ...], *, seconds: float) -> DemoSummary:
         with (
             Administration(self._servers.amqp_url, name=_NAME) as admin,
             Queries.open(self._servers.database_url, name=_NAME) as queries,
         ):
             depth = admin.depth(DEAD)
-            return Summary(
+            return DemoSummary(
                 sent=store.totals(),
                 faults=store.injected_by_kind(),
                 counts=queries.closing_counts(),

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.queries.rows import ClosingCounts
-from producers.store import Totals
+from producers.store import StoreTotals
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class DemoSummary:
     """What came out; every count is read back from a store.
 
     Attributes:
@@ -21,7 +21,7 @@ class Summary:
         seconds: that it took.
     """
 
-    sent: Totals
+    sent: StoreTotals
     faults: Mapping[str, int]
     counts: ClosingCounts
     refused: int

@@ -26,7 +26,7 @@ COMMANDS = {
 }
 
 
-class Workers:
+class DemoWorkers:
     """Both workers; a context manager that leaves no process behind.
 
     Args:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
 
-from loader.prepare import COPY, nobodys_lines
+from loader.prepare import COPY, probe_lines
 from runtime.database import own_session
 
 _PREPARE = b"\n".join(
@@ -92,7 +92,7 @@ class ChunkStore:
             PoisonError, DatabaseUnavailable, SchemaMissing: as `load`. A refusal of a chunk is then
                 not about its rows.
         """
-        self._run(nobodys_lines(), self._undo)
+        self._run(probe_lines(), self._undo)
 
     def _run(self, lines: bytes, rest: bytes) -> Loaded:
         try:

@@ -68,7 +68,7 @@ class PartitionStore:
         Raises:
             DatabaseUnavailable: try again; also if a lock was not free within a second.
         """
-        with self._session.translated(), self._turn() as ours:
+        with self._session.translated(), self._lock() as ours:
             if not ours:
                 return [], []
             today = today or self._today()
@@ -85,7 +85,7 @@ class PartitionStore:
         Raises:
             DatabaseUnavailable: try again.
         """
-        with self._session.translated(), self._turn() as ours:
+        with self._session.translated(), self._lock() as ours:
             return self._make_from(self._today()) if ours else []
 
     def forget(self, *, retention: timedelta) -> int:
@@ -118,7 +118,7 @@ class PartitionStore:
         return cast(date, self._one("SELECT (now() AT TIME ZONE %s)::date", "UTC"))
 
     @contextmanager
-    def _turn(self) -> Iterator[bool]:
+    def _lock(self) -> Iterator[bool]:
         """Try to take the advisory lock of maintenance; yield whether we have it."""
         locked = bool(self._one("SELECT pg_try_advisory_lock(%s)", _UPKEEP_LOCK))
         try:

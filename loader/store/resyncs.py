@@ -92,8 +92,8 @@ class ResyncStore:
         """Return the site's rules, with the replacements given to this store."""
         return self.site.rules()._replace(**self._given)
 
-    def check_in_turn(
-        self, *, now: datetime, limit: int, check_interval: timedelta, signs_interval: timedelta
+    def check_if_due(
+        self, *, now: datetime, limit: int, check_interval: timedelta, others_interval: timedelta
     ) -> list[Due]:
         """Check, unless a loader of the site has already done so within the interval.
 
@@ -112,9 +112,9 @@ class ResyncStore:
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            missing = self._take_turn("resync.missing", now=now, interval=check_interval)
-            signs = self._take_turn("resync.signs", now=now, interval=signs_interval)
-            if not (missing or signs):
+            missing = self._claim("resync.missing", now=now, interval=check_interval)
+            others = self._claim("resync.signs", now=now, interval=others_interval)
+            if not (missing or others):
                 return []
             return self.check(now=now, limit=limit, with_missing=missing, spread=check_interval)
 
@@ -162,7 +162,7 @@ class ResyncStore:
             Whether they were counted.
         """
         with self._session.transaction():
-            if not self._take_turn("totals", now=now, interval=interval):
+            if not self._claim("totals", now=now, interval=interval):
                 return False
             self._run("keep_totals", {**self._ages(), "now": now})
             return True
@@ -222,9 +222,9 @@ class ResyncStore:
         ).fetchone()
         return row is not None and bool(row[0])
 
-    def _take_turn(self, duty: str, *, now: datetime, interval: timedelta) -> bool:
+    def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
         # Without some tolerance, a timer that fires early would skip every second interval.
-        values = {"name": duty, "now": now, "interval": interval * 0.9}
+        values = {"name": name, "now": now, "interval": interval * 0.9}
         return self._run("turn", values).fetchone() is not None
 
     def _ages(self) -> dict[str, timedelta]:

@@ -3,7 +3,7 @@
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5
 
-from producers.scenarios.machine import Scenario, Step, Subject, Told
+from producers.scenarios.machine import Scenario, Step, Subject, Values
 
 #: One assignment in this many is for a user.
 _USER_SHARE = 4
@@ -22,14 +22,14 @@ def _assignment_id(number: int) -> str:
     return f"{{{str(uuid5(NAMESPACE_OID, f'statesys assignment {number}')).upper()}}}"
 
 
-def _tell(step: Step, subject: Subject) -> Told:
+def _values_for(step: Step, subject: Subject) -> Values:
     failed = step in (_FAILED, _EVALUATION_FAILED)
     params = ("0x87D00664",) if failed else ()
     topic_id = _assignment_id(subject.number)
     if subject.number % _USER_SHARE:
-        return Told(topic_id, params=params, criticality=int(failed))
+        return Values(topic_id, params=params, criticality=int(failed))
     account = _FIRST_ACCOUNT + subject.client
-    return Told(
+    return Values(
         topic_id,
         params=params,
         criticality=int(failed),
@@ -52,5 +52,5 @@ ASSIGNMENT = Scenario(
         _FAILED: ((8, _INSTALLING),),
         _SUCCESS: ((8, _COMPLIANT),),
     },
-    tell=_tell,
+    values_for=_values_for,
 )

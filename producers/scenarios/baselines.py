@@ -3,7 +3,7 @@
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5
 
-from producers.scenarios.machine import Scenario, Step, Subject, Told
+from producers.scenarios.machine import Scenario, Step, Subject, Values
 
 _COMPLIANT, _NON_COMPLIANT, _ERROR = Step(401, 1), Step(401, 2), Step(401, 4)
 _UNKNOWN, _PARTIAL, _NOT_CONFIGURED = Step(401, 5), Step(401, 6), Step(401, 7)
@@ -15,15 +15,15 @@ def _baseline_id(number: int) -> str:
     return f"ScopeId_{scope}/Baseline_{uuid5(scope, str(number))}"
 
 
-def _tell(step: Step, subject: Subject) -> Told:
+def _values_for(step: Step, subject: Subject) -> Values:
     version = str(1 + subject.number % 5)
     if step not in (_NON_COMPLIANT, _PARTIAL, _ERROR):
-        return Told(_baseline_id(subject.number), params=(version,))
+        return Values(_baseline_id(subject.number), params=(version,))
     findings = "".join(
-        f'<Rule Id="Rule_{rule}" Value="{subject.chance >> rule & 0xFF}"/>'
-        for rule in range(1 + subject.chance % 4)
+        f'<Rule Id="Rule_{rule}" Value="{subject.random_bits >> rule & 0xFF}"/>'
+        for rule in range(1 + subject.random_bits % 4)
     )
-    return Told(
+    return Values(
         _baseline_id(subject.number),
         params=(version, ""),
         criticality=2,
@@ -42,5 +42,5 @@ BASELINE = Scenario(
         _PARTIAL: ((6, _COMPLIANT), (2, _NON_COMPLIANT)),
         _ERROR: ((8, _UNKNOWN),),
     },
-    tell=_tell,
+    values_for=_values_for,
 )

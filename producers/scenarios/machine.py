@@ -26,10 +26,10 @@ class Subject(NamedTuple):
 
     number: int
     client: int
-    chance: int
+    random_bits: int
 
 
-class Told(NamedTuple):
+class Values(NamedTuple):
     """The values of a message beside its state; see `schemas.report.StateMessage`."""
 
     topic_id: str
@@ -54,10 +54,10 @@ class Scenario(NamedTuple):
 
     start: Step
     follows: Mapping[Step, tuple[tuple[int, Step], ...]]
-    tell: Callable[[Step, Subject], Told]
+    values_for: Callable[[Step, Subject], Values]
 
 
-def walk(scenario: Scenario, chance: int, steps: int) -> Step:
+def walk(scenario: Scenario, random_bits: int, steps: int) -> Step:
     """Return the step that a story has reached.
 
     Args:
@@ -70,7 +70,7 @@ def walk(scenario: Scenario, chance: int, steps: int) -> Step:
         branches = scenario.follows.get(step)
         if branches is None:
             break
-        chance, at = chance >> _BITS, chance % CHANCES
+        random_bits, at = random_bits >> _BITS, random_bits % CHANCES
         for share, following in branches:
             if at < share:
                 step = following

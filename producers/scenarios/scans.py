@@ -2,7 +2,7 @@
 
 from uuid import NAMESPACE_OID, uuid5
 
-from producers.scenarios.machine import Scenario, Step, Subject, Told
+from producers.scenarios.machine import Scenario, Step, Subject, Values
 
 #: Update sources of the site.
 _SOURCES = tuple(f"{{{uuid5(NAMESPACE_OID, f'statesys source {n}')}}}" for n in range(3))
@@ -11,11 +11,11 @@ _WAITING, _RUNNING, _COMPLETE = Step(501, 1), Step(501, 2), Step(501, 3)
 _RETRY, _FAILED, _WITH_ERRORS = Step(501, 4), Step(501, 5), Step(501, 6)
 
 
-def _tell(step: Step, subject: Subject) -> Told:
+def _values_for(step: Step, subject: Subject) -> Values:
     source = _SOURCES[subject.number % len(_SOURCES)]
     if step == _FAILED:
-        return Told(source, params=("0x8024402C", "12029"), criticality=1)
-    return Told(source, params=(str(subject.number),))
+        return Values(source, params=("0x8024402C", "12029"), criticality=1)
+    return Values(source, params=(str(subject.number),))
 
 
 SCAN = Scenario(
@@ -28,5 +28,5 @@ SCAN = Scenario(
         _WITH_ERRORS: ((8, _WAITING),),
         _COMPLETE: ((8, _WAITING),),
     },
-    tell=_tell,
+    values_for=_values_for,
 )

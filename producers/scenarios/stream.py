@@ -83,29 +83,29 @@ def _place(seed: int, client: int, cycle: int, mean: float) -> int:
 def _message(seed: int, client: int, at: int, lanes: int, when: datetime) -> StateMessage:
     lane, place = at % lanes, at // lanes
     story, steps = divmod(place, STEPS)
-    chance = draw(seed, "story", client, lane, story)
-    scenario = _scenario(chance, lane, story)
-    step: Step = walk(scenario, chance >> 16, steps)
+    random_bits = draw(seed, "story", client, lane, story)
+    scenario = _scenario(random_bits, lane, story)
+    step: Step = walk(scenario, random_bits >> 16, steps)
     # The stories that a client has side by side are about different subjects.
     number = (lane + lanes * story + client * 7) % SUBJECTS
-    told = scenario.tell(step, Subject(number, client, chance >> 8))
+    values = scenario.values_for(step, Subject(number, client, random_bits >> 8))
     return StateMessage(
         None,
         None,
         step.topic_type,
-        told.topic_id,
-        told.id_type,
-        told.user_name,
-        told.user_sid,
+        values.topic_id,
+        values.id_type,
+        values.user_name,
+        values.user_sid,
         step.state_id,
-        told.criticality,
+        values.criticality,
         when,
-        told.params,
-        told.details,
-        told.details_type,
+        values.params,
+        values.details,
+        values.details_type,
     )
 
 
-def _scenario(chance: int, lane: int, story: int) -> Scenario:
+def _scenario(random_bits: int, lane: int, story: int) -> Scenario:
     # The first story of a client is its own deployment.
-    return DEPLOYMENT if lane == story == 0 else _SCENARIOS[chance % CHANCES]
+    return DEPLOYMENT if lane == story == 0 else _SCENARIOS[random_bits % CHANCES]

@@ -3,7 +3,7 @@
 from functools import cache
 from uuid import NAMESPACE_OID, uuid5
 
-from producers.scenarios.machine import Scenario, Step, Subject, Told
+from producers.scenarios.machine import Scenario, Step, Subject, Values
 
 #: The IDType that clients send with the id of an update.
 UPDATE_ID_TYPE = 3
@@ -33,21 +33,21 @@ def _update_id(number: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"statesys update {number}"))
 
 
-def _tell(step: Step, subject: Subject) -> Told:
+def _values_for(step: Step, subject: Subject) -> Values:
     number = subject.number
     if step.topic_type == 500:
         # The parameter is the revision of the catalogue entry that the client looked for.
-        return Told(_update_id(number), UPDATE_ID_TYPE, (str(100 + number % 9),))
+        return Values(_update_id(number), UPDATE_ID_TYPE, (str(100 + number % 9),))
     title = _TITLES[number % len(_TITLES)].format(kb=f"KB{5_030_000 + number}")
     if step not in _ERRORS:
-        return Told(_update_id(number), UPDATE_ID_TYPE, (title,))
+        return Values(_update_id(number), UPDATE_ID_TYPE, (title,))
     code, words = _ERRORS[step]
-    return Told(
+    return Values(
         _update_id(number),
         UPDATE_ID_TYPE,
         (title, code, "", words),
         criticality=1,
-        details=f'<Error Code="{code}" Attempt="{1 + subject.chance % 3}">{words}</Error>',
+        details=f'<Error Code="{code}" Attempt="{1 + subject.random_bits % 3}">{words}</Error>',
         details_type="text/xml",
     )
 
@@ -67,5 +67,5 @@ UPDATE = Scenario(
         _GENERAL_FAILURE: ((8, _PENDING),),
         _SUCCESS: ((8, _INSTALLED),),
     },
-    tell=_tell,
+    values_for=_values_for,
 )

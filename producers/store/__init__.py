@@ -13,10 +13,10 @@ from producers.store.values import (
     FleetClient,
     InjectedFault,
     OutboxRange,
-    Outgoing,
+    OutboxReport,
     SentMessage,
     StoredState,
-    Totals,
+    StoreTotals,
 )
 from producers.store.writing import Store
 
@@ -25,11 +25,11 @@ __all__ = [
     "FleetClient",
     "InjectedFault",
     "OutboxRange",
-    "Outgoing",
+    "OutboxReport",
     "SentMessage",
     "Store",
     "StoreReader",
+    "StoreTotals",
     "StoredState",
-    "Totals",
     "open_store",
 ]

@@ -49,7 +49,7 @@ class Changes:
         self._passing: list[int] = []
         self._reports = self._messages = self._heartbeats = 0
 
-    def lived(self, client: Client) -> None:
+    def count_cycle(self, client: Client) -> None:
         """Count a finished forward cycle of a client."""
         self._rows["count_cycle"].append((client.number,))
 

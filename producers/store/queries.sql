@@ -81,7 +81,7 @@ SELECT o.position, c.client_id, o.message_id, o.body, o.first_serial, o.last_ser
 FROM outbox o JOIN client c ON c.number = o.client
 WHERE o.position > ? AND o.held IS NULL ORDER BY o.position LIMIT ?;
 
--- name: settle
+-- name: delete_confirmed
 DELETE FROM outbox WHERE position = ?;
 
 -- name: holding_clients

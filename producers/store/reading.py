@@ -15,7 +15,7 @@ from producers.store.values import (
     OutboxRange,
     SentMessage,
     StoredState,
-    Totals,
+    StoreTotals,
 )
 from runtime.statements import statements
 from schemas.errors import StatesysError
@@ -153,9 +153,9 @@ class StoreReader:
                 datetime.fromisoformat(at),
             )
 
-    def totals(self) -> Totals:
+    def totals(self) -> StoreTotals:
         """Read the counts over the whole time of the store."""
-        return Totals(*self._one("totals"))
+        return StoreTotals(*self._one("totals"))
 
     def _of(self, client_id: UUID | None, what: str) -> sqlite3.Cursor:
         if client_id is None:

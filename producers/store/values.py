@@ -77,7 +77,7 @@ class Answer(NamedTuple):
     answered_at: datetime
 
 
-class Totals(NamedTuple):
+class StoreTotals(NamedTuple):
     """Counts over the whole time of a store.
 
     Attributes:
@@ -97,7 +97,7 @@ class Totals(NamedTuple):
     outbox: int
 
 
-class Outgoing(NamedTuple):
+class OutboxReport(NamedTuple):
     """A report in the outbox, with all values to publish it identically each time.
 
     Attributes:

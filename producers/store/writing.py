@@ -17,7 +17,7 @@ from producers.store.changes import Changes, state_message
 from producers.store.damage import StoreDamage
 from producers.store.lock import StoreLock
 from producers.store.reading import FILE, SQL, VERSION, StoreReader, connect
-from producers.store.values import Outgoing
+from producers.store.values import OutboxReport
 from runtime.files import our_directory
 from schemas.errors import StatesysError
 from schemas.report import StateMessage
@@ -90,7 +90,7 @@ class Store(StoreReader):
             self._lock.release()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Run everything inside in one transaction; nested calls join it.
 
         Raises:
@@ -117,7 +117,7 @@ class Store(StoreReader):
         Args:
             now: the moment of the changes, timezone-aware.
         """
-        with self.together():
+        with self.transaction():
             changes = Changes(now, self.store_id.int)
             yield changes
             changes.write(self._connection, self._sql)
@@ -184,18 +184,18 @@ class Store(StoreReader):
         """Whether a client has answered a request."""
         return self._one("was_answered", client.number, request_id.bytes) is not None
 
-    def outgoing_after(self, position: int, limit: int) -> list[Outgoing]:
+    def outgoing_after(self, position: int, limit: int) -> list[OutboxReport]:
         """Read the next reports that may be published, in the order of the outbox."""
-        return [_outgoing(row) for row in self._all("outgoing_after", position, limit)]
+        return [_outbox_report(row) for row in self._all("outgoing_after", position, limit)]
 
-    def settle(self, positions: Iterable[int]) -> None:
+    def delete_confirmed(self, positions: Iterable[int]) -> None:
         """Delete reports that the broker has confirmed from the outbox."""
-        with self.together():
-            self._connection.executemany(self._sql["settle"], ((p,) for p in positions))
+        with self.transaction():
+            self._connection.executemany(self._sql["delete_confirmed"], ((p,) for p in positions))
 
     def release_held(self) -> None:
         """Release every report that a fault holds back."""
-        with self.together():
+        with self.transaction():
             for name in ("let_all_pass", "release", "forget_released"):
                 self._connection.execute(self._sql[name])
 
@@ -209,7 +209,7 @@ class Store(StoreReader):
         if clients is None:
             clients = known or _NEW_CLIENTS
         if known < clients:
-            with self.together():
+            with self.transaction():
                 rows = (_new_client(self.seed, n) for n in range(known, clients))
                 self._connection.executemany(self._sql["add_client"], rows)
 
@@ -234,14 +234,17 @@ def _create(directory: Path, *, seed: int, now: datetime) -> None:
 
 
 def _new_client(seed: int, number: int) -> tuple[Any, ...]:
-    chance = draw(seed, "client", number)
-    kind, version = _KINDS[chance % len(_KINDS)], _VERSIONS[(chance >> 8) % len(_VERSIONS)]
+    random_bits = draw(seed, "client", number)
+    kind, version = (
+        _KINDS[random_bits % len(_KINDS)],
+        _VERSIONS[(random_bits >> 8) % len(_VERSIONS)],
+    )
     return (number, drawn_uuid(seed, "client", number).bytes, f"{kind}-{number:06d}", version)
 
 
-def _outgoing(row: tuple[Any, ...]) -> Outgoing:
+def _outbox_report(row: tuple[Any, ...]) -> OutboxReport:
     position, client_id, message_id, body, first, last, messages, correlation_id, at = row
-    return Outgoing(
+    return OutboxReport(
         position,
         UUID(bytes=client_id),
         UUID(bytes=message_id),

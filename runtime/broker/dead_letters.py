@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from runtime.broker import UNREADABLE, Delivery, Properties, headers_size
-from runtime.broker.messages import told_contents
+from runtime.broker.messages import contents_of
 from runtime.printable import printable
 from schemas.errors import Refused
 from schemas.topology import WORK
@@ -137,13 +137,13 @@ def dead_letter(
     return _lasting(original, headers)
 
 
-def read_letter(delivery: Delivery) -> Letter:
+def read_dead_letter(delivery: Delivery) -> Letter:
     """Read what a letter says of itself; never raises."""
     headers = headers_of(delivery.properties)
     death = _death(headers)
     ours = headers.get(STAGE) is not None
     queue = headers.get(QUEUE) if ours else death.get("queue")
-    client, first, last = told_contents(headers)
+    client, first, last = contents_of(headers)
     return Letter(
         name=_name(delivery),
         stage=printable(headers[STAGE]) if ours else ("broker" if death else "unknown"),

@@ -69,7 +69,7 @@ def request_properties(request: "ResyncRequest", *, expires_after: timedelta) ->
     )
 
 
-def told_contents(headers: Mapping[str, Any]) -> tuple[object, int | None, int | None]:
+def contents_of(headers: Mapping[str, Any]) -> tuple[object, int | None, int | None]:
     """What a report's headers tell of it: client, first and last serial.
 
     Senders are not trusted: the client is of any type, and what is no serial is None.

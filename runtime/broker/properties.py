@@ -24,7 +24,7 @@ _NOT_READ = (AMQPError, ArithmeticError, OSError, RecursionError, ValueError, st
 Properties = pika.BasicProperties
 
 
-class Received(Properties):
+class ReceivedProperties(Properties):
     """Properties as they come from the broker, read when somebody asks for one of them.
 
     The header table is read for itself: it takes longer than all others together, and most
@@ -35,7 +35,7 @@ class Received(Properties):
         # Not pika's: an attribute that it set would never be asked for in `__getattr__`.
         self._encoded = b""
 
-    def decode(self, encoded: bytes, offset: int = 0) -> "Received":
+    def decode(self, encoded: bytes, offset: int = 0) -> "ReceivedProperties":
         """Keep the bytes."""
         self._encoded = encoded[offset:]
         return self
@@ -78,7 +78,7 @@ def _read_others(encoded: bytes, start: int, end: int) -> dict[str, Any]:
 
 
 # What pika makes of a content header of this class.
-spec.props[Properties.INDEX] = Received
+spec.props[Properties.INDEX] = ReceivedProperties
 
 
 def headers_size(headers: dict[str, Any]) -> int:

@@ -113,7 +113,7 @@ class PublishWindow:
             address.refuses = False
         return taken
 
-    def settle(self, message: Message, problem: str | None, now: float) -> None:
+    def note_outcome(self, message: Message, problem: str | None, now: float) -> None:
         """The broker said what became of a message in the air; `problem` None is confirmed."""
         address = self._address(message)
         if problem is not None and self._retry is not None:
@@ -204,7 +204,7 @@ class ConfirmingPublisher:
         """
         self._go()
         return [
-            self._settled(event) if isinstance(event, PublishOutcome) else event
+            self._outcome(event) if isinstance(event, PublishOutcome) else event
             for event in self.session.poll(self._patience(timeout))
         ]
 
@@ -233,9 +233,9 @@ class ConfirmingPublisher:
                 token=message,
             )
 
-    def _settled(self, event: PublishOutcome) -> PublishOutcome:
+    def _outcome(self, event: PublishOutcome) -> PublishOutcome:
         message: Message = event.token
-        self._window.settle(message, event.problem, time.monotonic())
+        self._window.note_outcome(message, event.problem, time.monotonic())
         return event._replace(token=message.token)
 
     def _patience(self, timeout: float) -> float:

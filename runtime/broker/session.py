@@ -24,7 +24,7 @@ from pika.spec import Basic
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
 from runtime.broker.events import Delivery, Event, Measured, Nothing, PublishOutcome
-from runtime.broker.properties import Properties, Received
+from runtime.broker.properties import Properties, ReceivedProperties
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
@@ -176,7 +176,7 @@ class Session:
             TopologyWrong: the same, because a queue is not what it must be.
         """
         if not self._events:
-            self._turn(timeout)
+            self._step(timeout)
         events, self._events = self._events, []
         if self._failure is not None:
             events = [event for event in events if isinstance(event, PublishOutcome)]
@@ -197,7 +197,7 @@ class Session:
             # Also what broke is closed by pika's loop, and until then its socket stays open. Not
             # `_await`: the closing of the channel is a failure to everybody but us.
             while not self._connection.is_closed and time.monotonic() < deadline:
-                self._turn(deadline - time.monotonic())
+                self._step(deadline - time.monotonic())
         except (BrokerUnavailable, AMQPError, OSError):
             # It is gone either way, and the broker requeues what was not settled.
             pass
@@ -248,7 +248,7 @@ class Session:
         if queue is None:
             # Of a consumer that we cancelled: pika gives it back.
             return False
-        properties = Received().decode(cut.properties)
+        properties = ReceivedProperties().decode(cut.properties)
         self._events.append(
             Delivery(cut.delivery_tag, queue, cut.body, properties, cut.redelivered)
         )
@@ -303,7 +303,7 @@ class Session:
             self._fail(error)
             raise self._failure or failure(error, self._parameters) from None
 
-    def _turn(self, timeout: float) -> None:
+    def _step(self, timeout: float) -> None:
         join_frames(self._connection)
         timer = self._loop.call_later(max(timeout, 0), _nothing)
         try:
@@ -322,7 +322,7 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise failure(f"no answer within {CONNECT_TIMEOUT} s", self._parameters)
-            self._turn(left)
+            self._step(left)
 
 
 def _nothing() -> None:

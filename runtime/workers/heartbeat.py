@@ -63,7 +63,7 @@ class HeartbeatFile:
             self._progress_at = time.monotonic()
             self._troubles.pop(who, None)
 
-    def settle(self, who: str) -> None:
+    def clear(self, who: str) -> None:
         """Somebody's trouble is over, without progress in what the worker is for."""
         with self._lock:
             self._troubles.pop(who, None)

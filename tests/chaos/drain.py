@@ -95,7 +95,7 @@ class Outcome(NamedTuple):
     problems: tuple[str, ...]
 
 
-class Ground:
+class DrainSite:
     """Queues to drain, tables to drain into, and loaders to do it.
 
     Args:
@@ -197,7 +197,7 @@ def compare(undisturbed: Ending, killed: Ending) -> list[str]:
 
 
 def drain_with_kills(
-    ground: Ground,
+    site: DrainSite,
     reports: Sequence[Report],
     *,
     kills: int,
@@ -212,23 +212,23 @@ def drain_with_kills(
         seed: of their moments.
         tell: takes a line for each drain and kill.
     """
-    ground.begin()
+    site.begin()
     started = time.monotonic()
-    undisturbed = ground.finish()
+    undisturbed = site.finish()
     alone = time.monotonic() - started
     problems = _wrong(undisturbed, reports)
     tell(f"undisturbed: {alone:.1f} s, {len(undisturbed.same['open ranges']):,} ranges are open")
 
-    ground.begin()
+    site.begin()
     started = time.monotonic()
     total = len(messages_in(reports))
-    found, unsure = _kill(ground, _moments(total, kills, seed), tell)
-    if ground.stored() >= total:
+    found, unsure = _kill(site, _moments(total, kills, seed), tell)
+    if site.stored() >= total:
         problems.append("the last kill came after the end")
-    killed = ground.finish()
+    killed = site.finish()
     together = time.monotonic() - started
     problems += compare(undisturbed, killed)
-    with ground.admin() as admin:
+    with site.admin() as admin:
         for queue in (*INCOMING.values(), DEAD):
             left = admin.depth(queue)
             if left is None or left.ready:
@@ -251,19 +251,19 @@ def _wrong(undisturbed: Ending, reports: Sequence[Report]) -> list[str]:
 
 def _moments(total: int, kills: int, seed: int) -> list[int]:
     """How many messages are stored when it strikes: anywhere, sometimes soon after the last."""
-    chance = Random(f"kills {seed}")
-    return sorted(chance.randrange(round(total * _LAST_MOMENT)) for _ in range(kills))
+    rng = Random(f"kills {seed}")
+    return sorted(rng.randrange(round(total * _LAST_MOMENT)) for _ in range(kills))
 
 
 def _kill(
-    ground: Ground, moments: Sequence[int], tell: Callable[[str], None]
+    site: DrainSite, moments: Sequence[int], tell: Callable[[str], None]
 ) -> tuple[list[Kill], int]:
     """Kill a loader at each of the moments; how many kills more did not count."""
     found: list[Kill] = []
     unsure = 0
-    with ground.admin() as admin:
+    with site.admin() as admin:
         while len(found) < len(moments):
-            kill = _strike(ground, admin, moments[len(found)])
+            kill = _strike(site, admin, moments[len(found)])
             if kill.returned > 0:
                 found.append(kill)
                 tell(
@@ -275,22 +275,22 @@ def _kill(
     return found, unsure
 
 
-def _strike(ground: Ground, admin: Administration, moment: int) -> Kill:
+def _strike(site: DrainSite, admin: Administration, moment: int) -> Kill:
     """Let a loader live until a moment, but until its first chunk at least, and kill it.
 
     A loader at work only takes batches out of the queues. So what is ready after its death beyond
     what was ready before is what it had in hand: at least, as it may have taken more in between.
     """
     started = time.monotonic()
-    with ground.loader() as loader:
+    with site.loader() as loader:
         loader.await_event("loader.chunk_loaded")
         start = time.monotonic() - started
         wait_until(
-            lambda: ground.stored() >= moment or loader.process.poll() is not None,
+            lambda: site.stored() >= moment or loader.process.poll() is not None,
             timeout=_PATIENCE,
             what=f"{moment} messages",
         )
-        stored = ground.stored()
+        stored = site.stored()
         before = _ready(admin)
         loader.send(signal.SIGKILL)
         code = loader.end()
@@ -327,8 +327,8 @@ def main(*, messages: int, kills: int, seed: int) -> None:
             f"in {len(bodies):,} batches; logs in {directory}"
         )
         with open_tables(url) as tables:
-            ground = Ground(servers.endpoints.amqp_url, url, tables, directory, bodies)
-            outcome = drain_with_kills(ground, reports, kills=kills, seed=seed, tell=click.echo)
+            site = DrainSite(servers.endpoints.amqp_url, url, tables, directory, bodies)
+            outcome = drain_with_kills(site, reports, kills=kills, seed=seed, tell=click.echo)
         _summarise(outcome)
         # Readers and the check agree on who would be asked for what was lost.
         told = walk_days(url, _BOUNDARIES)

@@ -37,15 +37,15 @@ _TEAR = (1, 300_000)
 _SLOW = (0.02, 0.3)
 
 
-def _killed(names: tuple[str, ...], site: Site, chance: Random) -> None:
-    name = chance.choice(names)
+def _killed(names: tuple[str, ...], site: Site, rng: Random) -> None:
+    name = rng.choice(names)
     site.send(name, signal.SIGKILL)
     site.end(name)
     site.start(name)
 
 
-def _terminated(names: tuple[str, ...], site: Site, chance: Random) -> None:
-    name = chance.choice(names)
+def _terminated(names: tuple[str, ...], site: Site, rng: Random) -> None:
+    name = rng.choice(names)
     site.send(name, signal.SIGTERM)
     code = site.end(name)
     if code != 0:
@@ -53,15 +53,15 @@ def _terminated(names: tuple[str, ...], site: Site, chance: Random) -> None:
     site.start(name)
 
 
-def _stopped(names: tuple[str, ...], site: Site, chance: Random) -> None:
-    _frozen(partial(site.send, chance.choice(names)), chance.uniform(*_SHORT))
+def _stopped(names: tuple[str, ...], site: Site, rng: Random) -> None:
+    _frozen(partial(site.send, rng.choice(names)), rng.uniform(*_SHORT))
 
 
-def _stopped_long(names: tuple[str, ...], site: Site, chance: Random) -> None:
-    _frozen(partial(site.send, chance.choice(names)), _LONG)
+def _stopped_long(names: tuple[str, ...], site: Site, rng: Random) -> None:
+    _frozen(partial(site.send, rng.choice(names)), _LONG)
 
 
-def _all_killed(site: Site, _chance: Random) -> None:
+def _all_killed(site: Site, _rng: Random) -> None:
     """A machine that loses its power, as far as the pipeline's own processes go."""
     names = (*RELAYS, *LOADERS, FLEET)
     for name in names:
@@ -71,14 +71,14 @@ def _all_killed(site: Site, _chance: Random) -> None:
         site.start(name)
 
 
-def _server_killed(which: Callable[[Servers], Process], site: Site, chance: Random) -> float:
+def _server_killed(which: Callable[[Servers], Process], site: Site, rng: Random) -> float:
     site.servers.kill(which(site.servers))
-    lasts(chance.uniform(0, 1))
+    lasts(rng.uniform(0, 1))
     return _returned(which, site)
 
 
 def _server_restarted(
-    which: Callable[[Servers], Process], how: signal.Signals, site: Site, _chance: Random
+    which: Callable[[Servers], Process], how: signal.Signals, site: Site, _rng: Random
 ) -> float:
     site.servers.stop(which(site.servers), how)
     return _returned(which, site)
@@ -90,7 +90,7 @@ def _server_away(
     waiting: tuple[str, ...],
     seconds: float,
     site: Site,
-    _chance: Random,
+    _rng: Random,
 ) -> float:
     """The fleet goes on, the workers say that they wait, and nobody has to restart them."""
     pids, numbered = site.pids(), site.numbered()
@@ -124,33 +124,33 @@ def _returned(which: Callable[[Servers], Process], site: Site) -> float:
 
 
 def _database_refuses(
-    refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, chance: Random
+    refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, rng: Random
 ) -> float:
     """Nothing can be stored, for a reason that is no message's fault: keep all, and say so."""
     with _waiting_loaders(site):
         site.tell_database(*refuse)
         try:
             site.await_health(("loader",), well=False)
-            lasts(chance.uniform(*_REFUSING))
+            lasts(rng.uniform(*_REFUSING))
         finally:
             site.tell_database(*allow)
         return site.await_progress(time.time(), received=False)
 
 
-def _database_disk_full(site: Site, chance: Random) -> float:
+def _database_disk_full(site: Site, rng: Random) -> float:
     """PostgreSQL refuses what needs room, and may stop when its own log needs some."""
     with _waiting_loaders(site):
         with site.disks["postgres"].full():
             site.await_health(("loader",), well=False)
-            lasts(chance.uniform(*_REFUSING))
+            lasts(rng.uniform(*_REFUSING))
         return _returned(_database, site)
 
 
-def _broker_disk_full(site: Site, chance: Random) -> float:
+def _broker_disk_full(site: Site, rng: Random) -> float:
     """RabbitMQ stops writing its log and does not begin again by itself: somebody restarts it."""
     pids = site.pids()
     with site.disks["rabbitmq/data"].full():
-        lasts(chance.uniform(*_REFUSING))
+        lasts(rng.uniform(*_REFUSING))
     site.servers.kill(site.servers.broker)
     recovery = _returned(_broker, site)
     site.await_health(("relay", "loader"), well=True)
@@ -167,13 +167,13 @@ def _waiting_loaders(site: Site) -> Iterator[None]:
     site.require_same(pids)
 
 
-def _server_stopped(which: Callable[[Servers], Process], site: Site, chance: Random) -> None:
-    _frozen(partial(os.kill, which(site.servers).pid), chance.uniform(*_SHORT))
+def _server_stopped(which: Callable[[Servers], Process], site: Site, rng: Random) -> None:
+    _frozen(partial(os.kill, which(site.servers).pid), rng.uniform(*_SHORT))
 
 
-def _backend(number: signal.Signals, site: Site, chance: Random) -> None:
+def _backend(number: signal.Signals, site: Site, rng: Random) -> None:
     """One of the loaders' sessions: SIGTERM ends it; SIGKILL makes PostgreSQL recover."""
-    pid = chance.choice(site.backends())
+    pid = rng.choice(site.backends())
     # It may have ended since it was listed.
     with suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -181,40 +181,40 @@ def _backend(number: signal.Signals, site: Site, chance: Random) -> None:
     site.servers.await_answers()
 
 
-def _backend_stopped(site: Site, chance: Random) -> None:
+def _backend_stopped(site: Site, rng: Random) -> None:
     """A session that stands still, with whatever locks it holds."""
     with suppress(ProcessLookupError):
-        _frozen(partial(os.kill, chance.choice(site.backends())), chance.uniform(*_SHORT))
+        _frozen(partial(os.kill, rng.choice(site.backends())), rng.uniform(*_SHORT))
 
 
-def _cut(site: Site, chance: Random) -> None:
-    _line(site, chance).cut()
+def _cut(site: Site, rng: Random) -> None:
+    _line(site, rng).cut()
 
 
-def _torn(site: Site, chance: Random) -> None:
-    line = _line(site, chance)
-    line.tear(chance.randint(*_TEAR))
+def _torn(site: Site, rng: Random) -> None:
+    line = _line(site, rng)
+    line.tear(rng.randint(*_TEAR))
     # On a quiet line the bytes may never come.
-    lasts(chance.uniform(*_SHORT))
+    lasts(rng.uniform(*_SHORT))
     if not line.torn:
         line.cut()
     line.resume()
 
 
-def _stalled(site: Site, chance: Random) -> None:
-    line = _line(site, chance)
+def _stalled(site: Site, rng: Random) -> None:
+    line = _line(site, rng)
     line.stall()
-    lasts(chance.uniform(*_SHORT))
+    lasts(rng.uniform(*_SHORT))
     # Half of them never recover: what was taken and not passed on is gone.
-    if chance.random() < 0.5:
+    if rng.random() < 0.5:
         line.cut()
     line.resume()
 
 
-def _delayed(site: Site, chance: Random) -> None:
-    line = _line(site, chance)
-    line.delay(chance.uniform(*_SLOW))
-    lasts(chance.uniform(*_SHORT))
+def _delayed(site: Site, rng: Random) -> None:
+    line = _line(site, rng)
+    line.delay(rng.uniform(*_SLOW))
+    lasts(rng.uniform(*_SHORT))
     line.resume()
 
 
@@ -237,8 +237,8 @@ def _frozen(send: Callable[[signal.Signals], object], seconds: float) -> None:
         send(signal.SIGCONT)
 
 
-def _line(site: Site, chance: Random) -> Forwarder:
-    return site.lines[chance.choice(sorted(site.lines))]
+def _line(site: Site, rng: Random) -> Forwarder:
+    return site.lines[rng.choice(sorted(site.lines))]
 
 
 def _broker(servers: Servers) -> Process:

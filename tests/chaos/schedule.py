@@ -15,9 +15,9 @@ class Schedule:
         chance: decides their order.
     """
 
-    def __init__(self, names: Sequence[str], chance: Random) -> None:
+    def __init__(self, names: Sequence[str], rng: Random) -> None:
         self._names = names
-        self._chance = chance
+        self._rng = rng
         # The long ones at once, so that a short soak has them all.
         self._waiting = sorted(self._round(), key=lambda name: name not in {**LONG, **DISK})
         self._lock = threading.Lock()
@@ -42,4 +42,4 @@ class Schedule:
             return name
 
     def _round(self) -> list[str]:
-        return self._chance.sample(self._names, len(self._names))
+        return self._rng.sample(self._names, len(self._names))

@@ -62,7 +62,7 @@ class Soak:
         """
         name = directory.name
         found = self.outcomes.setdefault(name, [])
-        chance = Random(f"{self._seed} {name}")
+        rng = Random(f"{self._seed} {name}")
         seed = self._seed
         try:
             with Site(directory, seed=seed, hostile=hostile, small_disks=small_disks) as site:
@@ -70,7 +70,7 @@ class Soak:
                     fault = self._schedule.next(small_disks=small_disks)
                     if fault is None:
                         break
-                    outcome = attempt(site, fault, FAULTS[fault], chance)
+                    outcome = attempt(site, fault, FAULTS[fault], rng)
                     found.append(outcome)
                     click.echo(_line(name, outcome))
                     if hostile:
@@ -138,8 +138,8 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
         f"seed {seed}, {minutes:g} minutes, {len(names)} kinds of faults on {sites} sites, "
         f"in {directory}"
     )
-    chance = Random(seed)
-    work = Soak(Schedule(names, chance), seed=seed, deadline=time.monotonic() + 60 * minutes)
+    rng = Random(seed)
+    work = Soak(Schedule(names, rng), seed=seed, deadline=time.monotonic() + 60 * minutes)
     with _cleaning(work, directory), ThreadPoolExecutor(sites) as threads, _stopping(work):
         living = [
             threads.submit(

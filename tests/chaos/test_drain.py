@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.drain import Ground, compare, drain_with_kills, ending, reports_of
+from tests.chaos.drain import DrainSite, compare, drain_with_kills, ending, reports_of
 from tests.support.processes import batches_of, drain, fill, messages_in
 from tests.support.world import Tables, message, open_tables, report
 
@@ -36,8 +36,8 @@ def test_kills_in_one_drain_change_nothing(
 ) -> None:
     reports = reports_of(MESSAGES, seed=SEED)
     assert len(messages_in(reports)) >= MESSAGES
-    ground = Ground(amqp_url, database_url, tables, tmp_path, batches_of(reports, size=3))
-    outcome = drain_with_kills(ground, reports, kills=KILLS, seed=SEED)
+    site = DrainSite(amqp_url, database_url, tables, tmp_path, batches_of(reports, size=3))
+    outcome = drain_with_kills(site, reports, kills=KILLS, seed=SEED)
     assert not outcome.problems
     assert [kill.returned > 0 for kill in outcome.kills] == [True] * KILLS
 

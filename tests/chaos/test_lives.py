@@ -5,8 +5,8 @@ from uuid import UUID
 
 from lab.verify.comparison import Place, Received, Row, Sent, State, compare
 from lab.verify.injected import InjectedFaults
-from producers import cycles as turns
 from producers.client import Client
+from producers.cycles import forward_heartbeats
 from producers.fleet import utc_now
 from producers.store import Store, open_store
 from schemas.serials import SerialRanges
@@ -48,10 +48,10 @@ def test_both_lives_have_to_be_in_the_history() -> None:
 
 
 def test_what_was_destroyed_under_a_serial_used_twice_is_missed_by_nobody() -> None:
-    books = sent(destroyed=frozenset({Row(5, SECOND)}))
+    ledger = sent(destroyed=frozenset({Row(5, SECOND)}))
 
-    assert compare(books, received(FIRST), NOTHING).holds
-    assert compare(books, received(OTHER), NOTHING).altered == (5,)
+    assert compare(ledger, received(FIRST), NOTHING).holds
+    assert compare(ledger, received(OTHER), NOTHING).altered == (5,)
 
 
 def test_the_end_of_a_former_life_is_missed_by_nobody_but_that_of_the_present_one_is() -> None:
@@ -92,16 +92,16 @@ def test_a_rollback_is_hidden_until_one_of_its_messages_arrives(tmp_path: Path) 
 
     with Store(tmp_path, seed=1, clients=1, now=now) as store:
         for _ in range(3):
-            turns.beat(store, [0], now)
+            forward_heartbeats(store, [0], now)
         assert not hidden()
         with store.damage(now) as damage:
             damage.wipe(only(store), "lost")
         assert hidden()
-        turns.beat(store, [0], now)
+        forward_heartbeats(store, [0], now)
         with store.changes(now) as changes:
             changes.inject("loss", only(store), 1, 1)
         assert hidden()
-        turns.beat(store, [0], now)
+        forward_heartbeats(store, [0], now)
         assert not hidden()
 
 

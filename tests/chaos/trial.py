@@ -59,15 +59,15 @@ class Outcome(NamedTuple):
     problems: tuple[str, ...]
 
 
-def attempt(site: Site, name: str, strike: Strike, chance: Random) -> Outcome:
+def attempt(site: Site, name: str, strike: Strike, rng: Random) -> Outcome:
     """Let the fleet live, strike at a random moment, and look whether everything is there."""
     after, progress = site.numbered(), None
     try:
         site.await_work()
         site.live()
-        site.await_numbered(site.numbered() + chance.randint(*_MOMENT))
+        site.await_numbered(site.numbered() + rng.randint(*_MOMENT))
         after = site.numbered()
-        progress = strike(site, chance)
+        progress = strike(site, rng)
         over = time.monotonic()
         site.await_numbered(site.numbered() + _AFTERWARDS)
         site.stop_living()
@@ -107,7 +107,7 @@ def _proved(site: Site) -> tuple[int, tuple[str, ...]]:
         else:
             # A lost last report shows with the next message.
             fleet.heartbeat_all()
-            arrived = Convergence(store, queries, check=site.check, tell=lambda _state: None)
+            arrived = Convergence(store, queries, check=site.check, show=lambda _state: None)
             fleet.answer_requests(until=arrived.reached)
             outcome = verify(site.fleet, addresses, timeout=_VERIFY_TIMEOUT)
     if outcome.tally is None:

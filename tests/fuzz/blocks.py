@@ -134,7 +134,7 @@ def _load(
 
 def _halved(store: ChunkStore, items: Sequence[Item]) -> Iterator[tuple[UUID, str]]:
     try:
-        store.load(stage_lines([item.plain for item in items]))
+        store.load(stage_lines([item.smx_text for item in items]))
     except PoisonError as error:
         divided = halves(items)
         if divided is None:

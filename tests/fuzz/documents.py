@@ -35,86 +35,86 @@ _BORDER = re.compile(
 _SERIALS = (1, 2, 3, 1431, 2**31, 2**53, LAST_SERIAL - 1, LAST_SERIAL)
 
 
-def text(chance: Random) -> str:
+def text(rng: Random) -> str:
     """A text of up to a few words, or one that means something to somebody."""
-    if chance.random() < 0.3:
-        return "".join(chance.choice(_TEXTS) for _ in range(chance.randrange(4)))[:512]
-    return chance.choice(_TEXTS)
+    if rng.random() < 0.3:
+        return "".join(rng.choice(_TEXTS) for _ in range(rng.randrange(4)))[:512]
+    return rng.choice(_TEXTS)
 
 
-def moment(chance: Random) -> datetime:
+def moment(rng: Random) -> datetime:
     """Mostly of one day; sometimes at the ends of what is allowed."""
-    if chance.random() < 0.1:
-        return chance.choice(
+    if rng.random() < 0.1:
+        return rng.choice(
             (
                 datetime(1970, 1, 1, tzinfo=UTC),
                 datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
                 datetime(2024, 2, 29, tzinfo=UTC),
             )
         )
-    return _START + timedelta(microseconds=chance.randrange(86_400_000_000))
+    return _START + timedelta(microseconds=rng.randrange(86_400_000_000))
 
 
-def serial(chance: Random) -> int:
+def serial(rng: Random) -> int:
     """Mostly small, so that reports meet; sometimes at the ends."""
-    return chance.choice(_SERIALS) if chance.random() < 0.05 else chance.randrange(1, 200)
+    return rng.choice(_SERIALS) if rng.random() < 0.05 else rng.randrange(1, 200)
 
 
-def message(chance: Random, number: int | None) -> StateMessage:
+def message(rng: Random, number: int | None) -> StateMessage:
     """One state message.
 
     Args:
         number: its serial; None for one without.
     """
-    topic_type = chance.choice(_NUMBERS)
+    topic_type = rng.choice(_NUMBERS)
     counts = topic_type != PULL_DISTRIBUTION_POINT_TOPIC
-    details = text(chance) * chance.choice((1, 1, 1, 40)) if chance.random() < 0.4 else None
+    details = text(rng) * rng.choice((1, 1, 1, 40)) if rng.random() < 0.4 else None
     return StateMessage(
         serial=number if counts else None,
         serial_text=None if counts or number is None else str(number),
         topic_type=topic_type,
-        topic_id=text(chance),
-        id_type=chance.choice((None, *_NUMBERS)),
-        user_name=text(chance),
-        user_sid=text(chance),
-        state_id=chance.choice(_STATE_IDS),
-        criticality=chance.choice(_NUMBERS),
-        message_time=moment(chance),
-        params=tuple(text(chance) for _ in range(chance.randrange(MAX_PARAMS + 1))),
+        topic_id=text(rng),
+        id_type=rng.choice((None, *_NUMBERS)),
+        user_name=text(rng),
+        user_sid=text(rng),
+        state_id=rng.choice(_STATE_IDS),
+        criticality=rng.choice(_NUMBERS),
+        message_time=moment(rng),
+        params=tuple(text(rng) for _ in range(rng.randrange(MAX_PARAMS + 1))),
         details=details,
-        details_type=None if details is None else chance.choice((None, "1", "")),
+        details_type=None if details is None else rng.choice((None, "1", "")),
     )
 
 
-def report(chance: Random, number: int) -> Report:
+def report(rng: Random, number: int) -> Report:
     """One report of one of the clients that input `number` and its neighbours share."""
-    serials = sorted({serial(chance) for _ in range(chance.choice((1, 1, 2, 3, 8)))})
+    serials = sorted({serial(rng) for _ in range(rng.choice((1, 1, 2, 3, 8)))})
     claim = None
-    if chance.random() < 0.1:
-        low, high = chance.choice(((0, 0), (1, 5))), chance.choice((0, 3, LAST_SERIAL))
+    if rng.random() < 0.1:
+        low, high = rng.choice(((0, 0), (1, 5))), rng.choice((0, 3, LAST_SERIAL))
         claim = Claim(
-            UUID(int=chance.randrange(20)),
-            max(1, serials[0] - low[chance.randrange(2)]),
+            UUID(int=rng.randrange(20)),
+            max(1, serials[0] - low[rng.randrange(2)]),
             min(LAST_SERIAL, serials[-1] + high),
         )
     return Report(
-        client_id=UUID(int=(number // NEIGHBOURS << 64) + chance.randrange(_CLIENTS)),
-        client_name=text(chance).strip(),
-        client_version=text(chance).strip(),
-        date=moment(chance),
-        messages=tuple(message(chance, s if chance.random() < 0.9 else None) for s in serials),
-        priority=chance.choice((None, 0, 1, 5, 10)),
+        client_id=UUID(int=(number // NEIGHBOURS << 64) + rng.randrange(_CLIENTS)),
+        client_name=text(rng).strip(),
+        client_version=text(rng).strip(),
+        date=moment(rng),
+        messages=tuple(message(rng, s if rng.random() < 0.9 else None) for s in serials),
+        priority=rng.choice((None, 0, 1, 5, 10)),
         claim=claim,
     )
 
 
-def plain_report(chance: Random, number: int) -> Report:
+def plain_report(rng: Random, number: int) -> Report:
     """What a synthetic client would say, under serials that reports of neighbours have too."""
-    told = recorded(number, chance.randrange(_CLIENTS), chance.randrange(50), 2.5, moment(chance))
-    odd = report(chance, number)
+    told = recorded(number, rng.randrange(_CLIENTS), rng.randrange(50), 2.5, moment(rng))
+    odd = report(rng, number)
     if not told:
         return odd
-    first = chance.randrange(1, 200)
+    first = rng.randrange(1, 200)
     return odd._replace(
         client_name="PC1",
         client_version="5.00",
@@ -123,70 +123,70 @@ def plain_report(chance: Random, number: int) -> Report:
     )
 
 
-def good_report(chance: Random, number: int) -> str:
+def good_report(rng: Random, number: int) -> str:
     """The text of a report: a real one, one as our clients write it, or one by hand."""
-    at = chance.random()
+    at = rng.random()
     if at < 0.06:
         return (SAMPLE if at < 0.05 else MALFORMED).decode("utf-16")
     if at < 0.1:
         return report_text()
     if at < 0.3:
-        return render_report(plain_report(chance, number)).decode("utf-16")
+        return render_report(plain_report(rng, number)).decode("utf-16")
     if at < 0.45:
-        return by_another_hand(report_xml(plain_report(chance, number)), chance)
+        return in_another_style(report_xml(plain_report(rng, number)), rng)
     if at < 0.7:
-        return render_report(report(chance, number)).decode("utf-16")
-    return report_xml(report(chance, number))
+        return render_report(report(rng, number)).decode("utf-16")
+    return report_xml(report(rng, number))
 
 
-def by_another_hand(document: str, chance: Random) -> str:
+def in_another_style(document: str, rng: Random) -> str:
     """The same report with its attributes in another order, and comments between its elements."""
 
     def shuffled(tag: re.Match[str]) -> str:
         attributes = _ATTRIBUTE.findall(tag[0])
         name, end = tag[0][1 : tag[0].index(" ")], "/>" if tag[0].endswith("/>") else ">"
-        chance.shuffle(attributes)
+        rng.shuffle(attributes)
         return f"<{name}{''.join(attributes)}{end}"
 
     def commented(border: re.Match[str]) -> str:
-        comment = chance.choice(("", "", "\n", "<!---->", "<!-- <State/> -->", "\t<!-- - -->\n"))
+        comment = rng.choice(("", "", "\n", "<!---->", "<!-- <State/> -->", "\t<!-- - -->\n"))
         return f">{comment}{border[1]}"
 
     return _BORDER.sub(commented, _TAG.sub(shuffled, document))
 
 
-def good_batch(chance: Random, number: int) -> str:
+def good_batch(rng: Random, number: int) -> str:
     """The text of a batch of some reports."""
     smx = [
         render_smx(
             Envelope(
-                UUID(int=chance.getrandbits(128)),
-                moment(chance),
-                chance.choice((None, moment(chance))),
-                chance.choice((None, "m", "1<2")),
-                chance.choice((None, "statesys.resync.0a1b2c3d")),
+                UUID(int=rng.getrandbits(128)),
+                moment(rng),
+                rng.choice((None, moment(rng))),
+                rng.choice((None, "m", "1<2")),
+                rng.choice((None, "statesys.resync.0a1b2c3d")),
             ),
-            chance.choice((report, plain_report, plain_report))(chance, number),
+            rng.choice((report, plain_report, plain_report))(rng, number),
         )
-        for _ in range(chance.randrange(1, 4))
+        for _ in range(rng.randrange(1, 4))
     ]
-    return render_batch(UUID(int=chance.getrandbits(128)), "relay/1", smx).decode()
+    return render_batch(UUID(int=rng.getrandbits(128)), "relay/1", smx).decode()
 
 
-def good_request(chance: Random, _number: int) -> str:
+def good_request(rng: Random, _number: int) -> str:
     """The text of a resync request."""
     ranges = []
-    for _ in range(chance.randrange(4)):
-        first, last = sorted((serial(chance), serial(chance)))
+    for _ in range(rng.randrange(4)):
+        first, last = sorted((serial(rng), serial(rng)))
         ranges.append(SerialRange(first, last))
     return render_request(
         ResyncRequest(
-            UUID(int=chance.getrandbits(128)),
-            UUID(int=chance.getrandbits(128)),
-            chance.choice(list(ResyncReason)),
-            chance.choice((0, *_SERIALS)),
-            moment(chance),
+            UUID(int=rng.getrandbits(128)),
+            UUID(int=rng.getrandbits(128)),
+            rng.choice(list(ResyncReason)),
+            rng.choice((0, *_SERIALS)),
+            moment(rng),
             tuple(ranges),
-            chance.random() < 0.2,
+            rng.random() < 0.2,
         )
     ).decode("ascii")

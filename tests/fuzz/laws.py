@@ -11,11 +11,11 @@ from relay.validate import accept
 from runtime.broker import Delivery, Properties
 from schemas.digest import FIELD
 from schemas.errors import Refused
-from schemas.plain import plain
 from schemas.refusal import Reason
 from schemas.report import MAX_REPORT_BYTES, Report
 from schemas.resync import parse_request, render_request
 from schemas.smx import Batch, parse_batch, render_batch, render_smx
+from schemas.smx_text import smx_text
 from tests.fuzz import documents
 from tests.fuzz.mutations import mutated
 from tests.support.two_ways import batch_both_ways, report_both_ways
@@ -135,7 +135,7 @@ def _written_anew(batch: Batch) -> None:
 
 
 def _prepared(read: Batch) -> None:
-    items = [plain(read.batch_id, one) for one in read.smx]
+    items = [smx_text(read.batch_id, one) for one in read.smx]
     lines = stage_lines(items).decode().split("\n")
     assert lines.pop() == ""
     assert 0 < len(lines) <= sum(len(item.texts) for item in items)

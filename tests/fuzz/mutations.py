@@ -129,22 +129,22 @@ _BORDERS = (
 _LETTERS: tuple[str, ...] = (*" \t\r\n\0<>&;\"'=/0159-+:.]!?\u0661\ufeff\x1d\ufffe", "")
 
 
-def _place(text: str, chance: Random) -> int:
-    return chance.randrange(len(text) + 1)
+def _place(text: str, rng: Random) -> int:
+    return rng.randrange(len(text) + 1)
 
 
-def _found(pattern: re.Pattern[str], text: str, chance: Random) -> re.Match[str] | None:
+def _found(pattern: re.Pattern[str], text: str, rng: Random) -> re.Match[str] | None:
     all_of_them = list(pattern.finditer(text))
-    return chance.choice(all_of_them) if all_of_them else None
+    return rng.choice(all_of_them) if all_of_them else None
 
 
 def _with(text: str, found: re.Match[str] | None, by: str, group: int = 0) -> str:
     return text if found is None else text[: found.start(group)] + by + text[found.end(group) :]
 
 
-def _element(text: str, chance: Random) -> tuple[int, int]:
+def _element(text: str, rng: Random) -> tuple[int, int]:
     """Where an element begins and ends; well enough for what our renderers write."""
-    start = _found(re.compile(r"<(\w+)[^<>]*?(/?)>"), text, chance)
+    start = _found(re.compile(r"<(\w+)[^<>]*?(/?)>"), text, rng)
     if start is None:
         return 0, 0
     if start[2]:
@@ -153,163 +153,163 @@ def _element(text: str, chance: Random) -> tuple[int, int]:
     return (start.start(), end + len(start[1]) + 3) if end > 0 else start.span()
 
 
-def _attribute_value(text: str, chance: Random, _other: str) -> str:
-    return _with(text, _found(_ATTRIBUTE, text, chance), f'"{chance.choice(_VALUES)}"', 2)
+def _attribute_value(text: str, rng: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, rng), f'"{rng.choice(_VALUES)}"', 2)
 
 
-def _attribute_gone(text: str, chance: Random, _other: str) -> str:
-    return _with(text, _found(_ATTRIBUTE, text, chance), "")
+def _attribute_gone(text: str, rng: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, rng), "")
 
 
-def _attribute_name(text: str, chance: Random, _other: str) -> str:
-    return _with(text, _found(_ATTRIBUTE, text, chance), chance.choice(_ATTRIBUTES), 1)
+def _attribute_name(text: str, rng: Random, _other: str) -> str:
+    return _with(text, _found(_ATTRIBUTE, text, rng), rng.choice(_ATTRIBUTES), 1)
 
 
-def _attribute_more(text: str, chance: Random, _other: str) -> str:
-    found = _found(_ATTRIBUTE, text, chance)
-    name = chance.choice(_ATTRIBUTES) if chance.random() < 0.8 or found is None else found[1]
-    more = f' {name}="{chance.choice(_VALUES)}"'
+def _attribute_more(text: str, rng: Random, _other: str) -> str:
+    found = _found(_ATTRIBUTE, text, rng)
+    name = rng.choice(_ATTRIBUTES) if rng.random() < 0.8 or found is None else found[1]
+    more = f' {name}="{rng.choice(_VALUES)}"'
     return _with(text, found, f"{more}{found[0]}" if found else "")
 
 
-def _attribute_swap(text: str, chance: Random, _other: str) -> str:
+def _attribute_swap(text: str, rng: Random, _other: str) -> str:
     """The value of one attribute in the place of another."""
-    source = _found(_ATTRIBUTE, text, chance)
-    return _with(text, _found(_ATTRIBUTE, text, chance), source[2] if source else "", 2)
+    source = _found(_ATTRIBUTE, text, rng)
+    return _with(text, _found(_ATTRIBUTE, text, rng), source[2] if source else "", 2)
 
 
-def _attributes_reorder(text: str, chance: Random, _other: str) -> str:
-    tag = _found(re.compile(r"<\w+((?:\s[\w:]+=\"[^\"]*\")+)"), text, chance)
+def _attributes_reorder(text: str, rng: Random, _other: str) -> str:
+    tag = _found(re.compile(r"<\w+((?:\s[\w:]+=\"[^\"]*\")+)"), text, rng)
     if tag is None:
         return text
     parts = [found[0] for found in _ATTRIBUTE.finditer(tag[1])]
-    chance.shuffle(parts)
+    rng.shuffle(parts)
     return _with(text, tag, "".join(parts), 1)
 
 
-def _text_value(text: str, chance: Random, _other: str) -> str:
-    return _with(text, _found(_TEXT, text, chance), chance.choice(_VALUES))
+def _text_value(text: str, rng: Random, _other: str) -> str:
+    return _with(text, _found(_TEXT, text, rng), rng.choice(_VALUES))
 
 
-def _text_in_pieces(text: str, chance: Random, _other: str) -> str:
+def _text_in_pieces(text: str, rng: Random, _other: str) -> str:
     """One text in several CDATA sections, comments between them."""
-    found = _found(_TEXT, text, chance)
+    found = _found(_TEXT, text, rng)
     pieces = "".join(f"<![CDATA[{letter}]]><!-- -->" for letter in (found[0] if found else "")[:50])
     return _with(text, found, pieces)
 
 
-def _cdata_value(text: str, chance: Random, _other: str) -> str:
-    return _with(text, _found(_CDATA, text, chance), chance.choice(_VALUES), 1)
+def _cdata_value(text: str, rng: Random, _other: str) -> str:
+    return _with(text, _found(_CDATA, text, rng), rng.choice(_VALUES), 1)
 
 
-def _element_twice(text: str, chance: Random, _other: str) -> str:
-    first, last = _element(text, chance)
-    times = chance.choice((1, 1, 1, 2, 30))
+def _element_twice(text: str, rng: Random, _other: str) -> str:
+    first, last = _element(text, rng)
+    times = rng.choice((1, 1, 1, 2, 30))
     return text[:last] + text[first:last] * times + text[last:]
 
 
-def _element_gone(text: str, chance: Random, _other: str) -> str:
-    first, last = _element(text, chance)
+def _element_gone(text: str, rng: Random, _other: str) -> str:
+    first, last = _element(text, rng)
     return text[:first] + text[last:]
 
 
-def _element_moved(text: str, chance: Random, _other: str) -> str:
-    first, last = _element(text, chance)
+def _element_moved(text: str, rng: Random, _other: str) -> str:
+    first, last = _element(text, rng)
     rest = text[:first] + text[last:]
-    tag = _found(_TAG, rest, chance)
+    tag = _found(_TAG, rest, rng)
     at = tag.end() if tag else 0
     return rest[:at] + text[first:last] + rest[at:]
 
 
-def _element_from_other(text: str, chance: Random, other: str) -> str:
-    first, last = _element(other, chance)
-    tag = _found(_TAG, text, chance)
+def _element_from_other(text: str, rng: Random, other: str) -> str:
+    first, last = _element(other, rng)
+    tag = _found(_TAG, text, rng)
     at = tag.end() if tag else 0
     return text[:at] + other[first:last] + text[at:]
 
 
-def _element_wrapped(text: str, chance: Random, _other: str) -> str:
-    first, last = _element(text, chance)
-    name = chance.choice(_ELEMENTS)
+def _element_wrapped(text: str, rng: Random, _other: str) -> str:
+    first, last = _element(text, rng)
+    name = rng.choice(_ELEMENTS)
     return f"{text[:first]}<{name}>{text[first:last]}</{name}>{text[last:]}"
 
 
-def _element_renamed(text: str, chance: Random, _other: str) -> str:
-    found = _found(re.compile(r"</?(\w+)"), text, chance)
+def _element_renamed(text: str, rng: Random, _other: str) -> str:
+    found = _found(re.compile(r"</?(\w+)"), text, rng)
     if found is None:
         return text
-    new = chance.choice(_ELEMENTS)
-    if chance.random() < 0.2:
+    new = rng.choice(_ELEMENTS)
+    if rng.random() < 0.2:
         return _with(text, found, new, 1)
     return re.sub(rf"(</?){found[1]}\b", lambda tag: tag[1] + new, text)
 
 
-def _deeper(text: str, chance: Random, _other: str) -> str:
+def _deeper(text: str, rng: Random, _other: str) -> str:
     """Nested elements where any element may stand; 2,048 levels are libxml2's own limit."""
-    tag = _found(_TAG, text, chance)
+    tag = _found(_TAG, text, rng)
     at = tag.end() if tag else 0
-    name, depth = chance.choice(_ELEMENTS[:-4]), chance.choice((1, 3, 90, 97, 300, 2044, 2100))
+    name, depth = rng.choice(_ELEMENTS[:-4]), rng.choice((1, 3, 90, 97, 300, 2044, 2100))
     return f"{text[:at]}{f'<{name}>' * depth}{f'</{name}>' * depth}{text[at:]}"
 
 
-def _piece(text: str, chance: Random, _other: str) -> str:
+def _piece(text: str, rng: Random, _other: str) -> str:
     """At a place where tokens meet, mostly."""
-    tag = _found(_TAG, text, chance)
-    at = chance.choice(tag.span()) if tag and chance.random() < 0.8 else _place(text, chance)
-    return text[:at] + chance.choice(_PIECES) + text[at:]
+    tag = _found(_TAG, text, rng)
+    at = rng.choice(tag.span()) if tag and rng.random() < 0.8 else _place(text, rng)
+    return text[:at] + rng.choice(_PIECES) + text[at:]
 
 
-def _letter(text: str, chance: Random, _other: str) -> str:
+def _letter(text: str, rng: Random, _other: str) -> str:
     """One letter more, less or another: what is nearly of the shape that clients write."""
-    at = _place(text, chance)
-    letter = chance.choice(_LETTERS)
-    return text[:at] + letter + text[at + chance.randrange(2) :]
+    at = _place(text, rng)
+    letter = rng.choice(_LETTERS)
+    return text[:at] + letter + text[at + rng.randrange(2) :]
 
 
-def _border(text: str, chance: Random, other: str) -> str:
+def _border(text: str, rng: Random, other: str) -> str:
     """The end of a report in a text or an attribute, perhaps with another report behind it."""
     places = ((_TEXT, 0, ""), (_CDATA, 1, ""), (_ATTRIBUTE, 2, '"'))
-    pattern, group, quote = places[chance.randrange(len(places))]
-    border = chance.choice(_BORDERS)
-    if chance.random() < 0.5:
+    pattern, group, quote = places[rng.randrange(len(places))]
+    border = rng.choice(_BORDERS)
+    if rng.random() < 0.5:
         border += other[other.find("<Report>") :]
-    found = _found(pattern, text, chance)
+    found = _found(pattern, text, rng)
     if found is None:
         return text + border
     return _with(text, found, f"{quote}{border}{quote}", group)
 
 
-def _namespace(text: str, chance: Random, _other: str) -> str:
+def _namespace(text: str, rng: Random, _other: str) -> str:
     """A declaration on some element, and a prefix on another."""
-    start = _found(re.compile(r"<\w+"), text, chance)
-    declared = chance.choice(
+    start = _found(re.compile(r"<\w+"), text, rng)
+    declared = rng.choice(
         (" xmlns='u'", " xmlns:a='u'", " xmlns:a=''", " xmlns=''", " xmlns:xml='u'", " a:a=''")
     )
     text = _with(text, start, f"{start[0]}{declared}" if start else "")
-    if chance.random() < 0.5:
+    if rng.random() < 0.5:
         return text
     return re.sub(r"(</?)(Topic|Report|Machine)\b", r"\1a:\2", text)
 
 
-def _cut(text: str, chance: Random, _other: str) -> str:
-    first, last = sorted((_place(text, chance), _place(text, chance)))
-    return text[:first] + text[min(last, first + chance.choice((1, 2, 50, 10_000))) :]
+def _cut(text: str, rng: Random, _other: str) -> str:
+    first, last = sorted((_place(text, rng), _place(text, rng)))
+    return text[:first] + text[min(last, first + rng.choice((1, 2, 50, 10_000))) :]
 
 
-def _splice(text: str, chance: Random, other: str) -> str:
-    return text[: _place(text, chance)] + other[_place(other, chance) :]
+def _splice(text: str, rng: Random, other: str) -> str:
+    return text[: _place(text, rng)] + other[_place(other, rng) :]
 
 
-def _outside(text: str, chance: Random, _other: str) -> str:
+def _outside(text: str, rng: Random, _other: str) -> str:
     """Something before or after the document."""
-    more = chance.choice(_PIECES)
-    return more + text if chance.random() < 0.5 else text + more
+    more = rng.choice(_PIECES)
+    return more + text if rng.random() < 0.5 else text + more
 
 
-def _declaration(text: str, chance: Random, _other: str) -> str:
-    encoding = chance.choice(("UTF-8", "UTF-16", "UTF-16LE", "ISO-8859-1", "UTF-7", "cp037", "x"))
+def _declaration(text: str, rng: Random, _other: str) -> str:
+    encoding = rng.choice(("UTF-8", "UTF-16", "UTF-16LE", "ISO-8859-1", "UTF-7", "cp037", "x"))
     text = re.sub(r"^<\?xml.*?\?>", "", text)
-    return f"<?xml version='{chance.choice(('1.0', '1.1', '2'))}' encoding='{encoding}'?>{text}"
+    return f"<?xml version='{rng.choice(('1.0', '1.1', '2'))}' encoding='{encoding}'?>{text}"
 
 
 CHANGES: Mapping[str, Change] = {
@@ -335,40 +335,40 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-def _flip(body: bytes, chance: Random, _other: bytes) -> bytes:
-    at = chance.randrange(len(body) or 1)
-    flipped = bytes([body[at] ^ 1 << chance.randrange(8)]) if body else b""
+def _flip(body: bytes, rng: Random, _other: bytes) -> bytes:
+    at = rng.randrange(len(body) or 1)
+    flipped = bytes([body[at] ^ 1 << rng.randrange(8)]) if body else b""
     return body[:at] + flipped + body[at + 1 :]
 
 
-def _byte(body: bytes, chance: Random, _other: bytes) -> bytes:
-    at = chance.randrange(len(body) + 1)
-    return body[:at] + bytes([chance.randrange(256)]) + body[at + chance.randrange(2) :]
+def _byte(body: bytes, rng: Random, _other: bytes) -> bytes:
+    at = rng.randrange(len(body) + 1)
+    return body[:at] + bytes([rng.randrange(256)]) + body[at + rng.randrange(2) :]
 
 
-def _torn(body: bytes, chance: Random, _other: bytes) -> bytes:
-    return body[: chance.randrange(len(body) + 1)]
+def _torn(body: bytes, rng: Random, _other: bytes) -> bytes:
+    return body[: rng.randrange(len(body) + 1)]
 
 
-def _twice(body: bytes, chance: Random, _other: bytes) -> bytes:
-    first, last = sorted((chance.randrange(len(body) + 1), chance.randrange(len(body) + 1)))
+def _twice(body: bytes, rng: Random, _other: bytes) -> bytes:
+    first, last = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
     return body[:last] + body[first:]
 
 
-def _joined(body: bytes, chance: Random, other: bytes) -> bytes:
-    return body[: chance.randrange(len(body) + 1)] + other[chance.randrange(len(other) + 1) :]
+def _joined(body: bytes, rng: Random, other: bytes) -> bytes:
+    return body[: rng.randrange(len(body) + 1)] + other[rng.randrange(len(other) + 1) :]
 
 
-def _letters(body: bytes, chance: Random, _other: bytes) -> bytes:
+def _letters(body: bytes, rng: Random, _other: bytes) -> bytes:
     """Bytes that are no letters, or not those that they seem: overlong, halves, other marks."""
-    piece = chance.choice(
+    piece = rng.choice(
         (
             *(b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xc0\x80", b"\xc0\xbc", b"\xf4\x90\x80\x80"),
             *(b"\xff", b"\x80", b"\xe2\x82", b"\xef\xbf\xbe", b"\xef\xbb\xbf", b"\xff\xfe"),
             *(b"\xfe\xff", b"\x00", b"\x00\x00", b"\x00\xd8", b"\xd8\x00", b"<\x00", b"\x00<"),
         )
     )
-    at = chance.randrange(len(body) + 1)
+    at = rng.randrange(len(body) + 1)
     return body[:at] + piece + body[at:]
 
 
@@ -392,22 +392,22 @@ def encoded(text: str, encoding: str) -> bytes:
     return text.encode(encoding, errors)
 
 
-def mutated(good: Callable[[Random, int], str], chance: Random, number: int) -> bytes:
+def mutated(good: Callable[[Random, int], str], rng: Random, number: int) -> bytes:
     """A document after none to a few changes, in some encoding, perhaps damaged.
 
     Args:
         good: makes a document to begin with.
         number: of the input.
     """
-    text, other = good(chance, number), good(chance, number)
-    for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 6))):
-        text = CHANGES[chance.choice(_CHANGE_NAMES)](text, chance, other)
-    encoding = chance.choice(_ENCODINGS[:8] if chance.random() < 0.9 else _ENCODINGS)
+    text, other = good(rng, number), good(rng, number)
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
+        text = CHANGES[rng.choice(_CHANGE_NAMES)](text, rng, other)
+    encoding = rng.choice(_ENCODINGS[:8] if rng.random() < 0.9 else _ENCODINGS)
     body = encoded(text, encoding)
-    if chance.random() < 0.15:
-        for _ in range(chance.choice((1, 1, 1, 2, 5))):
-            damage = DAMAGES[chance.choice(_DAMAGE_NAMES)]
-            body = damage(body, chance, encoded(other, chance.choice(("utf-8", encoding))))
+    if rng.random() < 0.15:
+        for _ in range(rng.choice((1, 1, 1, 2, 5))):
+            damage = DAMAGES[rng.choice(_DAMAGE_NAMES)]
+            body = damage(body, rng, encoded(other, rng.choice(("utf-8", encoding))))
     return body
 
 

@@ -43,11 +43,11 @@ def batch(*reports: Report) -> bytes:
 
 def fleet_reports(*, clients: int, messages: int, seed: int, per_report: int = 10) -> list[Report]:
     """What a fleet sent, shuffled: one report in ten is lost, one in ten comes twice."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     found: list[Report] = []
     for number in range(1, clients + 1):
         for first in range(1, messages + 1, per_report):
-            fate = chance.random()
+            fate = rng.random()
             last_of_all = first + per_report > messages
             if fate < 0.1 and not last_of_all:
                 continue
@@ -60,7 +60,7 @@ def fleet_reports(*, clients: int, messages: int, seed: int, per_report: int = 1
                 date=START + timedelta(minutes=first),
             )
             found += [one, one] if fate > 0.9 else [one]
-    chance.shuffle(found)
+    rng.shuffle(found)
     return found
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 from schemas import xml
 from schemas.canonical import Canonical, find_report, read_batch
 from schemas.errors import Refused
-from schemas.plain import plain
 from schemas.report import MAX_REPORT_BYTES, Report
 from schemas.report_reader import parse_report
 from schemas.smx import Batch, Envelope, Smx, parse_batch, render_batch, render_smx
+from schemas.smx_text import smx_text
 
 
 def short_way(body: bytes) -> Canonical | None:
@@ -48,7 +48,7 @@ def batch_both_ways(body: bytes) -> Batch:
     except Refused as refusal:
         assert _refusal(body) == (refusal.reason, refusal.detail)  # noqa: PT017
         raise
-    assert read_batch(body) == [plain(read.batch_id, smx) for smx in read.smx]
+    assert read_batch(body) == [smx_text(read.batch_id, smx) for smx in read.smx]
     return read
 
 
@@ -56,7 +56,7 @@ def _read_in_a_batch(found: Canonical, read: Report) -> None:
     """What relay and loader find by the same grammar is the report itself."""
     smx = Smx(Envelope(UUID(int=2), datetime(2026, 3, 2, tzinfo=UTC)), read)
     body = render_batch(UUID(int=1), "relay", [render_smx(smx.envelope, found.root)])
-    assert read_batch(body) == [plain(UUID(int=1), smx)]
+    assert read_batch(body) == [smx_text(UUID(int=1), smx)]
 
 
 def _refusal(body: bytes) -> tuple[object, str] | None:

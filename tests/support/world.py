@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from loader.prepare import stage_lines
 from loader.store import ChunkStore, Loaded
-from schemas.plain import plain
 from schemas.report import Claim, Report, StateMessage
 from schemas.serials import SerialRanges
 from schemas.smx import Envelope, Smx
+from schemas.smx_text import smx_text
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 CLIENT = UUID("11111111-1111-4111-8111-111111111111")
@@ -58,7 +58,7 @@ def smx(one: Report, *, reply_to: str | None = None, received_at: datetime = STA
 
 def load(store: ChunkStore, *reports: Report, **envelope: Any) -> Loaded:
     """Load some reports as one chunk."""
-    return store.load(stage_lines([plain(uuid4(), smx(r, **envelope)) for r in reports]))
+    return store.load(stage_lines([smx_text(uuid4(), smx(r, **envelope)) for r in reports]))
 
 
 _WAITING_CHUNKS = (

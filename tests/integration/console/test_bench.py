@@ -162,14 +162,14 @@ def test_a_run_may_begin_with_tables_that_are_as_loaders_leave_them(
     assert days[:2] == [(231,), (234,)]
     assert sum(count for (count,) in days) == 699 + MESSAGES
     # Every client's books agree with its history.
-    books = """
+    ledger = """
         SELECT accounted, highest_serial, highest_report_date, last_seen, last_message_time,
             first_seen FROM client ORDER BY client_id"""
     history = """
         SELECT range_agg(int8range(serial, serial + 1)), max(serial), max(report_date),
             max(received_at), max(message_time), min(loaded_at)
         FROM state_message GROUP BY client_id ORDER BY client_id"""
-    assert rows(home, books) == rows(home, history)
+    assert rows(home, ledger) == rows(home, history)
     current = """
         SELECT client_id, topic_type, topic_id, user_sid, id_type, state_id, criticality, serial,
             message_time, digest, params, details FROM current_state ORDER BY 1, 2, 3, 4"""

@@ -33,7 +33,7 @@ def box(admin: Administration) -> Box:
     return Box(admin)
 
 
-def bury(
+def add_letter(
     admin: Administration, name: str, *, reason: Reason = Reason.DOCTYPE, queue: str = REPORTS
 ) -> None:
     original = Properties(
@@ -60,7 +60,7 @@ def wait_for(admin: Administration, queue: str, count: int) -> None:
 
 def test_looking_changes_nothing_however_often(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(admin, name)
+        add_letter(admin, name)
     for _ in range(3):
         assert names(box) == ["a", "b", "c"]
     wait_for(admin, DEAD, 3)
@@ -68,7 +68,7 @@ def test_looking_changes_nothing_however_often(admin: Administration, box: Box) 
 
 def test_looking_is_bounded_and_says_so(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(admin, name)
+        add_letter(admin, name)
     assert [letter.name for letter, _ in box.look(most=2)] == ["a", "b"]
     assert box.cut
     assert names(box) == ["a", "b", "c"]
@@ -81,7 +81,7 @@ def test_a_missing_dead_queue_is_empty(amqp_url: str) -> None:
 
 
 def test_replay_puts_back_exactly_what_was_refused(admin: Administration, box: Box) -> None:
-    bury(admin, "a")
+    add_letter(admin, "a")
     moved = box.replay(lambda _: True)
     assert [letter.name for letter in moved.done] == ["a"]
     back = admin.take(REPORTS)
@@ -99,9 +99,9 @@ def test_replay_puts_back_exactly_what_was_refused(admin: Administration, box: B
 
 
 def test_only_the_chosen_letters_are_put_back(admin: Administration, box: Box) -> None:
-    bury(admin, "a")
-    bury(admin, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
-    bury(admin, "c")
+    add_letter(admin, "a")
+    add_letter(admin, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
+    add_letter(admin, "c")
     moved = box.replay(Choice(reason="database"))
     assert (len(moved.done), moved.kept) == (1, 2)
     wait_for(admin, "statesys.incoming", 1)
@@ -110,7 +110,7 @@ def test_only_the_chosen_letters_are_put_back(admin: Administration, box: Box) -
 
 
 def test_what_came_from_nowhere_stays(admin: Administration, box: Box) -> None:
-    bury(admin, "a", queue="amq.rabbitmq.trace")
+    add_letter(admin, "a", queue="amq.rabbitmq.trace")
     moved = box.replay(lambda _: True)
     assert [letter.name for letter in moved.stuck] == ["a"]
     assert names(box) == ["a"]
@@ -119,7 +119,7 @@ def test_what_came_from_nowhere_stays(admin: Administration, box: Box) -> None:
 def test_a_letter_whose_queue_is_gone_stays(amqp_url: str) -> None:
     with Administration(amqp_url, name="test") as admin:
         admin.declare([queue for queue in QUEUES if queue.name == DEAD])
-        bury(admin, "a")
+        add_letter(admin, "a")
         box = Box(admin)
         assert len(box.replay(lambda _: True).stuck) == 1
         assert names(box) == ["a"]
@@ -129,12 +129,12 @@ def test_a_letter_that_is_refused_again_is_not_put_back_twice(
     admin: Administration, box: Box
 ) -> None:
     """Only as many are taken as lay there at the start."""
-    bury(admin, "a")
+    add_letter(admin, "a")
     replayed = []
 
     def refuse_again(letter: Letter) -> bool:
         replayed.append(letter)
-        bury(admin, "a")
+        add_letter(admin, "a")
         return True
 
     box.replay(refuse_again)
@@ -144,7 +144,7 @@ def test_a_letter_that_is_refused_again_is_not_put_back_twice(
 
 def test_purge_throws_away_what_was_chosen(admin: Administration, box: Box) -> None:
     for name in ("a", "b", "c"):
-        bury(admin, name)
+        add_letter(admin, name)
     assert len(box.purge(Choice(names=frozenset({"b"}))).done) == 1
     assert names(box) == ["a", "c"]
 
@@ -154,8 +154,8 @@ class TestCommands:
 
     @pytest.fixture(autouse=True)
     def _letters(self, admin: Administration) -> None:
-        bury(admin, "a")
-        bury(admin, "b", reason=Reason.DATABASE, queue="statesys.incoming")
+        add_letter(admin, "a")
+        add_letter(admin, "b", reason=Reason.DATABASE, queue="statesys.incoming")
 
     @pytest.fixture
     def env(self, bare_environment: dict[str, str], amqp_url: str) -> dict[str, str]:
@@ -198,7 +198,7 @@ class TestCommands:
 def test_nothing_is_put_back_while_a_queue_is_something_else(
     admin: Administration, box: Box, amqp_url: str, management: Management
 ) -> None:
-    bury(admin, "a")
+    add_letter(admin, "a")
     management.call("DELETE", "queues", vhost(amqp_url), REPORTS)
     management.call("PUT", "queues", vhost(amqp_url), REPORTS, body={"durable": False})
     with pytest.raises(TopologyWrong):

@@ -8,9 +8,9 @@ import pytest
 
 from loader.prepare import stage_lines
 from loader.store import ChunkStore
-from schemas.plain import plain
 from schemas.report import Claim
 from schemas.smx import Smx
+from schemas.smx_text import smx_text
 from schemas.topology import reply_queue
 from tests.support.world import CLIENT, Tables, load, message, report, smx
 
@@ -58,7 +58,7 @@ def unnumbered(state: int, *, minute: int, ahead: timedelta = timedelta(0)) -> S
 
 def load_all(store: ChunkStore, *chunks: Sequence[Smx]) -> None:
     for chunk in chunks:
-        store.load(stage_lines([plain(uuid4(), one) for one in chunk]))
+        store.load(stage_lines([smx_text(uuid4(), one) for one in chunk]))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

@@ -37,11 +37,11 @@ def bodies(count: int, *, size: int = 3) -> list[bytes]:
     return [f"{number:0{size}}".encode() for number in range(count)]
 
 
-def turn_until(intake: BatchConsumer, done: Callable[[], object], *, what: str) -> None:
+def step_until(intake: BatchConsumer, done: Callable[[], object], *, what: str) -> None:
     """Let the intake work until something holds."""
 
     def turned() -> object:
-        intake.turn()
+        intake.step()
         return done()
 
     wait_until(turned, what=what)
@@ -50,18 +50,18 @@ def turn_until(intake: BatchConsumer, done: Callable[[], object], *, what: str) 
 def connect_past_care(intake: BatchConsumer) -> None:
     """Connect while there are no suspects, so that whatever comes then may be held at once."""
     intake.connect()
-    turn_until(intake, lambda: intake._round is None, what="the end of the care")
+    step_until(intake, lambda: intake._round is None, what="the end of the care")
 
 
 def turn_until_empty(intake: BatchConsumer) -> None:
     """Let the intake work until it says that nothing is left."""
-    turn_until(intake, intake.empty, what="empty queues")
+    step_until(intake, intake.empty, what="empty queues")
 
 
-def turn_some(intake: BatchConsumer) -> None:
+def step_some(intake: BatchConsumer) -> None:
     """Enough rounds for anything that could come to have come."""
     for _ in range(5):
-        intake.turn()
+        intake.step()
 
 
 def texts(chunk: list[Held]) -> list[str]:
@@ -70,8 +70,8 @@ def texts(chunk: list[Held]) -> list[str]:
 
 def take_one(intake: BatchConsumer, inbox: Inbox) -> Held:
     """Wait for a delivery, and see that no other one comes beside it."""
-    turn_until(intake, lambda: len(inbox), what="the next")
-    turn_some(intake)
+    step_until(intake, lambda: len(inbox), what="the next")
+    step_some(intake)
     (held,) = inbox.take()
     assert intake.held == 1
     return held
@@ -104,7 +104,7 @@ def test_suspects_of_all_queues_are_held_one_at_a_time(
         assert (QUEUES.index(held.delivery.queue), held.delivery.redelivered) == (lane, False)
         intake.settle([held])
     # A round without a suspect: the care is over, and all the others come without an ack.
-    turn_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
+    step_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
 
 
 def test_a_suspect_that_was_read_and_refused_holds_up_nothing(
@@ -115,16 +115,16 @@ def test_a_suspect_that_was_read_and_refused_holds_up_nothing(
     intake.connect()
     refused = take_one(intake, inbox)
     intake.trust(refused)
-    turn_until(intake, lambda: len(inbox), what="the next beside it")
-    turn_some(intake)
+    step_until(intake, lambda: len(inbox), what="the next beside it")
+    step_some(intake)
     (suspect,) = inbox.take()
     assert intake.held == 2, "the next one is a suspect, and alone with it"
     intake.settle([refused])
-    turn_until(intake, lambda: intake.held == 1, what="the ack")
-    turn_some(intake)
+    step_until(intake, lambda: intake.held == 1, what="the ack")
+    step_some(intake)
     assert len(inbox) == 0, "the suspect is still in hand"
     intake.settle([suspect])
-    turn_until(intake, lambda: len(inbox), what="the last")
+    step_until(intake, lambda: len(inbox), what="the last")
 
 
 def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: BatchConsumer) -> None:
@@ -134,9 +134,9 @@ def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: Batch
     suspect = take_one(intake, inbox)
     assert suspect.delivery.redelivered
     intake.settle([suspect])
-    turn_until(intake, lambda: intake._round is None, what="the end of the care")
+    step_until(intake, lambda: intake._round is None, what="the end of the care")
     fill(amqp_url, bodies(5))
-    turn_until(intake, lambda: len(inbox) == 5, what="all of them")
+    step_until(intake, lambda: len(inbox) == 5, what="all of them")
 
 
 def test_what_is_held_alone_is_given_out_at_once(amqp_url: str) -> None:
@@ -148,7 +148,7 @@ def test_what_is_held_alone_is_given_out_at_once(amqp_url: str) -> None:
         try:
             intake.connect()
             taken = pool.submit(inbox.take)
-            turn_until(intake, taken.done, what="the batch")
+            step_until(intake, taken.done, what="the batch")
             assert texts(taken.result()) == ["000"]
         finally:
             inbox.close()
@@ -160,11 +160,11 @@ def test_a_new_session_is_cautious_again(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(10))
-    turn_until(intake, lambda: len(inbox) == 10, what="all of them")
+    step_until(intake, lambda: len(inbox) == 10, what="all of them")
     intake.connect()
     assert len(inbox) == 0, "what another session held is void"
-    turn_until(intake, lambda: len(inbox), what="the first of them again")
-    turn_some(intake)
+    step_until(intake, lambda: len(inbox), what="the first of them again")
+    step_some(intake)
     assert len(inbox) == 1
 
 
@@ -173,13 +173,13 @@ def test_a_tag_is_never_acked_on_another_session(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    turn_until(intake, lambda: len(inbox) == 8, what="all of them")
+    step_until(intake, lambda: len(inbox) == 8, what="all of them")
     old = inbox.take()
     intake.connect()
-    turn_until(intake, lambda: len(inbox), what="the first of them again")
+    step_until(intake, lambda: len(inbox), what="the first of them again")
     # The new session holds tag 1 too; the old chunk's tags 1 to 8 are not its tags.
     intake.settle(old)
-    turn_some(intake)
+    step_some(intake)
     intake.close()
     wait_until(lambda: ready(amqp_url) == 8, what="all to be back")
     assert sorted(d.body for d in take_all(amqp_url, NORMAL)) == bodies(8)
@@ -188,12 +188,12 @@ def test_a_tag_is_never_acked_on_another_session(
 def test_settling_twice_acks_once(amqp_url: str, inbox: Inbox, intake: BatchConsumer) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    turn_until(intake, lambda: len(inbox) == 8, what="all of them")
+    step_until(intake, lambda: len(inbox) == 8, what="all of them")
     chunk = inbox.take()
     intake.settle(chunk[:4])
     intake.settle(chunk[:4])
     # A second ack of a tag would be the end of the session, and shows with the next frames.
-    turn_some(intake)
+    step_some(intake)
     intake.settle(chunk[4:])
     intake.finish()
     intake.close()
@@ -221,8 +221,8 @@ def test_threads_may_settle_while_sessions_come_and_go(
     try:
         for _ in range(10):
             intake.connect()
-            intake.turn()
-            intake.turn()
+            intake.step()
+            intake.step()
         intake.connect()
         turn_until_empty(intake)
     finally:
@@ -249,7 +249,7 @@ def test_a_full_hand_makes_the_threads_hurry_also_beyond_the_broker_s_bounds(
             got = 0
             while got < 2000:
                 taken = pool.submit(inbox.take)
-                turn_until(intake, taken.done, what="a chunk")
+                step_until(intake, taken.done, what="a chunk")
                 got += len(taken.result())
         finally:
             inbox.close()
@@ -269,14 +269,14 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
     try:
         intake.connect()
         while got < 40:
-            turn_until(intake, lambda: len(inbox), what="the next")
-            turn_some(intake)
+            step_until(intake, lambda: len(inbox), what="the next")
+            step_some(intake)
             # At most what was under way when the limit was passed.
             assert intake.held <= 10 + 7
             chunk = inbox.take()
             got += len(chunk)
             intake.settle(chunk)
-        turn_until(intake, lambda: not intake.held, what="all acks")
+        step_until(intake, lambda: not intake.held, what="all acks")
     finally:
         intake.close()
     assert ready(amqp_url) == 0
@@ -299,11 +299,11 @@ def test_stopping_on_a_lost_session_is_no_error(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(3))
-    turn_until(intake, lambda: len(inbox) == 3, what="all of them")
+    step_until(intake, lambda: len(inbox) == 3, what="all of them")
     chunk = inbox.take()
     close_connections(management, amqp_url)
     with pytest.raises(BrokerUnavailable):
-        turn_until(intake, lambda: False, what="the loss")
+        step_until(intake, lambda: False, what="the loss")
     intake.stop_taking()
     intake.settle(chunk)
     intake.finish()
@@ -320,6 +320,6 @@ def test_it_is_not_empty_while_a_queue_or_a_hand_is_full(
     # What the last session measured says nothing of this one.
     intake.connect()
     for _ in range(25):
-        intake.turn()
+        intake.step()
         assert not intake.empty()
     assert intake.held

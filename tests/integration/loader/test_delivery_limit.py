@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from runtime.broker import Administration
-from runtime.broker.dead_letters import read_letter
+from runtime.broker.dead_letters import read_dead_letter
 from schemas.topology import DEAD, INCOMING, QUEUES
 from tests.support.brokers import vhost
 from tests.support.management import Management
@@ -37,7 +37,7 @@ def neighbours(number: int) -> list[UUID]:
     return [UUID(int=10 * number + side, version=4) for side in (1, 2)]
 
 
-def buried(amqp_url: str, count: int) -> bool:
+def dead_lettered(amqp_url: str, count: int) -> bool:
     """Whether so many dead letters lie there, and no more."""
     return ready(amqp_url, DEAD) == count
 
@@ -81,16 +81,17 @@ def test_who_kills_again_and_again_dies_alone(
         wait_until(lambda: not tables.chunk_waits(), what="the database to notice")
         given_up = death // (LIMIT + 1)
         wait_until(
-            partial(buried, amqp_url, given_up), what=f"{given_up} letters after {death} deaths"
+            partial(dead_lettered, amqp_url, given_up),
+            what=f"{given_up} letters after {death} deaths",
         )
 
     with run_loader("--exit-when-empty") as loader:
         assert loader.end() == 0
     letters = take_all(amqp_url, DEAD)
     assert [letter.body for letter in letters] == poisons
-    assert [(found.stage, found.reason, found.queue) for found in map(read_letter, letters)] == [
-        ("broker", "delivery_limit", queue) for queue in INCOMING.values()
-    ]
+    assert [
+        (found.stage, found.reason, found.queue) for found in map(read_dead_letter, letters)
+    ] == [("broker", "delivery_limit", queue) for queue in INCOMING.values()]
     assert tables.rows("SELECT client_id, serial FROM state_message ORDER BY 1, 2") == [
         (client, serial)
         for number in range(len(poisons))

@@ -9,8 +9,8 @@ import pytest
 
 from loader.prepare import stage_lines
 from loader.store import ChunkStore, ResyncStore
-from schemas.plain import plain
 from schemas.smx import Smx
+from schemas.smx_text import smx_text
 from schemas.topology import reply_queue
 from tests.support.world import CLIENT, Tables, message, report, smx
 
@@ -48,7 +48,7 @@ def came(
 
 def load(store: ChunkStore, *chunks: Sequence[Smx]) -> None:
     for chunk in chunks:
-        store.load(stage_lines([plain(uuid4(), one) for one in chunk]))
+        store.load(stage_lines([smx_text(uuid4(), one) for one in chunk]))
 
 
 def known(tables: Tables) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 
 from loader.prepare import COPY, stage_lines
 from loader.store import ChunkStore, PartitionStore
-from schemas.plain import plain
+from schemas.smx_text import smx_text
 from tests.support.world import Tables, load, message, report, smx
 
 STATEMENTS = (
@@ -64,7 +64,7 @@ def chunk() -> bytes:
         )
         for number in range(100, 160)
     ]
-    return stage_lines([plain(uuid4(), smx(one)) for one in reports])
+    return stage_lines([smx_text(uuid4(), smx(one)) for one in reports])
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

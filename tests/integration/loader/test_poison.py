@@ -34,8 +34,8 @@ from tests.support.world import CLIENT, Tables, load, message, report, smx
 
 POISON = "poison"
 #: 512 letters of four bytes that do not compress: 2 KiB each, and an index row takes 2.7 KiB.
-_chance = random.Random(7)
-LONG = ["".join(chr(_chance.randrange(0x10000, 0x3FFFF)) for _ in range(512)) for _ in range(2)]
+_rng = random.Random(7)
+LONG = ["".join(chr(_rng.randrange(0x10000, 0x3FFFF)) for _ in range(512)) for _ in range(2)]
 
 
 def neighbours_and(bad: StateMessage, *, bad_at: int = 37, count: int = 60) -> list[bytes]:

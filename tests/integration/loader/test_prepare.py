@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from loader.prepare import stage_lines
 from loader.store import ChunkStore
 from schemas.digest import ABSENT, FIELD
-from schemas.plain import plain
 from schemas.report import Claim, Report, StateMessage
 from schemas.smx import Envelope, Smx, parse_batch, render_batch, render_smx
+from schemas.smx_text import smx_text
 from tests.support.world import CLIENT, START, Tables, message, report, smx
 
 _REAL_DATABASE = settings(
@@ -74,7 +74,7 @@ def travelled(*reports: Report) -> bytes:
     """The rows of reports that went through XML, as they do."""
     rendered = [render_smx(*smx(one)) for one in reports]
     batch = parse_batch(render_batch(uuid4(), "test", rendered))
-    return stage_lines([plain(batch.batch_id, one) for one in batch.smx])
+    return stage_lines([smx_text(batch.batch_id, one) for one in batch.smx])
 
 
 def stored(tables: Tables, topic: str) -> list[tuple[Any, ...]]:
@@ -168,7 +168,7 @@ def test_moments_and_extreme_numbers_arrive_exactly(store: ChunkStore, tables: T
 
 
 def lines(*found: Smx) -> list[list[str]]:
-    text = stage_lines([plain(uuid4(), one) for one in found]).decode()
+    text = stage_lines([smx_text(uuid4(), one) for one in found]).decode()
     return [line.split(FIELD) for line in text.removesuffix("\n").split("\n")]
 
 

@@ -292,10 +292,10 @@ def test_clients_do_not_disturb_each_other(
 ) -> None:
     """Chunks with many clients each, by many threads: locks are taken in one order."""
     clients = [UUID(int=number, version=4) for number in range(1, 31)]
-    chance = random.Random(6)
+    rng = random.Random(6)
     reports = []
     for serial in range(1, 41):
-        chance.shuffle(clients)
+        rng.shuffle(clients)
         reports.append([report(message(serial), client=client) for client in clients])
     fill(amqp_url, [batch(*together) for together in reports])
     drain(amqp_url, database_url, loader_threads=8, loader_chunk_size=1)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from loader import reader as module
-from loader.chunk import divide, messages_in, read_items, read_plain
+from loader.chunk import divide, messages_in, read_items, read_texts
 from loader.prepare import stage_lines
 from loader.reader import Reader
 from schemas.errors import Refused, StatesysError
@@ -55,7 +55,7 @@ def started() -> Iterator[Started]:
 
 def test_rows_and_refusals_are_those_of_this_process(started: Started) -> None:
     read = started.reader.read(BODIES)
-    (chunk,) = divide(BODIES, 1 << 20, read_plain).chunks
+    (chunk,) = divide(BODIES, 1 << 20, read_texts).chunks
     assert read.chunks == [(stage_lines(chunk), 3)]
     ((at, refusal),) = read.refused.items()
     assert (at, refusal.reason) == (1, Reason.NOT_WELL_FORMED)
@@ -68,9 +68,9 @@ def test_values_are_divided_as_their_texts_are() -> None:
     told = [message(n, topic="\u2603" * n)._replace(details="d" * 40 * n) for n in range(1, 40)]
     large = batch(*map(report, told))
     for chunk_bytes in (1, 1000, 2000, 5000, 1 << 20):
-        texts = divide([large, BODIES[0]], chunk_bytes, read_plain)
+        texts = divide([large, BODIES[0]], chunk_bytes, read_texts)
         values = divide([large, BODIES[0]], chunk_bytes, read_items)
-        assert [[item.plain for item in chunk] for chunk in values.chunks] == texts.chunks
+        assert [[item.smx_text for item in chunk] for chunk in values.chunks] == texts.chunks
         assert [messages_in(chunk) for chunk in values.chunks] == list(
             map(messages_in, texts.chunks)
         )

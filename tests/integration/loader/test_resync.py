@@ -378,8 +378,8 @@ def test_one_process_of_many_gets_the_turn_of_an_interval(
     start = datetime.now(UTC) + 49 * HOUR
 
     def asks(now: datetime) -> int:
-        due = open_resyncs(merge=timedelta(0)).check_in_turn(
-            now=now, limit=9, check_interval=HOUR, signs_interval=MINUTE
+        due = open_resyncs(merge=timedelta(0)).check_if_due(
+            now=now, limit=9, check_interval=HOUR, others_interval=MINUTE
         )
         tables.rows("DELETE FROM resync_request RETURNING 1")
         return len(due)
@@ -397,8 +397,8 @@ def test_a_check_that_fails_leaves_the_turn_to_the_next(
 
     def asks() -> int:
         return len(
-            open_resyncs().check_in_turn(
-                now=later, limit=9, check_interval=HOUR, signs_interval=MINUTE
+            open_resyncs().check_if_due(
+                now=later, limit=9, check_interval=HOUR, others_interval=MINUTE
             )
         )
 

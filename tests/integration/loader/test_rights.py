@@ -95,7 +95,7 @@ def _do_the_duties(url: str) -> None:
         resyncs.site.seen(loader)
         now = resyncs.now()
         intervals = {"check_interval": timedelta(0), "signs_interval": timedelta(0)}
-        resyncs.check_in_turn(now=now, limit=10, **intervals)
+        resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
         resyncs.put_off(now=now, spread=timedelta(hours=1))
         (unsent,) = resyncs.unsent(now=now)

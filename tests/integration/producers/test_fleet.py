@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from producers import cycles as turns
 from producers import fleet as fleet_module
+from producers.cycles import forward_cycles
 from producers.fleet import Fleet, Progress
 from producers.plan import Plan
 from producers.publisher import Publisher
@@ -135,7 +135,7 @@ def test_a_second_fleet_publishes_what_the_first_one_left(
     open_owned: OpenStore, amqp_url: str
 ) -> None:
     store = open_owned(clients=20)
-    turns.live(store, Plan(clients=20), 0, 20, NOW)
+    forward_cycles(store, Plan(clients=20), 0, 20, NOW)
     rendered = {(o.message_id, o.body) for o in store.outgoing_after(0, 100)}
     store.close()
 
@@ -180,7 +180,7 @@ def living(
     plan: Plan,
     *,
     forward: timedelta,
-    beat: timedelta,
+    heartbeat: timedelta,
     stop: threading.Event | None = None,
 ) -> Iterator[StoreReader]:
     """Run a fleet in its own thread, and stop it at the end; yields a reader of its store."""
@@ -193,7 +193,7 @@ def living(
             Fleet(store, amqp_url, plan, stop=stop) as fleet,
         ):
             ready.set()
-            fleet.run(forward, beat)
+            fleet.run(forward, heartbeat)
 
     thread = threading.Thread(target=live)
     thread.start()
@@ -209,7 +209,7 @@ def living(
 
 def test_a_living_fleet_forwards_beats_and_answers(directory: Path, amqp_url: str) -> None:
     plan = Plan(clients=8, messages=0.3)
-    with living(directory, amqp_url, plan, forward=SHORT, beat=SHORT) as reader:
+    with living(directory, amqp_url, plan, forward=SHORT, heartbeat=SHORT) as reader:
         wait_until(lambda: reader.totals().heartbeats > 8, what="heartbeats")
         client = next(reader.clients())
         request = ResyncRequest(uuid4(), client.client_id, ResyncReason.OPERATOR, 0, NOW)
@@ -221,7 +221,7 @@ def test_a_living_fleet_goes_on_while_the_broker_is_away(
     directory: Path, amqp_url: str, management: Management
 ) -> None:
     vhost = urlsplit(amqp_url).path[1:]
-    with living(directory, amqp_url, Plan(clients=8), forward=SHORT, beat=LONG) as reader:
+    with living(directory, amqp_url, Plan(clients=8), forward=SHORT, heartbeat=LONG) as reader:
         wait_until(lambda: reader.totals().reports > 8, what="reports")
         management.delete_vhost(vhost)
         # The reports of several cycles of all clients.
@@ -235,7 +235,7 @@ def test_a_living_fleet_goes_on_while_the_broker_is_away(
     assert waiting <= {UUID(one.properties.message_id) for one in taken(amqp_url)}
 
 
-class Turns(threading.Event):
+class CountedWaits(threading.Event):
     """A stop event that counts the calls of `wait`."""
 
     count = 0
@@ -249,9 +249,9 @@ def test_heartbeats_do_not_fill_the_disk_while_the_broker_is_away(
     directory: Path, amqp_url: str, management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_module, "_AHEAD", 16)
-    vhost, stop = urlsplit(amqp_url).path[1:], Turns()
+    vhost, stop = urlsplit(amqp_url).path[1:], CountedWaits()
     plan = Plan(clients=8)
-    with living(directory, amqp_url, plan, forward=LONG, beat=SHORT, stop=stop) as reader:
+    with living(directory, amqp_url, plan, forward=LONG, heartbeat=SHORT, stop=stop) as reader:
         wait_until(lambda: reader.totals().reports > 8, what="heartbeats")
         management.delete_vhost(vhost)
         wait_until(lambda: reader.totals().outbox >= 16, what="a full outbox")
@@ -344,7 +344,7 @@ def test_what_a_full_queue_refuses_stays_in_the_outbox(
 ) -> None:
     vhost = urlsplit(amqp_url).path[1:]
     store = open_owned(clients=20)
-    turns.live(store, Plan(clients=20), 0, 20, NOW)
+    forward_cycles(store, Plan(clients=20), 0, 20, NOW)
     publisher = Publisher(store, amqp_url, stop=threading.Event(), on_requests=lambda _: None)
     publisher.connect()
     full = {"pattern": ".*", "definition": {"max-length": 5}, "apply-to": "queues"}

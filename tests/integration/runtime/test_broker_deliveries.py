@@ -17,7 +17,7 @@ from pika.spec import Basic
 from runtime.broker import Administration, Delivery, Properties, Session, persistent
 from runtime.broker import deliveries as cutting
 from runtime.broker.deliveries import Cut, Incomplete, cut, known
-from runtime.broker.properties import Received
+from runtime.broker.properties import ReceivedProperties
 from schemas.topology import DEAD
 from tests.support.waiting import wait_until
 
@@ -74,7 +74,7 @@ class Assembled:
         """Take those with an odd tag; the others go pika's way after all."""
         if found.delivery_tag % 2 == 0:
             return False
-        properties = Received().decode(found.properties)
+        properties = ReceivedProperties().decode(found.properties)
         self.messages.append(
             Message(
                 found.consumer_tag.decode(),

@@ -40,10 +40,10 @@ def tokens(messages: list[Message]) -> list[int]:
     return [one.token for one in messages]
 
 
-def settle_next(window: PublishWindow, problem: str | None, now: float) -> None:
+def answer_next(window: PublishWindow, problem: str | None, now: float) -> None:
     """Have the one message that is due published and settled."""
     (one,) = window.take(now)
-    window.settle(one, problem, now)
+    window.note_outcome(one, problem, now)
 
 
 class TestTheWindow:
@@ -60,21 +60,21 @@ class TestTheWindow:
     def test_what_is_confirmed_is_forgotten(self) -> None:
         window = PublishWindow(ONCE_A_SECOND)
         window.add(message(1))
-        settle_next(window, None, 0)
+        answer_next(window, None, 0)
         assert len(window) == 0
         assert window.take(100) == []
 
     def test_what_is_refused_without_a_retry_is_given_up(self) -> None:
         window = PublishWindow()
         window.add(message(1))
-        settle_next(window, "nack", 0)
+        answer_next(window, "nack", 0)
         assert len(window) == 0
         assert window.take(100) == []
 
     def test_what_is_refused_waits_out_the_pause_and_goes_again(self) -> None:
         window = PublishWindow(ONCE_A_SECOND)
         window.add(message(1))
-        settle_next(window, "nack", 10)
+        answer_next(window, "nack", 10)
         refused = [window.refused]
         assert (window.take(10.9), window.again(10.9), window.wait(10.9)) == ([], False, 11 - 10.9)
         assert window.again(11)
@@ -86,7 +86,7 @@ class TestTheWindow:
     def test_only_the_address_that_refuses_pauses(self) -> None:
         window = PublishWindow(ONCE_A_SECOND)
         window.add(message(1))
-        settle_next(window, "nack", 0)
+        answer_next(window, "nack", 0)
         window.add(message(2))
         window.add(message(3, queue=REPORTS))
         assert not window.again(0)
@@ -98,13 +98,13 @@ class TestTheWindow:
         window.add(message(1))
         now, pauses = 0.0, []
         for _ in range(4):
-            settle_next(window, "nack", now)
+            answer_next(window, "nack", now)
             pauses.append(window.wait(now) or 0)
             now += pauses[-1]
         assert pauses == [1, 2, 3, 3]
-        settle_next(window, None, now)
+        answer_next(window, None, now)
         window.add(message(2))
-        settle_next(window, "nack", now)
+        answer_next(window, "nack", now)
         assert window.wait(now) == 1
 
     def test_those_that_come_back_together_share_a_pause(self) -> None:
@@ -112,7 +112,7 @@ class TestTheWindow:
         for token in range(50):
             window.add(message(token))
         for one in window.take(0):
-            window.settle(one, "returned", 0.5)
+            window.note_outcome(one, "returned", 0.5)
         assert window.wait(0.5) == 1
 
     def test_it_is_full_by_number_and_by_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +124,9 @@ class TestTheWindow:
             window.add(message(token))
             seen.append(window.full)
         first, *_ = window.take(0)
-        window.settle(first, "nack", 0)
+        window.note_outcome(first, "nack", 0)
         seen.append(window.full)
-        settle_next(window, None, 1)
+        answer_next(window, None, 1)
         seen.append(window.full)
         window.add(Message(DEAD, b"x" * 100, persistent(), 4))
         seen.append(window.full)
@@ -150,15 +150,15 @@ class TestTheWindow:
             elif air:
                 one = air.pop(data.draw(st.integers(0, len(air) - 1)))
                 problem = data.draw(st.sampled_from([None, "nack", "returned"]))
-                window.settle(one, problem, now)
+                window.note_outcome(one, problem, now)
                 confirmed[one.token] += problem is None
             assert len(set(tokens(air))) == len(air)
             assert len(window) == added - confirmed.total()
         for one in air:
-            window.settle(one, None, now)
+            window.note_outcome(one, None, now)
             confirmed[one.token] += 1
         for one in window.take(now + 4):
-            window.settle(one, None, now)
+            window.note_outcome(one, None, now)
             confirmed[one.token] += 1
         assert confirmed == Counter(range(added))
         assert len(window) == 0

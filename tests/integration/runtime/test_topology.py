@@ -129,7 +129,7 @@ def test_a_refusal_leaves_the_errands_at_work(amqp_url: str, management: Managem
 
 
 @pytest.fixture
-def bound_hands(amqp_url: str, management: Management) -> Iterator[str]:
+def restricted_url(amqp_url: str, management: Management) -> Iterator[str]:
     """The URL of a user who may read and write everything, and configure nothing."""
     name = vhost(amqp_url)
     management.call("PUT", "users", name, body={"password": "secret", "tags": ""})
@@ -141,11 +141,11 @@ def bound_hands(amqp_url: str, management: Management) -> Iterator[str]:
 
 
 def test_a_worker_that_may_not_configure_says_what_it_did_not_verify(
-    amqp_url: str, bound_hands: str
+    amqp_url: str, restricted_url: str
 ) -> None:
     assert declare(amqp_url, QUEUES, name="installer") is None
     with capture_logs() as logged:
-        note = declare(bound_hands, QUEUES, name="worker")
+        note = declare(restricted_url, QUEUES, name="worker")
     assert note is not None
     assert note.startswith("topology not verified (")
     assert all(f"queue '{queue.name}'" in note for queue in QUEUES)
@@ -156,17 +156,17 @@ def test_a_worker_that_may_not_configure_says_what_it_did_not_verify(
 
 
 def test_a_worker_that_may_not_configure_is_refused_what_is_missing(
-    amqp_url: str, bound_hands: str
+    amqp_url: str, restricted_url: str
 ) -> None:
     declare(amqp_url, QUEUES[1:], name="installer")
     with pytest.raises(PermissionMissing, match=f"configure access to queue '{REPORTS}'"):
-        declare(bound_hands, QUEUES, name="worker")
+        declare(restricted_url, QUEUES, name="worker")
 
 
 def test_a_worker_that_may_not_configure_sees_an_exclusive_queue(
-    amqp_url: str, bound_hands: str
+    amqp_url: str, restricted_url: str
 ) -> None:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as other:
         other.channel().queue_declare(REPORTS, exclusive=True)
         with pytest.raises(TopologyWrong, match="is exclusive"):
-            declare(bound_hands, QUEUES, name="worker")
+            declare(restricted_url, QUEUES, name="worker")

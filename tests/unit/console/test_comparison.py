@@ -88,29 +88,29 @@ def test_dead_letters_and_the_outbox_are_places(
 
 
 def test_a_completed_resync_overtakes_what_never_arrived() -> None:
-    books = received(SerialRanges([(1, 1), (4, 5)]), 5, resynced_below=4)
-    finding = compare(sent(5), books, NOTHING)
+    ledger = received(SerialRanges([(1, 1), (4, 5)]), 5, resynced_below=4)
+    finding = compare(sent(5), ledger, NOTHING)
     assert finding.holds
     assert places(finding) == {Place.LOADED: 3, Place.OVERTAKEN: 2}
 
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
     """What a loader that accounts before it stores would leave."""
-    books = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
-    assert compare(sent(2), books, NOTHING).unaccounted == (2,)
+    ledger = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
+    assert compare(sent(2), ledger, NOTHING).unaccounted == (2,)
 
 
 def test_another_digest_is_altered() -> None:
-    books = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
-    finding = compare(sent(1), books, NOTHING)
+    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
+    finding = compare(sent(1), ledger, NOTHING)
     assert finding.altered == (1,)
     assert not finding.holds
 
 
 def test_a_serial_used_twice_is_loaded_when_one_row_is_the_clients_own() -> None:
     rows = [Row(1, b"from a former life"), Row(1, digest(1), reused=True)]
-    books = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=rows)
-    finding = compare(sent(1), books, NOTHING)
+    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=rows)
+    finding = compare(sent(1), ledger, NOTHING)
     assert finding.holds
     assert finding.reused_rows == 1
 
@@ -123,16 +123,16 @@ def test_a_row_above_the_last_serial_was_never_sent() -> None:
 
 def test_what_a_running_fleet_sent_meanwhile_is_not_compared() -> None:
     own = sent(1, last_serial_now=2, states={TOPIC: State(digest(1), 1)})
-    books = received(SerialRanges([(1, 2)]), 2)
-    books = Received(**{**vars(books), "states": {TOPIC: State(digest(2), 2)}})
-    assert compare(own, books, NOTHING).holds
+    ledger = received(SerialRanges([(1, 2)]), 2)
+    ledger = Received(**{**vars(ledger), "states": {TOPIC: State(digest(2), 2)}})
+    assert compare(own, ledger, NOTHING).holds
 
 
 def test_serials_that_were_never_numbered_need_no_place() -> None:
     """A resync moved the counter from 1 to 9."""
     own = sent(10, messages={1: digest(1), 10: digest(10)})
-    books = received(SerialRanges([(1, 10)]), 10)
-    finding = compare(own, books, NOTHING)
+    ledger = received(SerialRanges([(1, 10)]), 10)
+    finding = compare(own, ledger, NOTHING)
     assert finding.holds
     assert places(finding) == {Place.LOADED: 2}
 
@@ -140,8 +140,8 @@ def test_serials_that_were_never_numbered_need_no_place() -> None:
 def test_a_counter_near_its_end_costs_nothing() -> None:
     last = 2**62
     own = sent(0, last_serial=last, last_serial_now=last, messages={last: digest(last)})
-    books = Received(highest_serial=last, accounted=SerialRanges([(1, last)]))
-    assert compare(own, books, NOTHING).unaccounted == (last,)
+    ledger = Received(highest_serial=last, accounted=SerialRanges([(1, last)]))
+    assert compare(own, ledger, NOTHING).unaccounted == (last,)
 
 
 class TestStates:
@@ -150,10 +150,10 @@ class TestStates:
     def finding(
         self, own: State, theirs: State | None, *, arrived: SerialRanges | None = None
     ) -> Finding:
-        books = received(SerialRanges([(1, 2)]) if arrived is None else arrived, 2)
+        ledger = received(SerialRanges([(1, 2)]) if arrived is None else arrived, 2)
         states = {} if theirs is None else {TOPIC: theirs}
-        books = Received(**{**vars(books), "states": states})
-        return compare(sent(2, states={TOPIC: own}), books, NOTHING)
+        ledger = Received(**{**vars(ledger), "states": states})
+        return compare(sent(2, states={TOPIC: own}), ledger, NOTHING)
 
     def test_the_same_digest_is_equal(self) -> None:
         found = self.finding(State(digest(2), 2), State(digest(2), 2))
@@ -178,8 +178,8 @@ class TestStates:
         assert self.finding(State(None, None), State(digest(1), 1)).holds
 
     def test_a_state_the_client_does_not_know_differs(self) -> None:
-        books = Received(states={(1, "what", ""): State(digest(1), 1)})
-        assert compare(sent(0), books, NOTHING).differing == ((1, "what", ""),)
+        ledger = Received(states={(1, "what", ""): State(digest(1), 1)})
+        assert compare(sent(0), ledger, NOTHING).differing == ((1, "what", ""),)
 
     def test_heartbeats_are_no_state(self) -> None:
         own = sent(1, states={(HEARTBEAT_TOPIC, "heartbeat", ""): State(digest(1), 1)})
@@ -195,8 +195,8 @@ def test_every_message_has_exactly_one_place(
 ) -> None:
     arrived = arrived & SerialRanges([(1, last)]) if last else NOTHING
     highest = max((r.last for r in arrived), default=0)
-    books = received(arrived, highest, resynced_below=min(below, highest))
-    finding = compare(sent(last, outbox=outbox), books, dead)
+    ledger = received(arrived, highest, resynced_below=min(below, highest))
+    finding = compare(sent(last, outbox=outbox), ledger, dead)
     assert sum(finding.places.values()) == last
     assert finding.places.get(Place.LOADED, 0) == arrived.count
     # Whatever is below the highest is known to the server: only the end can be unaccounted for.
@@ -207,9 +207,9 @@ def test_every_message_has_exactly_one_place(
 
 @given(st.integers(1, 40), st.data())
 def test_no_single_change_of_a_row_goes_unnoticed(last: int, data: st.DataObject) -> None:
-    books = received(SerialRanges([(1, last)]), last)
+    ledger = received(SerialRanges([(1, last)]), last)
     at = data.draw(st.integers(0, last - 1))
-    rows = list(books.rows)
+    rows = list(ledger.rows)
     changed = data.draw(st.sampled_from(["lost", "altered", "invented"]))
     if changed == "lost":
         del rows[at]
@@ -217,4 +217,4 @@ def test_no_single_change_of_a_row_goes_unnoticed(last: int, data: st.DataObject
         rows[at] = rows[at]._replace(digest=data.draw(st.binary(min_size=1, max_size=8)))
     else:
         rows.append(Row(last + 1 + at, digest(at)))
-    assert not compare(sent(last), Received(**{**vars(books), "rows": rows}), NOTHING).holds
+    assert not compare(sent(last), Received(**{**vars(ledger), "rows": rows}), NOTHING).holds

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from console.dead.view import Content, contents, readable
 from console.output import as_data
 from runtime.broker import Delivery, Properties
-from runtime.broker.dead_letters import QUEUE, REASON, STAGE, Letter, read_letter, replayed
+from runtime.broker.dead_letters import QUEUE, REASON, STAGE, Letter, read_dead_letter, replayed
 from runtime.printable import as_json, printable
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS
@@ -44,7 +44,7 @@ names = st.sampled_from(
 
 
 def letter(headers: Any = None, *, body: bytes = b"", message_id: Any = None) -> Letter:
-    return read_letter(delivery(headers, body=body, message_id=message_id))
+    return read_dead_letter(delivery(headers, body=body, message_id=message_id))
 
 
 def delivery(headers: Any = None, *, body: bytes = b"", message_id: Any = None) -> Delivery:
@@ -55,7 +55,7 @@ def delivery(headers: Any = None, *, body: bytes = b"", message_id: Any = None) 
 @given(st.dictionaries(names, values), st.none() | st.text(), st.binary())
 def test_no_header_is_too_strange(headers: Any, message_id: Any, body: bytes) -> None:
     found = delivery(headers, body=body, message_id=message_id)
-    read = read_letter(found)
+    read = read_dead_letter(found)
     assert read.name.isprintable()
     assert read.reason.isprintable()
     as_data(read.as_data())
@@ -148,13 +148,13 @@ def test_what_is_put_back_is_the_original_and_remembers_its_first_refusal() -> N
 def test_the_contents_of_a_damaged_report_are_in_its_headers() -> None:
     client = uuid4()
     found = delivery({"client_id": str(client), "first_serial": 3, "last_serial": 5}, body=b"<")
-    assert contents(read_letter(found), found) == [Content(client, 3, 5)]
+    assert contents(read_dead_letter(found), found) == [Content(client, 3, 5)]
 
 
 def test_the_contents_of_a_newer_batch_are_what_can_be_read_of_it() -> None:
     newer = batch(report(message(7))).replace(b' Format="', b' Format="9')
     found = delivery({STAGE: "loader", REASON: "newer_format", QUEUE: NORMAL}, body=newer)
-    assert contents(read_letter(found), found) == [Content(CLIENT, 7, 7)]
+    assert contents(read_dead_letter(found), found) == [Content(CLIENT, 7, 7)]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 from structlog.testing import capture_logs
 
-from producers import cycles as turns
+from producers.cycles import answer_requests, forward_cycles, forward_heartbeats
 from producers.plan import Plan
-from producers.store import Outgoing, Store
+from producers.store import OutboxReport, Store
 from schemas.digest import digest
 from schemas.report import HEARTBEAT_TOPIC, RESYNC_TOPIC, Report
 from schemas.report_reader import parse_report
@@ -20,7 +20,7 @@ from tests.support.stores import OpenStore
 MINUTE = timedelta(minutes=1)
 
 
-def outbox(store: Store) -> list[Outgoing]:
+def outbox(store: Store) -> list[OutboxReport]:
     return store.outgoing_after(0, 100_000)
 
 
@@ -30,7 +30,7 @@ def reports(store: Store) -> list[Report]:
 
 def live(store: Store, plan: Plan, cycles: int = 5) -> None:
     for cycle in range(cycles):
-        turns.live(store, plan, 0, plan.clients, NOW + cycle * MINUTE)
+        forward_cycles(store, plan, 0, plan.clients, NOW + cycle * MINUTE)
 
 
 def a_request(store: Store, highest_serial: int = 0) -> ResyncRequest:
@@ -45,7 +45,7 @@ def test_the_same_seed_makes_the_same_bytes_however_clients_are_grouped(tmp_path
         with Store(tmp_path / name, seed=5, clients=30, now=NOW) as store:
             for cycle in range(5):
                 for first in range(0, 30, at_a_time):
-                    turns.live(store, plan, first, first + at_a_time, NOW + cycle * MINUTE)
+                    forward_cycles(store, plan, first, first + at_a_time, NOW + cycle * MINUTE)
             store.release_held()
             return sorted((o.client_id, o.first_serial, o.body) for o in outbox(store))
 
@@ -74,7 +74,7 @@ def test_every_report_is_what_the_ledger_says(open_owned: OpenStore) -> None:
 def test_the_store_keeps_the_last_state_of_each_topic(open_owned: OpenStore) -> None:
     store = open_owned(clients=40)
     live(store, Plan(clients=40))
-    turns.beat(store, range(40), NOW + 5 * MINUTE)
+    forward_heartbeats(store, range(40), NOW + 5 * MINUTE)
 
     latest = {
         (r.client_id, *m.topic): m.serial
@@ -88,11 +88,11 @@ def test_the_store_keeps_the_last_state_of_each_topic(open_owned: OpenStore) -> 
 
 def test_a_client_that_was_away_forwards_what_it_recorded_later(open_owned: OpenStore) -> None:
     store = open_owned(clients=200)
-    turns.live(store, Plan(clients=200), 0, 200, NOW)
+    forward_cycles(store, Plan(clients=200), 0, 200, NOW)
     waiting = store.unsent_between(0, 200)
     assert waiting
 
-    turns.beat(store, waiting, NOW + MINUTE)
+    forward_heartbeats(store, waiting, NOW + MINUTE)
 
     assert not store.unsent_between(0, 200)
     assert all(state.serial is not None for state in store.states())
@@ -101,7 +101,7 @@ def test_a_client_that_was_away_forwards_what_it_recorded_later(open_owned: Open
 def test_a_heartbeat_comes_last_and_is_no_state(open_owned: OpenStore) -> None:
     store = open_owned(clients=3)
 
-    turns.beat(store, [0, 2], NOW)
+    forward_heartbeats(store, [0, 2], NOW)
 
     beats = reports(store)
     assert [m.topic_type for r in beats for m in r.messages] == [HEARTBEAT_TOPIC] * 2
@@ -111,7 +111,7 @@ def test_a_heartbeat_comes_last_and_is_no_state(open_owned: OpenStore) -> None:
 
 def test_only_quiet_clients_are_found_quiet(open_owned: OpenStore) -> None:
     store = open_owned(clients=5)
-    turns.beat(store, [1, 3], NOW + MINUTE)
+    forward_heartbeats(store, [1, 3], NOW + MINUTE)
 
     now = NOW + MINUTE
     assert store.quiet_clients(5, NOW, now, 10) == [0, 2, 4]
@@ -121,7 +121,7 @@ def test_only_quiet_clients_are_found_quiet(open_owned: OpenStore) -> None:
 
 def test_a_clock_that_was_set_back_makes_no_client_silent(open_owned: OpenStore) -> None:
     store = open_owned(clients=2)
-    turns.beat(store, [1], NOW + 60 * MINUTE)
+    forward_heartbeats(store, [1], NOW + 60 * MINUTE)
 
     assert store.quiet_clients(2, NOW - MINUTE, NOW, 10) == [1]
 
@@ -154,7 +154,7 @@ def test_an_answer_has_every_state_also_what_was_not_sent(open_owned: OpenStore)
         ((client, _),) = store.clients_between(number, number + 1)
         request = ResyncRequest(uuid4(), client.client_id, ResyncReason.OPERATOR, 500, NOW)
 
-        turns.answer_requests(store, [render_request(request)], NOW)
+        answer_requests(store, [render_request(request)], NOW)
 
         assert all(s.serial and s.serial > 500 for s in store.states(client.client_id))
         (answered,) = (r for r in reports(store) if r.client_id == client.client_id)
@@ -167,12 +167,12 @@ def test_each_request_is_answered_once_also_after_a_restart(open_owned: OpenStor
     store = open_owned()
     body = render_request(a_request(store))
 
-    turns.answer_requests(store, [body, body], NOW)
-    turns.answer_requests(store, [body], NOW)
+    answer_requests(store, [body, body], NOW)
+    answer_requests(store, [body], NOW)
     store.close()
     store = open_owned()
     with capture_logs() as logs:
-        turns.answer_requests(store, [body], NOW)
+        answer_requests(store, [body], NOW)
 
     assert len(outbox(store)) == 1
     assert [line["event"] for line in logs] == ["client.request_repeated"]
@@ -182,7 +182,7 @@ def test_a_second_request_has_an_answer_of_its_own(open_owned: OpenStore) -> Non
     store = open_owned()
     requests = [a_request(store, 7), a_request(store, 3)]
 
-    turns.answer_requests(store, map(render_request, requests), NOW)
+    answer_requests(store, map(render_request, requests), NOW)
 
     assert [(a.first_serial, a.last_serial) for a in store.answers()] == [(8, 8), (9, 9)]
     assert [o.correlation_id for o in outbox(store)] == [r.request_id for r in requests]
@@ -194,9 +194,7 @@ def test_requests_that_cannot_be_answered_are_told_and_put_aside(open_owned: Ope
     endless = a_request(store, 2**63 - 2)
 
     with capture_logs() as logs:
-        turns.answer_requests(
-            store, [b"<junk", render_request(stranger), render_request(endless)], NOW
-        )
+        answer_requests(store, [b"<junk", render_request(stranger), render_request(endless)], NOW)
 
     assert [(line["log_level"], line["event"]) for line in logs] == [
         ("warning", "client.request_refused"),

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import cycles as turns
 from producers.client import Client, forward
+from producers.cycles import forward_cycles
 from producers.hostile import HOSTILE, MALFORMED, destroys, meaning
 from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
 from producers.hostile.malformed import REASONS, malformed
 from producers.plan import Plan
 from producers.seeded import DRAWS
-from producers.store import Outgoing, Store
+from producers.store import OutboxReport, Store
 from relay.validate import accept
 from runtime.broker import Delivery, persistent
 from schemas.errors import Refused, SettingsError
@@ -32,7 +32,7 @@ def a_cycle(*news: StateMessage) -> Cycle:
     return Cycle(1, 0, 3, 4, NOW, (news,))
 
 
-def outbox(store: Store) -> list[Outgoing]:
+def outbox(store: Store) -> list[OutboxReport]:
     return store.outgoing_after(0, 100_000)
 
 
@@ -45,7 +45,7 @@ def reports(store: Store, number: int = 0) -> list[Report]:
 def live(store: Store, cycles: int, *, clients: int = 1, **hostile: float) -> None:
     plan = Plan(clients=clients, seed=store.seed, hostile=hostile)
     for cycle in range(cycles):
-        turns.live(store, plan, 0, clients, NOW + cycle * MINUTE)
+        forward_cycles(store, plan, 0, clients, NOW + cycle * MINUTE)
 
 
 # -- reports that break the contract --------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_what_a_hostile_client_says_is_legal_nevertheless(client_fault: str, sto
     assert fault.last_serial == max(m.serial or 0 for r in found for m in r.messages)
 
 
-def accepted(outgoing: Outgoing) -> bool:
+def accepted(outgoing: OutboxReport) -> bool:
     delivery = Delivery(1, "", outgoing.body, persistent(), redelivered=False)
     return bool(accept(delivery, received_at=NOW, max_bytes=MAX_REPORT_BYTES).smx)
 
@@ -236,7 +236,7 @@ def test_the_same_seed_brings_the_same_hostility_however_clients_are_grouped(
         with Store(tmp_path / name, seed=5, clients=12, now=NOW) as store:
             for cycle in range(6):
                 for first in range(0, 12, at_a_time):
-                    turns.live(store, plan, first, first + at_a_time, NOW + cycle * MINUTE)
+                    forward_cycles(store, plan, first, first + at_a_time, NOW + cycle * MINUTE)
             return sorted((m.digest, m.serial, m.life) for m in store.sent())
 
     assert lived("a", 12) == lived("b", 4)

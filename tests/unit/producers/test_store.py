@@ -213,7 +213,7 @@ def test_what_was_not_committed_never_happened(store: Store) -> None:
 def test_a_position_of_the_outbox_is_never_used_again(store: Store) -> None:
     send(store, a_state("a"))
     (first,) = store.outgoing_after(0, 10)
-    store.settle([first.position])
+    store.delete_confirmed([first.position])
     send(store, a_state("b"))
 
     (second,) = store.outgoing_after(first.position, 10)

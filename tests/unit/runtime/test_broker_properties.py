@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.broker.properties import MAX_NESTING, UNREADABLE, Properties, Received
+from runtime.broker.properties import MAX_NESTING, UNREADABLE, Properties, ReceivedProperties
 
 
 def encoded(table: bytes) -> bytes:
@@ -41,7 +41,7 @@ def nested(depth: int) -> bytes:
     ],
 )
 def test_headers_that_cannot_be_read_become_a_note(table: bytes) -> None:
-    found = Received().decode(encoded(table))
+    found = ReceivedProperties().decode(encoded(table))
     assert found.headers
     assert found.headers.keys() == {UNREADABLE}
     assert str(len(table) + 4) in str(found.headers[UNREADABLE])
@@ -57,16 +57,18 @@ def test_headers_that_cannot_be_read_become_a_note(table: bytes) -> None:
 )
 def test_all_others_are_read_as_they_were_written(headers: dict[str, object]) -> None:
     sent = Properties(headers=headers, message_id="m", delivery_mode=2)  # type: ignore[arg-type]
-    found = Received().decode(b"".join(sent.encode()))
+    found = ReceivedProperties().decode(b"".join(sent.encode()))
     assert (found.headers, found.message_id, found.delivery_mode) == (headers, "m", 2)
 
 
 @given(st.binary(max_size=60))
 def test_no_table_of_any_bytes_costs_the_message(table: bytes) -> None:
-    found = Received().decode(encoded(table))
+    found = ReceivedProperties().decode(encoded(table))
     # Whatever was read can be written again: a dead letter has to.
     found.encode()
 
 
 def test_properties_without_headers_have_none() -> None:
-    assert Received().decode(b"".join(Properties(message_id="m").encode())).headers is None
+    assert (
+        ReceivedProperties().decode(b"".join(Properties(message_id="m").encode())).headers is None
+    )

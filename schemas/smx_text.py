@@ -10,7 +10,7 @@ from schemas.digest import digested
 from schemas.smx import Smx
 
 
-class Plain(NamedTuple):
+class SmxText(NamedTuple):
     """One SMX. GUIDs are bare and in small letters, moments ISO 8601 in UTC.
 
     Attributes:
@@ -31,11 +31,11 @@ class Plain(NamedTuple):
     texts: tuple[str, ...]
 
 
-def plain(batch_id: UUID, smx: Smx) -> Plain:
+def smx_text(batch_id: UUID, smx: Smx) -> SmxText:
     """Write the values of an SMX."""
     envelope, report = smx
     forwarded_at, claim = envelope.forwarded_at, report.claim
-    return Plain(
+    return SmxText(
         str(batch_id),
         str(envelope.smx_id),
         envelope.received_at.isoformat(),
