@@ -71,7 +71,7 @@ class Pages:
         )
 
     def get_message(self) -> dict[str, str]:
-        """Press "Get Message(s)" and read what comes: facts by their names."""
+        """Press "Get Message(s)" and return what the page shows of the message, by name."""
         self._unfold("Get messages")
         form = "form[action='#/queues/get']"
         # RabbitMQ requeues the message in its old position.

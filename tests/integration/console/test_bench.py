@@ -38,7 +38,7 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for all, so that the servers start once; a test that fails leaves none behind."""
+    """One home for all tests, so that the servers start once; at the end they are stopped."""
     home = tmp_path_factory.mktemp("home")
     yield home
     devserver.down(home / "bench", purge=True)
