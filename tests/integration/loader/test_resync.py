@@ -337,7 +337,7 @@ def test_a_request_is_not_given_up_while_parts_of_its_answer_come(
     assert clock.asks(HOUR) == []
     assert clock.asks(47 * HOUR) == []
     assert [row[1] for row in tables.requests()] == [None]
-    # For another 48 hours no further part has come.
+    # By now no part has come for 48 hours.
     assert clock.asks(49 * HOUR) == ["operator"]
     assert [row[1] for row in tables.requests()] == ["unanswered", None]
 

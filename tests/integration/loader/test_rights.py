@@ -83,7 +83,7 @@ def test_a_loader_is_told_all_that_it_lacks_and_no_more_is_needed(
 
 
 def _do_the_duties(url: str) -> None:
-    """Run each periodic task of a loader once."""
+    """Do at once what a loader's periodic tasks do in three days."""
     with closing(PartitionStore(url, name="test")) as partitions:
         made = partitions._make(date(2020, 1, 1))
         assert partitions.keep(retention=timedelta(days=90)) == ([], [made])
