@@ -33,7 +33,7 @@ def disk_full() -> Iterator[int]:
 
 @contextmanager
 def reader_ended() -> Iterator[int]:
-    """A pipe that nobody reads any more."""
+    """A pipe whose reader has closed it."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer

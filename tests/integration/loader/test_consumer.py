@@ -1,4 +1,4 @@
-"""The batch consumer: one suspect at a time after a start, and tags of one session only."""
+"""The batch consumer: one suspect at a time after a start, and tags that belong to one session."""
 
 import threading
 from collections.abc import Callable, Iterator
