@@ -1,1 +1,1 @@
-"""What the project was asked for, end to end."""
+"""The requirements of the project, end to end."""

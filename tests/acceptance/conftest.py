@@ -18,5 +18,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureSite]:
 
 @pytest.fixture(scope="session")
 def life(site: SecureSite) -> Life:
-    """A fleet has lost reports, was asked, and has answered."""
+    """A fleet that lost reports, was asked for a resync, and answered."""
     return Life(site)

@@ -30,7 +30,7 @@ TABLES = (
     *("client", "state_message", "current_state", "missing_message_range"),
     *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "loader"),
 )
-#: What some role may change; all else nobody but the owner.
+#: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
     *("duty", "site", "site_totals", "loader"),
@@ -41,7 +41,7 @@ Act = Callable[[Administration], object]
 
 @pytest.fixture(scope="module")
 def queues(site: SecureSite) -> list[str]:
-    """Every queue there is, another fleet's among them."""
+    """All queues, including one of another fleet."""
     with Administration(site.amqp_url("installer"), name="test") as admin:
         admin.declare([*QUEUES, OTHERS_QUEUE])
     return [queue.name for queue in (*QUEUES, OTHERS_QUEUE)]
@@ -101,12 +101,12 @@ def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite
     ):
         done = site.run(*arguments, user="operator", role="operator")
         assert done.returncode == 0, done.stderr
-    # What was put back is refused again, and lies there again to be purged.
+    # The relay refuses the replayed report again, so there is a dead letter to purge.
     done = site.run("relay", "run", "--exit-when-empty", user="relay")
     assert done.returncode == 0, done.stderr
     done = site.run("dead", "purge", "--yes", user="operator")
     assert done.returncode == 0, done.stderr
-    # Somebody that no other test misses.
+    # A client that no other test uses.
     with psycopg.connect(site.database_url("loader"), autocommit=True) as connection:
         connection.execute("INSERT INTO statesys.client (client_id) VALUES (%s)", [NOBODY])
     done = site.run("client", "forget", NOBODY, "--yes", role="operator")
@@ -136,7 +136,7 @@ def publish(exchange: str, key: str) -> Act:
 
 
 def refused(site: SecureSite, user: str, act: Act) -> str:
-    """What RabbitMQ's refusal is told as."""
+    """The error message for RabbitMQ's refusal."""
     with (
         Administration(site.amqp_url(user), name="test") as admin,
         pytest.raises(PermissionMissing) as error,
@@ -147,7 +147,7 @@ def refused(site: SecureSite, user: str, act: Act) -> str:
     return str(error.value)
 
 
-#: Whose queue each user may read, by the page.
+#: The queues that each user may read, by the page.
 READABLE = {
     FLEET: set[str](),
     "relay": {REPORTS},
@@ -270,7 +270,7 @@ def test_only_the_owner_changes_the_schema(site: SecureSite, role: str, statemen
         pytest.raises((errors.InsufficientPrivilege, errors.ObjectInUse)) as error,
     ):
         connection.execute(statement.encode())
-    # One cannot drop the database that one is connected to, so this shows only who owns it.
+    # No session can drop its own database, so this checks only that the role does not own it.
     if isinstance(error.value, errors.ObjectInUse):
         with psycopg.connect(url) as connection:
             row = connection.execute(
@@ -307,7 +307,7 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
     assert [name for name, may_read, may_write in found if may_write or not may_read] == []
 
 
-# -- what they are told ----------------------------------------------------------------------
+# -- error messages ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an operator reads in RabbitMQ's own pages, in a real browser.
+"""RabbitMQ's own pages in a real browser, as an operator reads them.
 
 Set STATESYS_SCREENSHOT_DIR to a directory to have pictures of the pages saved there.
 """
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Pages:
-    """RabbitMQ's pages, as somebody with a mouse uses them."""
+    """RabbitMQ's pages, used with clicks and keys."""
 
     def __init__(self, driver: Chrome, url: str) -> None:
         parts = urlsplit(url)
@@ -64,17 +64,17 @@ class Pages:
         self._find(f"//h1/b[normalize-space()='{name}']")
 
     def await_ready(self, messages: int) -> None:
-        """Wait until the page shows so many messages as ready."""
+        """Wait until the page shows `messages` as ready."""
         self._find(
             "//th[contains(normalize-space(), 'Ready')]"
             f"/following-sibling::td[normalize-space()='{messages}']"
         )
 
     def get_message(self) -> dict[str, str]:
-        """Press "Get Message(s)" and read what comes: facts by their names."""
+        """Press "Get Message(s)" and return what the page shows of the message, by name."""
         self._unfold("Get messages")
         form = "form[action='#/queues/get']"
-        # The message goes back to its place: looking takes nothing away.
+        # RabbitMQ requeues the message in its old position.
         Select(self._find(f"{form} [name=ackmode]")).select_by_value("ack_requeue_true")
         self._find(f"{form} input[type=submit]").click()
         rows = self._find("#msg-wrapper .box").find_elements(By.XPATH, "./table/tbody/tr")
@@ -82,14 +82,14 @@ class Pages:
         return {name.text.split()[0]: value.text for name, value in facts}
 
     def save(self, name: str) -> None:
-        """Keep a picture of the page, if somebody wants pictures."""
+        """Save a picture of the page, if STATESYS_SCREENSHOT_DIR is set."""
         directory = os.environ.get(SCREENSHOTS)
         if directory:
             # The charts are behind the numbers; after two more loads they agree.
             for _ in range(2):
                 loaded = self._find("#status").text
                 self._find(f"//*[@id='status' and normalize-space()!='{loaded}']")
-            # The machine's name is nobody's business.
+            # Hide the name of the machine.
             self._driver.execute_script(
                 "for (const line of document.querySelectorAll('#topnav li'))"
                 "  if (line.innerText.includes('Cluster')) line.style.visibility = 'hidden'"
@@ -131,7 +131,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chrome]:
         f"--window-size={WIDTH},{HEIGHT}",
     ):
         options.add_argument(argument)
-    # Both paths are told, so that selenium looks for nothing on the internet.
+    # With both paths given, selenium downloads nothing.
     driver = Chrome(options=options, service=ChromeService(executable_path=str(CHROMEDRIVER)))
     yield driver
     driver.quit()
@@ -146,7 +146,7 @@ def pages(driver: Chrome, endpoints: Endpoints) -> Pages:
 
 @pytest.fixture
 def published(amqp_url: str, tmp_path: Path) -> tuple[str, int]:
-    """A virtual host in which a small fleet lived one forward cycle; its name, and the reports."""
+    """A virtual host after one forward cycle of a small fleet: its name and number of reports."""
     with (
         Store(tmp_path / "fleet", seed=1, clients=CLIENTS, now=NOW) as store,
         Fleet(store, amqp_url, Plan(clients=CLIENTS), clock=lambda: NOW) as fleet,
@@ -172,7 +172,7 @@ def test_the_queue_of_reports_shows_its_depth_and_readable_headers(
     assert first == 1
     assert int(properties["messages"]) == last - first + 1
     assert properties["delivery_mode"] == "2"
-    # Looking took nothing away.
+    # The message is still in the queue.
     pages.await_ready(reports)
 
 
@@ -194,7 +194,7 @@ def test_a_batch_is_readable_as_text(
 
 
 def facts(properties: str) -> dict[str, str]:
-    """What stands on the lines of a message's properties."""
-    # The headers' own name stands before the first of them.
+    """The properties and headers of a message, by name."""
+    # The first line begins with "headers:".
     lines = properties.removeprefix("headers:").splitlines()
     return dict(re.findall(r"(\w+):\s*(\S+)$", "\n".join(lines), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""A report of a real client, in plain AMQP without any header, becomes the row it speaks of."""
+"""A report of a real client, in plain AMQP without any header, becomes its row."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def query(database_url: str) -> Iterator[Any]:
 
 
 def publish(amqp_url: str, *bodies: bytes) -> None:
-    """As anybody would, with nothing but the body."""
+    """Publish bodies without properties, as any AMQP client can."""
     fill(amqp_url, [])
     connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
     channel = connection.channel()

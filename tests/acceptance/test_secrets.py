@@ -1,4 +1,4 @@
-"""No password in a log, an error message, a health file or a command line."""
+"""No password in a log, an error message, a heartbeat file or a command line."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.support.secure_site import SecureSite
 # The first test also waits for servers, users, and a fleet's whole life.
 pytestmark = pytest.mark.timeout(300)
 
-#: Letters that a URL must quote, so that both spellings are looked for.
+#: Characters that a URL must quote, so that the tests look for both spellings.
 WRONG = "wr0ng/p@ss:w%rd?#"
 
 
@@ -64,7 +64,7 @@ def test_the_servers_log_no_password(site: SecureSite) -> None:
 
 
 def mistakes(site: SecureSite) -> Iterator[tuple[str, dict[str, str]]]:
-    """Wrong URLs by what is wrong, as variables."""
+    """Kinds of mistakes, and variables with URLs that have them."""
     amqp, database = site.amqp_url("relay"), site.database_url("loader")
     wrong = quote(WRONG, safe="")
     yield (
@@ -78,7 +78,7 @@ def mistakes(site: SecureSite) -> Iterator[tuple[str, dict[str, str]]]:
     yield (
         "unreachable",
         {
-            # A port that nothing listens on: the one reserved for port multiplexing.
+            # Nothing listens on this port, which is reserved for port multiplexing.
             "AMQP_URL": amqp.replace(f":{site.amqps}", ":1"),
             "DATABASE_URL": database.replace(f":{site.database_port}", ":1"),
             "MANAGEMENT_URL": f"https://u:{wrong}@localhost:1",
@@ -137,13 +137,13 @@ def test_no_failure_tells_a_password(site: SecureSite, arguments: tuple[str, ...
         assert done.returncode in {2, 3, 4}, what
         told = done.stdout + done.stderr
         assert found_in(site, told) == [], what
-        # Nor a piece of one that was cut where its letters mean something.
+        # Nor a piece, cut at a character that has a meaning in a URL.
         assert "wr0ng" not in told, what
 
 
 _NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
-#: Every command that connects, but the workers, which the test above has, and `producers run`,
-#: which waits for a broker that is away. None of them changes anything where a URL is right.
+#: Every command that connects, except the workers, which the test above runs, and `producers run`,
+#: which waits for a broker that is away. With a right URL none of them changes anything.
 _COMMANDS = {
     "loader migrate": "",
     "producers publish": "--fleet secrets --clients 1 --cycles 0 --no-heartbeat",
@@ -166,7 +166,7 @@ _WITHOUT = {
     *("producers reply-queue", "demo"),
     *(f"bench {kind}" for kind in ("publish", "relay", "loader", "drain", "steady")),
 }
-#: Runs them all in one process: file of a list of variables, then the commands.
+#: Runs all commands in one process. Arguments: a file with a list of variables, the commands.
 _RUN_ALL = """
 import json, os, sys, traceback
 from statesys import run_command
@@ -193,7 +193,7 @@ def test_no_command_tells_a_password_when_one_url_is_wrong(site: SecureSite) -> 
     tried = [
         right | {f"STATESYS_{name}": url}
         for what, variables in mistakes(site)
-        if what != "authority"  # As "unreachable", in more words.
+        if what != "authority"  # Like "unreachable", but with a longer message.
         for name, url in variables.items()
     ]
     file = site.directory / "tried.json"
@@ -233,6 +233,6 @@ def test_the_page_puts_no_password_into_an_example_of_a_command_line() -> None:
         for url in re.findall(r"\w+://[^\s'\"]+", line):
             if urlsplit(url).password is not None:
                 assert line.startswith("export "), line
-        # printf is the shell's own and no process.
+        # The shell's own printf starts no process, so no command line shows its arguments.
         if "$STATESYS_" in line:
             assert re.search(r"<\(printf '[^']*'\s+\"\$STATESYS_", line), line

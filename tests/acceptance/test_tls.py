@@ -1,6 +1,6 @@
-"""TLS to both servers: it is checked, and what is wrong with it is told.
+"""TLS to both servers: clients check it, and error messages name what is wrong.
 
-That everything works over it is what test_least_privilege.py shows: its site has nothing else.
+test_least_privilege.py shows that everything works over TLS: its site allows nothing else.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 
 Url = Callable[[SecureSite], str]
 
-#: How a URL of the broker can be wrong, and the words for it.
+#: Mistakes in a URL of the broker, and the error message of each.
 BROKER: dict[str, tuple[Url, str]] = {
     "another authority": (
         lambda site: site.amqp_url("relay", cacertfile=site.foreign_authority),
@@ -53,7 +53,7 @@ BROKER: dict[str, tuple[Url, str]] = {
         "cannot be used",
     ),
 }
-#: The same of the database.
+#: The same for the database.
 DATABASE: dict[str, tuple[Url, str]] = {
     "another authority": (
         lambda site: site.database_url("owner", authority=site.foreign_authority),

@@ -1,4 +1,4 @@
-"""A log that cannot be written stops no work: every process, with every kind of such a log."""
+"""A log that cannot be written stops no work: every process, with every kind of unwritable log."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from tests.support.relays import World, good
 from tests.support.waiting import wait_until
 from tests.support.world import message, open_tables, report
 
-#: Seconds for work or end; far less than the 50 after which a worker is ended by force.
+#: Seconds for work or end; well below the 50 after which a worker is ended by force.
 PATIENCE = 30
 
 
@@ -33,7 +33,7 @@ def disk_full() -> Iterator[int]:
 
 @contextmanager
 def reader_ended() -> Iterator[int]:
-    """A pipe that nobody reads any more."""
+    """A pipe whose reader has closed it."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
@@ -62,7 +62,7 @@ def closed() -> Iterator[None]:
 
 @pytest.fixture(params=[disk_full, reader_ended, reader_waits, closed])
 def log(request: pytest.FixtureRequest) -> Iterator[int | None]:
-    """A stderr that takes nothing; None is a closed one."""
+    """A stderr that cannot be written; None if it is closed."""
     with request.param() as descriptor:
         yield descriptor
 

@@ -1,4 +1,4 @@
-"""A site of the first tables, with data in them, is upgraded by its owner and goes on at once."""
+"""The owner upgrades a site from the first tables, with data in them; it works on at once."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.support.world import CLIENT, load, message, report
 
 pytestmark = pytest.mark.timeout(300)
 
-#: What the page said when there was nothing but the first file of tables.
+#: The grants that docs/operations.md had when the first file of tables was the only one.
 GRANTS = """
 GRANT USAGE ON SCHEMA statesys TO statesys_loader, statesys_operator, statesys_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA statesys TO statesys_operator, statesys_reader;
@@ -47,12 +47,12 @@ class Upgraded:
         self._site = site
 
     def url(self, role: str) -> str:
-        """For a role."""
+        """The URL of the database for a role."""
         url = urlsplit(self._site.database_url(role))
         return url._replace(path=f"/{DATABASE}").geturl()
 
     def run(self, role: str, *arguments: object, user: str = "operator") -> str:
-        """What a command says that succeeds."""
+        """Run a command, which must succeed, and return its output."""
         url = self.url(role)
         done = self._site.run(*arguments, user=user, STATESYS_DATABASE_URL=url)
         assert done.returncode == 0, done.stderr
@@ -61,7 +61,7 @@ class Upgraded:
 
 @pytest.fixture(scope="module")
 def upgraded(site: SecureSite) -> Iterator[Upgraded]:
-    """Upgraded as its owner; nobody else has done anything."""
+    """A database that its owner upgraded; no other role has changed anything."""
     with site.superuser() as connection:
         connection.execute(f"CREATE DATABASE {DATABASE} OWNER statesys_owner")
         connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO statesys_loader")

@@ -18,7 +18,7 @@ from runtime.settings import environment
 from statesys import COMMANDS, run_command
 from tests.support import commands
 
-#: A port that nothing listens on: the one reserved for port multiplexing.
+#: Nothing listens on this port, which is reserved for port multiplexing.
 AMQP = "amqp://user:very-secret@127.0.0.1:1/"
 DATABASE = "postgresql://user:very-secret@127.0.0.1:1/name"
 CLIENT = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with nothing of this shell's settings; it must not crash or tell secrets."""
+    """Run the command without this shell's settings; it must not crash or show secrets."""
     settings = {f"STATESYS_{name.upper()}": value for name, value in variables.items()}
     env = {**commands.bare_environment(home), "NO_COLOR": "1", **settings}
     done = commands.run(*arguments, env=env)
@@ -53,7 +53,7 @@ def test_help_and_version_are_data(home: Path) -> None:
 
 
 def here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
-    """Run the command in this process, which takes a tenth of the time; its exit code."""
+    """Run the command in this process, in a tenth of the time; its exit code."""
     monkeypatch.setattr(sys, "argv", ["statesys", *arguments])
     try:
         run_command()
@@ -118,7 +118,7 @@ def test_a_wrong_command_line_is_exit_code_2(
 def test_an_unreachable_broker_is_exit_code_3(home: Path, arguments: list[str]) -> None:
     done = run(home, *arguments, amqp_url=AMQP, database_url=DATABASE)
     assert done.returncode == 3
-    # What `status` knows and does not know is its data.
+    # `status` reports an unreachable server as data, on stdout.
     told = done.stdout if arguments == ["status"] else done.stderr
     assert "RabbitMQ at 127.0.0.1:1: connection refused" in told
     assert "STATESYS_AMQP_URL" in told

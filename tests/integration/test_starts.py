@@ -1,4 +1,4 @@
-"""Lines of the table of docs/operations.md that no other test is about, with the real program."""
+"""Lines of the table in docs/operations.md that no other test covers, with the real program."""
 
 import resource
 import threading
@@ -19,7 +19,7 @@ from tests.support.standby import standby
 from tests.support.world import CLIENT, message, report
 
 NOBODY = "127.0.0.1:1"
-#: Commands that look or ask.
+#: Commands of readers and operators.
 LOOKING = (
     ("states", str(CLIENT)),
     ("trace", str(CLIENT)),
@@ -92,7 +92,7 @@ def test_a_standby_and_a_read_only_server_are_told_as_what_they_are(
                 server.promote_read_only()
             keep(run, amqp_url, url)
             keep(promise("loader migrate", made), amqp_url, empty)
-            # What only looks, and a migration with nothing to do, write nothing.
+            # Commands that only read, and a migration with nothing to do, write nothing.
             for arguments in (("status",), ("gaps",), ("loader", "migrate")):
                 command(amqp_url, url, *arguments)
 
@@ -105,7 +105,7 @@ def world(amqp_url: str) -> World:
 
 @pytest.fixture
 def limited_url(amqp_url: str, management: Management) -> str:
-    """The virtual host, for a user without a right."""
+    """The virtual host, for a user without any permission."""
     parts, name = urlsplit(amqp_url), vhost(amqp_url)
     management.call("PUT", "users", name, body={"password": "p", "tags": ""})
     return parts._replace(netloc=f"{name}:p@{parts.hostname}:{parts.port}").geturl()

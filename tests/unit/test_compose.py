@@ -20,7 +20,7 @@ PREFIX = "STATESYS_"
 
 
 def commands() -> dict[str, list[str]]:
-    """Every command line of ours in the file, health checks included."""
+    """Every `statesys` command line in the file, health checks included."""
     found = {name: service["command"] for name, service in OURS.items()}
     for name, service in OURS.items():
         if "healthcheck" in service:
@@ -51,7 +51,7 @@ def test_every_command_is_one_of_ours(line: list[str]) -> None:
         found = command.get_command(context, rest[0])
         assert found is not None, f"there is no command {line}"
         context, command = click.Context(found, parent=context, info_name=rest.pop(0)), found
-    # Raises when an option or an argument is not the command's; nothing is run.
+    # Raises for an unknown option or argument; nothing is run.
     command.make_parser(context).parse_args(rest)
 
 

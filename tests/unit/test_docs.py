@@ -71,7 +71,7 @@ def table(page: Path, *heading: str) -> list[list[str]]:
 
 
 def cells(line: str) -> list[str]:
-    # "\|" is a letter of a cell, not its end.
+    # "\|" is a character of a cell, not its end.
     parts = re.split(r"(?<!\\)\|", line.strip())[1:-1]
     return [part.strip().replace("\\|", "|") for part in parts]
 
@@ -85,7 +85,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
                 r"""\s*(?:\w+='[^']*'\s+)*(?:eval "\$\(|\w+=\$\()?(statesys .*)""", line
             )
             if ours is not None:
-                # What follows a comment, a pipe, a redirection or a bracket is not its own.
+                # A comment, a pipe, a redirection or a bracket ends the call.
                 yield re.split(r"\s#|[|>)]", ours[1])[0].split()
 
 
@@ -261,7 +261,7 @@ def test_every_command_line_in_a_code_block_is_one_of_ours(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_variable_is_a_setting(page: Path) -> None:
     settings = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    # Of compose.yaml and of the tests; not of the program.
+    # Variables of compose.yaml and of the tests.
     others = {
         f"{PREFIX}{word}" for word in ("PASSWORD", "TEST_HOME", "TEST_KEEP", "SCREENSHOT_DIR")
     }

@@ -1,4 +1,4 @@
-"""Settings: read once, valid from birth, and a mistake is told by the name it was made under."""
+"""Settings: read once, validated when read; an error message gives the name that the user set."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What the operator's commands are run on."""
+"""Environments and pipelines for the operator's commands."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Copied = Callable[[Pipeline], dict[str, str]]
 
 @pytest.fixture
 def bare_environment(tmp_path: Path) -> dict[str, str]:
-    """No server anywhere."""
+    """An environment that names no server."""
     return commands.bare_environment(tmp_path / "home")
 
 
@@ -41,7 +41,7 @@ def run() -> Run:
 
 @pytest.fixture
 def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
-    """A fleet that has not sent anything yet."""
+    """A pipeline whose fleet has not sent anything yet."""
     return Pipeline(tmp_path / "fleet", environment)
 
 
@@ -49,7 +49,7 @@ def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
 def loaded(
     endpoints: Endpoints, database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
-    """All that a fleet sent is loaded, though some came twice or late; for tests that only look."""
+    """Everything sent is loaded, although some came twice or late; for tests that only read."""
     directory = tmp_path_factory.mktemp("loaded")
     with _shared(endpoints, database_template, directory) as pipeline:
         pipeline.publish(duplicate=0.2, reorder=0.2)
@@ -61,7 +61,7 @@ def loaded(
 def lossy(
     endpoints: Endpoints, database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
-    """What arrived is loaded, but some was lost, and some damaged; for tests that only look."""
+    """Some reports were lost or damaged, the others are loaded; for tests that only read."""
     directory = tmp_path_factory.mktemp("lossy")
     with _shared(endpoints, database_template, directory) as pipeline:
         pipeline.publish(loss=0.2, corrupt=0.2, duplicate=0.1)

@@ -1,4 +1,4 @@
-"""`statesys bench`: a tiny job of each kind, for the shape of its result; never for its speed."""
+"""`statesys bench`: a tiny job of each kind; tests check the form of the result, not the speed."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for all, so that the servers start once; a test that fails leaves none behind."""
+    """One home for all tests, so that the servers start once; at the end they are stopped."""
     home = tmp_path_factory.mktemp("home")
     yield home
     devserver.down(home / "bench", purge=True)
@@ -80,7 +80,7 @@ def runs(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
 def test_a_prefilled_job_is_carried_to_its_end(
     kind: str, processes: set[str], shapes: list[Shape], bench: Bench
 ) -> None:
-    # Without a flag all figures are told together, with what the relay said of the ways taken.
+    # Without a flag the result has all shapes, with the relay's counts of the paths taken.
     wanted = [] if shapes == list(Shape) else ["--shape", *shapes]
     found = runs(bench(kind, *SIZE, *wanted, "--keep", "--json"))
     for run in found:
@@ -153,15 +153,15 @@ def test_a_run_may_begin_with_tables_that_are_as_loaders_leave_them(
 ) -> None:
     existing = ("--existing-clients", "101", "--existing-messages", "700", "--existing-days", "3")
     (run,) = runs(bench("loader", *SIZE, *existing, "--shape", "other", "--keep", "--json"))
-    # Whole reports of three.
+    # Only whole reports, of three messages each.
     assert run["existing"] == {"clients": 101, "messages": 699, "days": 3}
     assert run["messages"] == MESSAGES
-    # The job's clients are among those that were there, and count on.
+    # The job's clients are among the existing ones, and continue their serials.
     assert rows(home, "SELECT count(*), sum(duplicates), sum(reused) FROM client") == [(101, 0, 0)]
     days = rows(home, "SELECT count(*) FROM state_message GROUP BY loaded_at::date ORDER BY 1")
     assert days[:2] == [(231,), (234,)]
     assert sum(count for (count,) in days) == 699 + MESSAGES
-    # Every client's books agree with its history.
+    # The row of every client agrees with its history.
     ledger = """
         SELECT accounted, highest_serial, highest_report_date, last_seen, last_message_time,
             first_seen FROM client ORDER BY client_id"""
@@ -212,8 +212,8 @@ def test_a_stall_is_what_reaches_into_the_drop() -> None:
     loader = [chunk(8.0, 0.5), chunk(9.0, 0.25), chunk(14.0, 4.5), chunk(21.0, 0.5)]
     relay = [Event("worker.waiting", 11.0, 0, 0, 0.0, trouble=True)]
     found = disturbance(drop, loader, relay)
-    # The chunk that ended at 14 had begun before the drop, and was held up by it; the gap that
-    # ended with it is the drop's too, and the one that ended at 21.
+    # The chunk that ended at 14 had begun before the drop, which delayed it. The gaps that ended
+    # at 14 and at 21 overlap the drop, so they count too.
     assert found.before == Stall(gap=1.0, chunk=0.5)
     assert found.during == Stall(gap=7.0, chunk=4.5)
     assert (found.complete, found.troubles) == (True, 1)
@@ -270,7 +270,7 @@ def test_a_directory_that_has_the_name_of_the_benchs_is_somebodys(tmp_path: Path
 
 
 def test_all_of_a_run_stays_on_the_processors_that_it_is_given(bench: Bench, home: Path) -> None:
-    # The servers of the tests before have all processors, and are started anew.
+    # The servers of earlier tests have all processors, so `bench` restarts them.
     (run,) = runs(bench("publish", *SIZE, "--cores", "1", "--keep", "--json"))
     assert run["cores"] == 1
     known = registry.load(home / "bench")
@@ -340,7 +340,7 @@ def test_reports_of_all_shapes_say_the_same_and_take_the_way_of_their_shape(shap
         text = xml.text(body)
         assert text is not None
         assert (find_report(text) is not None) == (shape is not Shape.FOREIGN)
-        # Its root is what travels on, and the loader reads it the same way.
+        # The relay passes on the root element, and the loader reads it on the same path.
         root = xml.root_element(xml.utf8(body, max_bytes=MAX_REPORT_BYTES)).decode()
         assert (find_report(root) is not None) == (shape is not Shape.FOREIGN)
 

@@ -128,7 +128,7 @@ def test_a_letter_whose_queue_is_gone_stays(amqp_url: str) -> None:
 def test_a_letter_that_is_refused_again_is_not_put_back_twice(
     admin: Administration, box: Box
 ) -> None:
-    """Only as many are taken as lay there at the start."""
+    """A replay takes only as many dead letters as there were at the start."""
     add_letter(admin, "a")
     replayed = []
 

@@ -82,7 +82,7 @@ def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
             assert (left.ready, left.consumers) == (0, 0)
     assert "stopped" in (home / "demo" / "loader.log").read_text()
 
-    # It says how to look at what it leaves, and how to stop its servers.
+    # It says how to read its results, and how to stop its servers.
     place = home / "demo"
     assert f"STATESYS_HOME={place} statesys status" in done.stderr
     assert done.stderr.endswith(f"stop its servers: statesys down --home {place}\n")
@@ -92,7 +92,7 @@ def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
     status = run("status", "--json", env=there)
     assert json.loads(status.stdout)["database"]["totals"]["clients"] == 40
 
-    # Another demo on the same servers begins anew.
+    # Another demo on the same servers starts with empty tables.
     again = run("demo", *SMALL, *FAULTS, "--json", "--reset", env=environment)
     assert again.returncode == 0, again.stderr
     assert "--reset does nothing any more" in again.stderr
@@ -153,7 +153,7 @@ def test_a_demo_that_is_stopped_leaves_no_worker_behind(
         assert len(workers) == 2
         process.send_signal(number)
         if number == signal.SIGHUP:
-            # Kernel and shell both tell that a terminal was closed.
+            # Kernel and shell both send a signal when a terminal is closed.
             process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -173,7 +173,7 @@ def test_a_worker_that_dies_is_told_with_its_last_words(
         _, stderr = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "the loader ended with -9; its last lines:" in stderr
-    # Nothing more was published for nobody: the heartbeats come after the last cycle.
+    # The demo stopped publishing: the heartbeats come only after the last cycle.
     assert "heartbeats" not in stderr
 
 

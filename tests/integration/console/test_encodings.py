@@ -9,7 +9,7 @@ import pytest
 from tests.integration.console.conftest import Run
 
 NAME = "日本-é-😀"
-#: Each with what it shows of the name.
+#: encoding -> how the output shows the name
 ENCODINGS = {
     "latin-1": r"\u65e5\u672c-é-\U0001f600",
     "ascii": r"\u65e5\u672c-\xe9-\U0001f600",

@@ -14,7 +14,7 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 def lose(url: str, *, merged: bool = False, duplicate: bool = False) -> None:
-    """A client with a range that has been open for a month."""
+    """Add a client with a range that has been open for a month."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO statesys.client (client_id, highest_serial, accounted, last_seen, "
@@ -32,7 +32,7 @@ def lose(url: str, *, merged: bool = False, duplicate: bool = False) -> None:
 def ask(
     url: str, *ages: timedelta, reason: str = "missing", how: str | None = "unanswered"
 ) -> None:
-    """Requests that were sent so long ago."""
+    """Add requests that were sent `ages` ago."""
     with psycopg.connect(url, autocommit=True) as connection:
         for age in ages:
             at = datetime.now(UTC) - age
@@ -45,7 +45,7 @@ def ask(
 
 
 def due(run: Run, env: dict[str, str], *more: str) -> tuple[str, str]:
-    """What `gaps` and `trace` say."""
+    """When the client is due, as `gaps` and `trace` say."""
     line = run("gaps", *more, env=env).stdout.splitlines()[1]
     trace = json.loads(run("trace", CLIENT, "--json", env=env).stdout)
     return line.rstrip().rsplit("  ", 1)[1].strip(), trace["due"]["held_by"]

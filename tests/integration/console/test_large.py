@@ -1,4 +1,4 @@
-"""A site too large to be counted while somebody waits: what is told then is true, and quick."""
+"""A site too large to be counted on request: the totals are true, and come quickly."""
 
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -25,8 +25,8 @@ NOBODY = "amqp://nobody:nothing@127.0.0.1:1/"
 #: Tables that have as many rows as there are clients, or more.
 TABLES = ("client", "state_message", "current_state", "resync_request")
 
-#: Everything that a total may stumble over: no reply queue and too many of them, counters at the
-#: limit, claims that nobody asked for, requests of every fate, silent and shared clients.
+#: Everything that a total may get wrong: no reply queue and too many of them, counters at the
+#: limit, claims without a request, requests that ended in every way, silent and shared clients.
 HOSTILE = """
 INSERT INTO client (client_id, reply_queue, duplicates, reused, last_seen, duplicate_identity_at)
 SELECT md5(n::text)::uuid, CASE WHEN n % 3 > 0 THEN 'queue ' || n % 130 END,
@@ -59,7 +59,7 @@ INSERT INTO current_state (client_id, topic_type, topic_id, user_sid, state_id, 
 SELECT md5(n::text)::uuid, 500, '', '', 1, 0, now(), '', '{}' FROM generate_series(1, 77) n
 """
 
-#: As it was asked before anything was kept: all of it counted, in the simplest words.
+#: The totals without any kept count: plain SQL that counts everything.
 PLAIN = """
 SELECT (SELECT count(*) FROM client),
     (SELECT sum(duplicates)::bigint FROM client),
@@ -81,7 +81,7 @@ SELECT (SELECT count(*) FROM client),
     (SELECT count(*) FROM current_state), true
 """
 
-#: Many clients, each with two messages; nearly all of what is missing is too young to be asked for.
+#: Many clients, each with two messages; nearly all missing ranges are too young for a request.
 LARGE = """
 INSERT INTO client (client_id, highest_serial, accounted, last_seen, reply_queue)
 SELECT (lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000')::uuid, 2, '{[2,3)}', now(), 'q'
@@ -120,12 +120,12 @@ def store(database_url: str) -> Iterator[ResyncStore]:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From then on every table is too large to be counted."""
+    """Once called, every table is too large to be counted."""
     return lambda: monkeypatch.setattr(queries, "COUNTED_BYTES", -1)
 
 
 def plainly(tables: Tables, totals: Totals) -> Totals:
-    """The same totals, asked for as slowly as can be."""
+    """The same totals, counted with `PLAIN`."""
     with tables.connection.transaction():
         cursor = tables.connection.execute(
             PLAIN, {"now": totals.as_of or tables.rows("SELECT now()")[0][0]}
@@ -169,7 +169,7 @@ def test_totals_are_counted_once_in_a_while_and_say_of_when_they_are(
         assert store.keep_totals(now=now + later, interval=TOTALS_INTERVAL) == counts
         with Queries.open(database_url, name="test") as asked:
             assert asked.totals().clients == clients
-            # What is open is of this moment.
+            # Open ranges are counted now.
             assert asked.totals().missing_ranges == 100
     tables.connection.execute("UPDATE site_totals SET as_of = now() - interval '25 min'")
     found = gather(Settings(database_url=SecretStr(database_url), amqp_url=SecretStr(NOBODY)))
@@ -221,7 +221,7 @@ def test_readers_of_a_large_site_read_few_of_its_rows(
 
 
 def rows_read(tables: Tables) -> dict[str, int]:
-    """Rows and index entries that were read of each table, once every reader has ended."""
+    """Rows and index entries read from each table, once every reader has ended."""
     others = (
         "SELECT FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"

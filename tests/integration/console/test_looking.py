@@ -15,7 +15,7 @@ from schemas.topology import DEAD
 from tests.integration.console.conftest import Copied, Run
 from tests.support.pipeline import Pipeline
 
-#: What is not in the database then.
+#: Faults after which messages are not in the database.
 LOSING = ("loss", "corrupt")
 
 

@@ -1,4 +1,4 @@
-"""The management API is an extra: whatever is wrong with it, the answer is "unknown"."""
+"""The management API is optional: if anything is wrong with it, the answer is "unknown"."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ANSWERS = [b"", b"<html>proxy</html>", b"[1]", b"{}", b'{"items": 7}', b'{"items
 
 @pytest.fixture(params=ANSWERS)
 def strange_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A server that answers with something else."""
+    """A server that is not RabbitMQ and answers with `body`."""
     body: bytes = request.param
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The questions, each against a migrated database."""
+"""The queries, each against a migrated database."""
 
 import inspect
 import re

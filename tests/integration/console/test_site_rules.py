@@ -1,4 +1,4 @@
-"""Two loaders with different rules, side by side: one row decides, and all readers go by it."""
+"""Two loaders with different rules run at once: one row decides, and all readers follow it."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ from tests.integration.console.test_gaps import due, lose
 from tests.support.processes import Program
 
 DEFAULTS = SiteRules.of(Settings()).as_text()
-#: Of somebody's shell: by the first one nobody is too young, by the second one nobody is quiet.
+#: A user's shell: by the first setting no range is too young, by the second no client is quiet.
 SHELL = {
     "STATESYS_MIN_MISSING_MESSAGE_AGE": "0s",
     "STATESYS_HEARTBEAT_INTERVAL": "1000d",
@@ -37,7 +37,7 @@ def test_the_loader_that_starts_last_decides_and_the_other_is_named_until_it_sta
     def name(loader: Program) -> str:
         return f"{socket.gethostname()}:{loader.process.pid}"
 
-    # A flag over a variable over a default.
+    # A flag wins over a variable, and a variable over a default.
     variables = {"resyncs_per_check": "7", "heartbeat_interval": "20m"}
     first = {"resyncs_per_check": "9", "heartbeat_interval": "20m"}
     year = ("--min-missing-message-age", "365d")

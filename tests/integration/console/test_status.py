@@ -1,4 +1,4 @@
-"""`statesys status`: both halves, or the half that is there."""
+"""`statesys status`: broker and database, or only the one that is reachable."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_it_counts_what_went_through(run: Run, lossy: Pipeline) -> None:
     letters = sum(count["letters"] for count in broker["dead"])
     assert letters > 0
     assert {count["reason"] for count in broker["dead"]} == {"not_well_formed"}
-    # Looking has not taken them away.
+    # `status` left the dead letters in the queue.
     again = json.loads(run("status", "--json", env=lossy.environment).stdout)
     assert sum(count["letters"] for count in again["broker"]["dead"]) == letters
     assert set(database["totals"]["reply_queues"]) <= set(queues)
@@ -80,7 +80,7 @@ def test_it_names_a_loader_that_was_started_with_other_rules(
     site = json.loads(run("status", "--json", env=environment).stdout)["database"]["site"]
     assert site["rules"]["resyncs_per_check"] == "7"
     assert site["written"]["origin"] == "loader"
-    # It has ended.
+    # The loader has ended.
     assert site["differing"] == []
     with psycopg.connect(environment["STATESYS_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(

@@ -28,7 +28,7 @@ Look = Callable[[], dict[str, list[str]]]
 
 @pytest.fixture
 def look(endpoints: Endpoints, amqp_url: str) -> Look:
-    """What is wrong, by name."""
+    """Run the check; it returns the problems by name."""
     settings = load_settings(amqp_url=amqp_url, management_url=endpoints.management_url)
 
     def found() -> dict[str, list[str]]:
@@ -42,7 +42,7 @@ def look(endpoints: Endpoints, amqp_url: str) -> Look:
 
 
 class Site:
-    """A virtual host, changed as an operator does it."""
+    """A virtual host, changed as an operator would."""
 
     def __init__(self, management: Management, amqp_url: str) -> None:
         self._management, self._vhost = management, vhost(amqp_url)
@@ -121,7 +121,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "nothing but refusing": KEEP,
     "memory": {"max-in-memory-length": 10, "max-in-memory-bytes": 1000},
     "leader": {"queue-leader-locator": "balanced"},
-    # For quorum queues the arguments win.
+    # For quorum queues, arguments win over a policy.
     "dead letters": {
         "dead-letter-exchange": "amq.fanout",
         "dead-letter-routing-key": "x",
@@ -177,7 +177,7 @@ def test_an_operator_policy_counts_as_well(
     site.policy(definition, kind="operator-policies")
     problems = look()[f"queue {DEAD}"]
     assert problems[0].startswith("operator policy 'operator-policies 0' sets")
-    # It adds to a harmless policy, and the smaller number counts.
+    # An operator policy adds to a harmless policy, and the smaller number counts.
     site.policy(dict.fromkeys(definition, 2**31 - 1) | {"queue-leader-locator": "balanced"})
     assert any("operator policy" in told for told in look()[f"queue {DEAD}"])
 
@@ -187,7 +187,7 @@ def test_the_policy_with_the_highest_priority_counts(look: Look, site: Site) -> 
     site.policy({"message-ttl": 1000}, priority=1)
     site.policy({"max-length": 10, **KEEP}, priority=2)
     assert look() == {}
-    # Of two with one priority RabbitMQ takes either.
+    # Of two policies with one priority RabbitMQ may apply either.
     site.policy({"expires": 1000}, priority=2, kind="policies", pattern=f"^{NORMAL}$")
     assert look().keys() == {f"queue {NORMAL}"}
 
@@ -206,7 +206,7 @@ def test_a_policy_for_others_is_none_of_ours(look: Look, site: Site) -> None:
 
 
 def changed(name: str, **arguments: Any) -> dict[str, Any]:
-    """Arguments of a queue, some of them other; None is left out."""
+    """Arguments of a queue with some of them changed; one that is None is left out."""
     given = {**RIGHT[name], **{f"x-{key.replace('_', '-')}": v for key, v in arguments.items()}}
     return {key: value for key, value in given.items() if value is not None}
 

@@ -13,7 +13,7 @@ from schemas.topology import INCOMING, QUEUES, REPORTS
 from tests.integration.console.conftest import Copied, Run
 from tests.support.pipeline import CLIENTS, Pipeline
 
-# "Not verified" is said only after unacked messages had time to arrive; tests need not wait long.
+# `verify` gives unacked messages time to arrive before it says "not verified"; shorter here.
 QUICK = ("--timeout", "1s")
 
 
@@ -37,7 +37,7 @@ def test_a_lost_report_is_missing_and_a_damaged_one_a_dead_letter(
     assert found["places"]["dead"]
     assert found["places"]["unaccounted"] == found["places"]["altered"] == 0
     assert sum(found["places"].values()) == lossy.sent()
-    # The promise holds, but states of lost messages are not the server's yet.
+    # The promise holds, but the server lacks the states of lost messages.
     assert found["states"]["behind"]
     assert found["states"]["differing"] == 0
     assert code == 1

@@ -1,4 +1,4 @@
-"""What a person writes into a URL is honoured or refused, and never dropped in silence."""
+"""Each parameter of a URL is honoured or refused; none is ignored silently."""
 
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -14,7 +14,7 @@ from runtime.database.url import require_usable as require_usable_database
 from runtime.settings import load_settings
 from schemas.errors import DatabaseUnavailable, SettingsError
 
-#: Taken as they are by the connection of a session.
+#: The connection of a session uses these values unchanged.
 HONOURED = {
     "connect_timeout": "7",
     "application_name": "billing",

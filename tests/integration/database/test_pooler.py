@@ -1,4 +1,4 @@
-"""Through PgBouncer: sessions that leave nothing behind, and loaders where they can work."""
+"""Through PgBouncer: sessions leave no settings behind, and loaders run in the modes that work."""
 
 import psycopg
 import pytest
@@ -10,12 +10,12 @@ from tests.support.round import load, look
 
 def test_a_console_leaves_nothing_on_a_shared_connection(amqp_url: str, database_url: str) -> None:
     load(amqp_url, database_url)
-    # PgBouncer itself hands on the name of whoever it lends the connection to.
+    # PgBouncer itself sets application_name to that of the current client.
     settings = (
         "SELECT name, setting FROM pg_settings "
         "WHERE source = 'session' AND name <> 'application_name' ORDER BY 1"
     )
-    # One server connection for all, which everybody gets in turn.
+    # All clients share one server connection.
     with (
         pooled(database_url, "transaction", size=1) as through,
         psycopg.connect(through, autocommit=True, prepare_threshold=None) as other,

@@ -1,4 +1,4 @@
-"""Sessions have the settings that they need, whatever role, database and environment say."""
+"""Sessions have the settings that they need, whatever role, database and environment set."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from tests.support.processes import batch, drain, fill
 from tests.support.round import load, look
 from tests.support.world import message, report
 
-#: Another value for each setting of ours, and for some that we leave to the site.
+#: Another value for each setting of a session, and for some that are left to the site.
 OTHERS = {
     "synchronous_commit": "off",
     "default_transaction_isolation": "serializable",
@@ -72,7 +72,7 @@ OTHERS = {
 
 @pytest.fixture
 def administration(database_url: str) -> Iterator[psycopg.Connection]:
-    """A session without defaults of its own, which is open before they change."""
+    """A session that was opened before the defaults change."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
 
@@ -128,7 +128,7 @@ def test_every_setting_of_ours_is_in_force(
     asked = {name: OURS[name].value for name in names}
     asked |= {"lock_timeout": "1min", "idle_in_transaction_session_timeout": "30s"}
     assert {name: value for name, (value,) in found.items() if value} == asked  # type: ignore[misc]
-    # A superuser's: no transaction of a reader may set it, and none needs it.
+    # Only a superuser may set it; a reader's transaction need not.
     del asked["session_replication_role"], local["session_replication_role"]
     assert {name: value for name, (value,) in local.items() if value} == asked  # type: ignore[misc]
 
@@ -147,7 +147,7 @@ def test_what_a_site_chose_for_its_standbys_stays(
 def test_the_environment_of_libpq_is_overruled(
     amqp_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The timeout is in force until ours is set, so a busy machine must get that far in it.
+    # This timeout applies until the session sets its own, so it must be long enough for that.
     theirs = {"synchronous_commit": "off", "statement_timeout": "20s", "search_path": "nowhere"}
     for name, value in {
         "PGDATESTYLE": "SQL, DMY",

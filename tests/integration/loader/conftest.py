@@ -1,4 +1,4 @@
-"""A database to load into, and a way to look at what a law speaks of."""
+"""A database to load into, and access to the tables that the law is about."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def tables(database_url: str) -> Iterator[Tables]:
 
 @pytest.fixture
 def held_lock(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody holds the row of the client, so a chunk with it waits in the database."""
+    """This session locks the row of the client, so a chunk with it waits in the database."""
     with psycopg.connect(database_url, options="-c search_path=statesys") as connection:
         connection.execute("INSERT INTO client (client_id) VALUES (%s)", [CLIENT])
         connection.commit()
@@ -78,7 +78,7 @@ def open_resyncs(database_url: str) -> Iterator[Callable[..., ResyncStore]]:
 
 @pytest.fixture
 def limited_url(database_url: str, tables: Tables) -> Iterator[str]:
-    """The same database as a user who may do only what a loader does."""
+    """The same database, for a user with only the rights of a loader."""
     role, password = f"limited_{uuid.uuid4().hex}", "secret"
     grants = (
         "CREATE ROLE {role} LOGIN PASSWORD {password}",

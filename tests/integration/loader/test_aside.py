@@ -1,4 +1,4 @@
-"""What was set aside comes back when it is due, one at a time, and never on another session."""
+"""Parts that could not be loaded are retried when due, one at a time, in the same session only."""
 
 import time
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_one_part_at_a_time_is_tried_again(aside: Aside) -> None:
     assert again.deliveries == first.deliveries
     assert again.tries == 1
     assert aside.take() is None, "somebody is at one"
-    # What somebody is at is not done.
+    # A part that a thread is retrying is not finished.
     assert aside.without([*first.deliveries, *second.deliveries, *part(4).deliveries]) == list(
         part(4).deliveries
     )

@@ -1,4 +1,4 @@
-"""A clock that is ahead pins nothing, be it a relay's or a client's: nothing is later than now."""
+"""A relay's or client's clock that is ahead blocks no later state: no time counts as after now."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ def test_a_client_that_was_ahead_does_not_pin_a_state_without_a_serial(
     chunk = [found[place] for place in order]
     load_all(store, *([chunk] if together else [[one] for one in chunk]))
     assert tables.states() == {"dp": (3, None)}
-    # Hidden by a numbered state of the topic, and uncovered by the resync that overtakes that.
+    # A numbered state of the topic hides it, until a resync overtakes that one.
     load(store, report(message(1, topic="dp", state=9)))
     assert tables.states() == {"dp": (9, 1)}
     load(store, report(message(2, topic_type=700), claim=Claim(uuid4(), 2, 2)))

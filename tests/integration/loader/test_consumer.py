@@ -1,4 +1,4 @@
-"""The intake: caution after a start, and tags that mean nothing to another session."""
+"""The batch consumer: one suspect at a time after a start, and tags that belong to one session."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def bodies(count: int, *, size: int = 3) -> list[bytes]:
 
 
 def step_until(intake: BatchConsumer, done: Callable[[], object], *, what: str) -> None:
-    """Let the intake work until something holds."""
+    """Call `turn` until `done` returns something true."""
 
     def turned() -> object:
         intake.step()
@@ -48,18 +48,18 @@ def step_until(intake: BatchConsumer, done: Callable[[], object], *, what: str) 
 
 
 def connect_past_care(intake: BatchConsumer) -> None:
-    """Connect while there are no suspects, so that whatever comes then may be held at once."""
+    """Connect while there are no suspects, so that later deliveries may all be held at once."""
     intake.connect()
     step_until(intake, lambda: intake._round is None, what="the end of the care")
 
 
 def turn_until_empty(intake: BatchConsumer) -> None:
-    """Let the intake work until it says that nothing is left."""
+    """Call `turn` until the consumer says that nothing is left."""
     step_until(intake, intake.empty, what="empty queues")
 
 
 def step_some(intake: BatchConsumer) -> None:
-    """Enough rounds for anything that could come to have come."""
+    """Call `turn` often enough to receive every delivery that can come."""
     for _ in range(5):
         intake.step()
 
@@ -69,7 +69,7 @@ def texts(chunk: list[Held]) -> list[str]:
 
 
 def take_one(intake: BatchConsumer, inbox: Inbox) -> Held:
-    """Wait for a delivery, and see that no other one comes beside it."""
+    """Wait for a delivery, and check that no second one comes."""
     step_until(intake, lambda: len(inbox), what="the next")
     step_some(intake)
     (held,) = inbox.take()
@@ -91,7 +91,7 @@ def test_suspects_of_all_queues_are_held_one_at_a_time(
         came.append((QUEUES.index(held.delivery.queue), held.delivery.redelivered))
         intake.settle([held])
     high, normal, low = range(3)
-    # The urgent go first; each suspect lets one fresh batch of each more urgent queue pass.
+    # Urgent queues go first; each suspect lets one fresh batch of each more urgent queue pass.
     assert came == [
         *[(high, True), (high, True)],
         *[(high, False), (normal, True), (high, False), (normal, True)],
@@ -103,7 +103,7 @@ def test_suspects_of_all_queues_are_held_one_at_a_time(
         held = take_one(intake, inbox)
         assert (QUEUES.index(held.delivery.queue), held.delivery.redelivered) == (lane, False)
         intake.settle([held])
-    # A round without a suspect: the care is over, and all the others come without an ack.
+    # After a round without a suspect, all the others come without an ack.
     step_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
 
 
@@ -177,7 +177,7 @@ def test_a_tag_is_never_acked_on_another_session(
     old = inbox.take()
     intake.connect()
     step_until(intake, lambda: len(inbox), what="the first of them again")
-    # The new session holds tag 1 too; the old chunk's tags 1 to 8 are not its tags.
+    # The new session also has a tag 1, but the old chunk's tags 1 to 8 belong to the old session.
     intake.settle(old)
     step_some(intake)
     intake.close()
@@ -192,7 +192,7 @@ def test_settling_twice_acks_once(amqp_url: str, inbox: Inbox, intake: BatchCons
     chunk = inbox.take()
     intake.settle(chunk[:4])
     intake.settle(chunk[:4])
-    # A second ack of a tag would be the end of the session, and shows with the next frames.
+    # For a second ack of a tag, RabbitMQ would close the channel; the next frames would tell.
     step_some(intake)
     intake.settle(chunk[4:])
     intake.finish()
@@ -237,8 +237,8 @@ def test_threads_may_settle_while_sessions_come_and_go(
 def test_a_full_hand_makes_the_threads_hurry_also_beyond_the_broker_s_bounds(
     amqp_url: str,
 ) -> None:
-    # A chunk that never fills and an inbox that never is overdue: what the prefetch allows is
-    # all that comes, so it has to be given out.
+    # The chunk never fills and the inbox is never overdue. The broker delivers only what the
+    # prefetch allows, so the inbox has to return that.
     fill(amqp_url, [])
     inbox = Inbox(QUEUES, chunk_bytes=1_000_000_000, wait=3600, together=1)
     intake = BatchConsumer(amqp_url, queues=QUEUES, inbox=inbox, prefetch=100_000)
@@ -271,7 +271,7 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
         while got < 40:
             step_until(intake, lambda: len(inbox), what="the next")
             step_some(intake)
-            # At most what was under way when the limit was passed.
+            # Above the limit are only deliveries that were on their way when it was passed.
             assert intake.held <= 10 + 7
             chunk = inbox.take()
             got += len(chunk)
@@ -317,7 +317,7 @@ def test_it_is_not_empty_while_a_queue_or_a_hand_is_full(
     intake.connect()
     turn_until_empty(intake)
     fill(amqp_url, bodies(1), queue=INCOMING[Lane.LOW])
-    # What the last session measured says nothing of this one.
+    # The counts of the last session do not apply to this one.
     intake.connect()
     for _ in range(25):
         intake.step()

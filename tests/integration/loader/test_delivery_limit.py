@@ -1,4 +1,4 @@
-"""A batch that kills its worker again and again: only its own delivery limit pays for it."""
+"""A batch that kills its worker repeatedly uses up only its own delivery limit."""
 
 import signal
 from functools import partial
@@ -21,7 +21,7 @@ LIMIT = 2
 
 
 def limit_deliveries(management: Management, amqp_url: str) -> None:
-    """By a policy, which counts where it is below the argument that every worker insists on."""
+    """Set a policy, which applies because it is below the argument that workers declare."""
     policy = {
         "pattern": r"^statesys\.incoming",
         "definition": {"delivery-limit": LIMIT},
@@ -38,7 +38,7 @@ def neighbours(number: int) -> list[UUID]:
 
 
 def dead_lettered(amqp_url: str, count: int) -> bool:
-    """Whether so many dead letters lie there, and no more."""
+    """Whether `statesys.dead` has exactly `count` dead letters."""
     return ready(amqp_url, DEAD) == count
 
 
@@ -50,13 +50,13 @@ def test_who_kills_again_and_again_dies_alone(
     tables: Tables,
     tmp_path: Path,
 ) -> None:
-    """One poison in each queue, and neighbours that one more death would cost their life.
+    """One poison in each queue, and neighbours that one more return would make dead letters.
 
-    A worker comes as far as the poison, which waits for the locked client, and is killed with it
-    in hand, until the broker gives it up; the next one comes as far as the next poison. The
-    neighbours have been returned as often as the limit allows. They survive if they never were in
-    hand when a worker died, in whatever queue; and a poison needs all of its own deaths if none
-    of another one counted against it.
+    A worker takes the poison, waits for the locked client, and is killed while it holds the
+    poison. This repeats until the broker gives the poison up; the next worker reaches the next one.
+    The neighbours have been returned as often as the limit allows. They are loaded only if no
+    worker held them when it was killed. Each poison needs its full number of returns only if the
+    returns of another one did not count for it.
     """
     run_loader = partial(
         Program, tmp_path / "log", "loader", "run", amqp_url=amqp_url, database_url=database_url

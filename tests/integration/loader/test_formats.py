@@ -1,4 +1,4 @@
-"""Relays and loaders of two releases meet in the queues: nothing is lost, and it is said."""
+"""Relays and loaders of two releases share the queues: nothing is lost, and the log says so."""
 
 import csv
 from pathlib import Path
@@ -12,11 +12,11 @@ from tests.support.paths import DATA
 from tests.support.processes import NORMAL, Program, batch, drain, fill, ready, take_all
 from tests.support.world import Tables, message, report
 
-#: As the release without formats wrote them, and the rows that its loader made of them.
+#: Batches of the release without formats, and the rows that its loader stored for them.
 OLD = [path.read_bytes() for path in sorted((DATA / "batches").glob("without-format-*.xml"))]
 with (DATA / "batches" / "without-format.csv").open(encoding="utf-8", newline="") as _lines:
     OLD_ROWS = {tuple(row.values()) for row in csv.DictReader(_lines)}
-#: Forms that came with format 2: state id and serial that are read.
+#: Documents that format 2 allowed -> state id and serial that the loader reads.
 NEW = {
     "unsigned_state_id.xml": (2147942405, 1),
     "fsp_site_element.xml": (301, None),
@@ -25,7 +25,7 @@ NEW = {
 
 
 def rows(tables: Tables) -> set[tuple[str, ...]]:
-    """As the file of the old rows has them."""
+    """The stored rows, in the form of `OLD_ROWS`."""
     found = tables.rows(
         "SELECT client_id, serial, serial_text, state_id, encode(digest, 'hex') FROM state_message"
     )
@@ -50,7 +50,7 @@ def test_a_new_relay_and_a_new_loader_load_what_old_relays_left_in_the_queues(
     assert len(found) == len(OLD_ROWS) + len(NEW)
     assert ready(amqp_url, DEAD) == 0
 
-    # What the old loader had loaded and not acknowledged comes again.
+    # Batches that the old loader had loaded but not acknowledged come again.
     fill(amqp_url, OLD)
     drain(amqp_url, database_url)
     assert rows(tables) == found
@@ -82,7 +82,7 @@ def test_an_old_loader_says_that_a_batch_is_newer_and_an_upgraded_one_loads_it(
         assert command.end() == 0, command.text
     (again,) = take_all(amqp_url, NORMAL)
     assert again.body == newer
-    # The next release, as far as this matters.
+    # Only the format number of the next release matters here.
     monkeypatch.setattr(smx, "FORMAT", FORMAT + 1)
     fill(amqp_url, [again.body])
     drain(amqp_url, database_url)

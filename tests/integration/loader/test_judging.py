@@ -1,4 +1,4 @@
-"""What one message does: new, late, duplicate, reused; and which state is current."""
+"""How a message is judged: new, late, duplicate, reused; and which state is current."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -40,7 +40,7 @@ def test_another_message_under_a_used_serial_is_kept_marked_and_touches_nothing(
     assert tables.states()["t1"] == (1, 1)
     assert tables.client().reuse_seen
     assert tables.rows("SELECT state_id FROM state_message WHERE reused") == [(3,)]
-    # And again: it is in the history now.
+    # The same message again: it is in the history now.
     assert load(store, report(message(1, state=3))) == Loaded(0, 0, 0, 1)
 
 
@@ -126,7 +126,7 @@ def test_the_largest_serial_there_is_can_be_loaded(store: ChunkStore, tables: Ta
 
 
 def _answered(store: ChunkStore, *, at: datetime) -> None:
-    """The client's whole state stands at serial 100, in a report rendered at this moment."""
+    """Load an answer with serial 100, rendered at `at`."""
     answer = report(message(100, topic_type=700), date=at, claim=Claim(uuid4(), 100, 100))
     load(store, answer)
 
@@ -134,7 +134,7 @@ def _answered(store: ChunkStore, *, at: datetime) -> None:
 def test_a_second_machine_that_counts_below_a_resync_is_a_sign_of_reuse(
     store: ChunkStore, tables: Tables
 ) -> None:
-    """Two machines with one id take turns, and none of their serials ever meet."""
+    """Two machines with one id report alternately, and never use the same serial."""
     _answered(store, at=START)
     for serial in range(1, 11):
         now = START + serial * timedelta(minutes=15)

@@ -1,6 +1,6 @@
-"""A cause that lasts holds up only what it is about, is told once, and costs no message its place.
+"""A lasting cause delays only the chunks it affects, is logged once, and makes no dead letter.
 
-One loader goes through all causes: what was set aside because of one is loaded when that is mended.
+One loader meets all causes: chunks that one of them delayed are loaded when it is repaired.
 """
 
 import time
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.timeout(240)
 
 
 class Cause(NamedTuple):
-    """What an operator did, how he undoes it, and what is told of it meanwhile.
+    """What an operator did, how to undo it, and what health and log say meanwhile.
 
     Attributes:
-        alone: only one client's rows are refused.
+        alone: whether only one client's rows are refused.
     """
 
     breaks: str
@@ -92,7 +92,7 @@ CAUSES = {
 
 
 class Site(NamedTuple):
-    """A loader with one thread, and what one sees of it."""
+    """A loader with one thread, with its health, log and tables."""
 
     loader: Program
     home: Path
@@ -104,21 +104,21 @@ class Site(NamedTuple):
         return {serial for (serial,) in self.tables.rows(query, client)}
 
     def problem(self) -> str:
-        """What health says; nothing where it is healthy and holds nothing."""
+        """The problem that health reports; empty if the loader is healthy and holds nothing."""
         (heartbeat,) = read_heartbeats(self.home, "loader")
         found = judge(heartbeat, now=time.monotonic(), interval=60).problem
         return found or ("still holds some" if heartbeat["held"] else "")
 
     def await_words(self, words: str) -> None:
-        """Wait until health says something."""
+        """Wait until health says these words."""
         wait_until(lambda: words in self.problem(), timeout=PATIENCE, what=f"the words {words}")
 
     def await_serials(self, client: UUID, serials: set[int]) -> None:
-        """Wait for what is stored of a client."""
+        """Wait until exactly these serials of a client are stored."""
         wait_until(lambda: self.stored(client) == serials, timeout=PATIENCE, what="the others")
 
     def told(self, words: str) -> int:
-        """In how many lines of the log."""
+        """The number of log lines that have these words."""
         return sum(words in line.replace('\\"', '"') for line in self.loader.text.splitlines())
 
 
@@ -151,7 +151,7 @@ def test_what_can_be_loaded_is_loaded_and_the_rest_waits(site: Site, limited_url
             site.await_serials(good, {1, 2, 3})
         else:
             assert site.stored(good) == set(), name
-        # Tried again meanwhile, and not told again.
+        # The loader has retried meanwhile, and logged the cause only once.
         assert site.stored(bad) == set(), name
         assert site.told(cause.told) == 1, (name, site.loader.text)
         assert ready(site.amqp_url, DEAD) == 0, name
@@ -165,7 +165,7 @@ def test_what_can_be_loaded_is_loaded_and_the_rest_waits(site: Site, limited_url
 
 
 def dropped(tables: Tables) -> bool:
-    """Drop all tables, unless the upkeep of partitions is at them in the other order."""
+    """Drop all tables; False after a deadlock with the partition task."""
     try:
         tables.connection.execute("DROP SCHEMA statesys CASCADE")
     except DeadlockDetected:

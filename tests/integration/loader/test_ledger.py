@@ -141,7 +141,7 @@ def test_too_many_ranges_become_one_that_only_a_resync_closes(
         (1, 7, True)
     ]
     assert tables.client().accounted.missing(8).count == 0
-    # What was merged may still come; it is stored, and the merged range stays.
+    # A message of a merged range may still come; it is stored, and the merged range stays.
     _arrive(store, 3)
     assert tables.open_ranges() == [(1, 7)]
     assert tables.states()["t3"] == (1, 3)
@@ -167,7 +167,7 @@ def test_a_claim_within_a_merged_range_waits_until_its_messages_are_there(
     claim = Claim(uuid4(), 5, 6)
     load(store, report(message(5, topic_type=700), claim=claim))
     _arrive(store, 9, 11)
-    # Accounted says now that 6 is there; only a chunk after the merge can be misled by it.
+    # `accounted` now includes 6, which has not arrived; this can mislead only a later chunk.
     _arrive(store, 12)
     assert tables.client().resynced_below == 0
     load(store, report(message(6, topic="t6"), claim=claim))

@@ -1,4 +1,4 @@
-"""Which report says who a client is: a machine that was installed anew counts from 1 again."""
+"""Which report gives a client's name and queue: a reinstalled machine counts from 1 again."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,12 +35,12 @@ def came(
     """A report with one message.
 
     Args:
-        minute: when it was rendered.
+        minute: when it was rendered, in minutes after `BASE`.
         relay: how wrong the relay's clock is.
         lag: minutes until the relay had it.
     """
     date = BASE + minute * MINUTE
-    # The state makes it a message of its own.
+    # A state of its own makes each message a different one.
     one = report(message(serial, state=next(_NUMBERS)), date=date + client_clock)
     one = one._replace(client_version=version)
     return smx(one, reply_to=queue, received_at=date + lag * MINUTE + relay)
@@ -57,7 +57,7 @@ def known(tables: Tables) -> tuple[str, str]:
 
 
 def ways(*reports: Smx) -> list[list[list[Smx]]]:
-    """Every order of some reports, one by one and as one chunk."""
+    """The reports in every order, each order as one chunk and as single chunks."""
     orders = [list(order) for order in permutations(reports)]
     return [[order] for order in orders] + [[[one] for one in order] for order in orders]
 

@@ -1,4 +1,4 @@
-"""Migrations, from the tables before them with data in them."""
+"""Migrations of earlier tables that contain data."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A chunk is one transaction: whichever of its steps is refused, nothing of it is stored.
+"""A chunk is one transaction: if any of its steps is refused, nothing of it is stored.
 
 The history, the current state, what is accounted for and the open ranges move together or not at
 all. If one of them moved alone, a chunk that comes again would be judged wrongly, and what is
@@ -16,7 +16,7 @@ from schemas.errors import DatabaseUnavailable
 from schemas.report import Claim
 from tests.support.world import Tables, load, message, report
 
-#: What a chunk writes, each refused at once or, deferred, only by the COMMIT.
+#: The writes of a chunk. Tests refuse each one at once or, deferred, at the COMMIT.
 STEPS = (
     "INSERT ON state_message",
     "INSERT ON current_state",
@@ -33,7 +33,7 @@ WRITTEN = ("client", "state_message", "current_state", "missing_message_range", 
 
 
 def refuse(tables: Tables, step: str, when: str) -> None:
-    """Let one kind of write fail as on a full disk, which is nobody's poison."""
+    """Let one kind of write fail as on a full disk, which is not a fault of the message."""
     kind, timing = (
         ("CONSTRAINT ", "DEFERRABLE INITIALLY DEFERRED") if when == "commit" else ("", "")
     )

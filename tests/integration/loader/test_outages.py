@@ -1,6 +1,6 @@
-"""Servers go away under load and come back: workers wait, go on, and nothing is lost.
+"""Servers stop under load and return: workers wait, go on, and lose nothing.
 
-The servers are private to this module: nobody else's may be killed.
+This module starts its own servers, because its tests kill them.
 """
 
 import os
@@ -57,7 +57,7 @@ def kept(home: Path) -> registry.Services:
 
 
 class Site:
-    """Servers with a relay and a loader at work on them."""
+    """Servers with a running relay and loader."""
 
     def __init__(self, home: Path, endpoints: Endpoints, log: Path) -> None:
         self.home = home
@@ -70,7 +70,7 @@ class Site:
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the database on a connection that no outage has broken."""
+        """Query the database on a new connection, which no outage has broken."""
         with open_tables(self.endpoints.database_url) as tables:
             return tables.rows(query)
 
@@ -79,7 +79,7 @@ class Site:
         return int(count)
 
     def await_stored(self, part: float) -> None:
-        """Wait until a part of all messages is stored."""
+        """Wait until this fraction of all messages is stored."""
         least = round(len(MESSAGES) * part)
         wait_until(lambda: self.stored() >= least, timeout=PATIENCE, what=f"{least} messages")
         assert self.loader.process.poll() is None, self.loader.text
@@ -104,7 +104,7 @@ def site(home: Path, tmp_path: Path) -> Iterator[Site]:
 
 
 def assert_nothing_lost(site: Site) -> None:
-    """The same two processes have loaded everything, once, and buried nothing."""
+    """The same two processes have loaded everything once, without a dead letter."""
     site.await_stored(1)
 
     def settled() -> bool:
@@ -128,7 +128,7 @@ def assert_nothing_lost(site: Site) -> None:
 
 
 def up_again(site: Site) -> None:
-    """Start what was stopped; a killed PostgreSQL first has to lose its last children."""
+    """Start the stopped server; the children of a killed PostgreSQL have to end first."""
 
     def started() -> bool:
         try:
@@ -140,7 +140,7 @@ def up_again(site: Site) -> None:
 
 
 def kill(process: processes.Process | None) -> None:
-    """Kill a server and wait until not even a zombie is left, which PostgreSQL takes for one."""
+    """Kill a server and wait until its zombie is gone, which PostgreSQL takes for a running one."""
     assert process is not None
     processes.kill(process)
     proc = Path(f"/proc/{process.pid}")
@@ -148,7 +148,7 @@ def kill(process: processes.Process | None) -> None:
 
 
 def restart_postgres(site: Site) -> None:
-    """A fast shutdown throws everybody out, and it is back at once."""
+    """Restart PostgreSQL with a fast shutdown, which ends all sessions."""
     process = kept(site.home).postgres.process
     assert process is not None
     os.kill(process.pid, signal.SIGINT)
@@ -225,7 +225,7 @@ def test_a_stop_while_both_servers_are_gone_ends_in_order(site: Site) -> None:
         assert "Traceback" not in program.text
 
 
-# -- queues that are deleted while a loader runs ------------------------------------------------
+# -- queues that are deleted while a loader runs ----------------------------------------------
 
 
 def count_of(tables: Tables) -> int:
@@ -244,7 +244,7 @@ def test_a_letter_that_cannot_be_sent_holds_back_only_itself(
     ):
         wait_until(lambda: count_of(tables) == 1, what="the start")
         management.call("DELETE", "queues", urlsplit(amqp_url).path[1:], DEAD)
-        # One chunk, since the only thread waits two seconds for more.
+        # All bodies become one chunk, since the only thread waits two seconds for more.
         for body in (b"junk", *bodies):
             admin.publish(routing_key=NORMAL, body=body, properties=persistent())
         wait_until(lambda: count_of(tables) == 5, what="what is good")
@@ -309,7 +309,7 @@ def test_queues_that_vanish_are_made_again(
 
 
 def test_a_queue_that_a_restart_deletes_gets_nothing(home: Path, tmp_path: Path) -> None:
-    """A report is where it was, after the relay refused to go on and the broker was restarted."""
+    """The report stays in its queue while the relay refuses to run and the broker restarts."""
     amqp_url = devserver.up(home).amqp_url
     management = Management(devserver.up(home).management_url)
     fill(amqp_url, [])
@@ -325,7 +325,7 @@ def test_a_queue_that_a_restart_deletes_gets_nothing(home: Path, tmp_path: Path)
         assert f"queue '{NORMAL}' exists, and its durable is 'false'" in relay.text
         assert relay.events("relay.consuming") == []
     devserver.down(home)
-    # The restart deletes the queue, so the relay now makes the right one.
+    # The restart deletes the queue, which is not durable, so the relay declares the right one.
     assert devserver.up(home).amqp_url == amqp_url
     assert ready(amqp_url, REPORTS) == 1
     with Program(tmp_path / "log", "relay", "run", "--exit-when-empty", amqp_url=amqp_url) as relay:

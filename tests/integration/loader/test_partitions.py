@@ -1,4 +1,4 @@
-"""Partitions: made early, dropped late, and never in the way of loading."""
+"""Partitions: made early, dropped late, without delaying the loading."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +76,7 @@ def make_old(partitions: PartitionStore, day: date) -> None:
 
 @contextmanager
 def long_reader(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A dump or a report: one snapshot, open for as long as it takes."""
+    """A session with one long open snapshot, like a dump or a report."""
     with psycopg.connect(url, options="-c search_path=statesys") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM state_message")
@@ -85,7 +85,7 @@ def long_reader(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_there_is_one_for_today_and_the_next_seven_days(tables: Tables) -> None:
-    # The migration made them, once for many tests; midnight may have passed before or since.
+    # The migration made them once for many tests; midnight may have passed since, or right now.
     assert attached(tables) in [days(TODAY + timedelta(days=of), 8) for of in (-1, 0, 1)]
 
 
@@ -112,7 +112,7 @@ def test_a_name_that_something_else_has_is_left_to_it(
     made, _ = partitions.keep(today=later, retention=RETENTION)
     assert made == [f"{name_of(later)}_1", *days(later + timedelta(days=1), 7)]
     assert tables.rows(f"SELECT what FROM {name_of(later)}") == [("a copy",)]
-    # It is a day like any other, and goes when it is old.
+    # This day is dropped like any other when it is old.
     _, dropped = partitions.keep(today=later + timedelta(days=91), retention=RETENTION)
     assert f"{name_of(later)}_1" in dropped
     assert exists(tables, name_of(later))
@@ -135,7 +135,7 @@ def test_a_default_partition_hinders_neither_making_nor_dropping(
 ) -> None:
     old = TODAY - RETENTION - timedelta(days=2)
     make_old(partitions, old)
-    # Whatever day it is when the message is loaded.
+    # Midnight may pass before the message is loaded, so drop the partitions of all these days.
     for name in attached(tables)[-8:]:
         tables.connection.execute(f"DROP TABLE {name}")
     tables.connection.execute("CREATE TABLE the_rest PARTITION OF state_message DEFAULT")
@@ -286,7 +286,7 @@ def test_a_long_reader_delays_the_dropping_and_nothing_else(
             partitions.keep(today=TODAY, retention=RETENTION)
         assert pending(tables) == [name_of(oldest)]
         load(store, report(message(1)))
-        # Half detached, it can be finished only when the reader is gone.
+        # The detaching has begun, and can be finished only when the reader has ended.
         with pytest.raises(DatabaseUnavailable):
             partitions.keep(today=TODAY, retention=RETENTION)
         load(store, report(message(2)))
@@ -301,7 +301,7 @@ def test_loads_go_on_while_a_detach_waits_for_a_long_reader(
     database_url: str, partitions: PartitionStore, tables: Tables, store: ChunkStore
 ) -> None:
     make_old(partitions, TODAY - RETENTION - timedelta(days=1))
-    # A patient keeper, so that it still waits when the loads are done.
+    # A long lock timeout, so that the detaching still waits when the loads are done.
     partitions._session.connection.execute("SET lock_timeout = '30s'")
     waiting = (
         "SELECT count(*) FROM pg_stat_activity "

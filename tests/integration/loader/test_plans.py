@@ -23,7 +23,7 @@ STATEMENTS = (
 )
 #: Tables that have as many rows as the site has clients, or more.
 LARGE = ("client", "state_message", "current_state", "missing_message_range", "resync_request")
-#: Many clients, and one message of each of some, as loading them one by one would leave them.
+#: Many clients, some with one message, in the state that loading them one by one would leave.
 FILL = """
 INSERT INTO client (client_id, highest_serial, accounted, highest_report_date, last_seen)
 SELECT (lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000')::uuid, 1, '{[1,2)}',
@@ -42,7 +42,7 @@ FROM state_message JOIN client USING (client_id) WHERE highest_serial = 1;
 
 
 def plan(store: ChunkStore, statement: str, *, analyze: str = "") -> dict[str, Any]:
-    """How one statement of a chunk is done, in the connection that prepared it."""
+    """The plan of one statement of a chunk, in the connection that prepared it."""
     with store._session.connection.cursor() as cursor:
         with cursor.copy(COPY) as copy:
             copy.write(chunk())
@@ -55,7 +55,7 @@ def plan(store: ChunkStore, statement: str, *, analyze: str = "") -> dict[str, A
 
 
 def chunk() -> bytes:
-    """As much as a usual chunk has, of 60 clients: known, new, and without a serial."""
+    """A chunk of usual size, of 60 clients: known, new, and without a serial."""
     reports = [
         report(
             message(None, topic=f"t{number}"),
@@ -90,7 +90,7 @@ def read_from_end_to_end(found: dict[str, Any], *, of: tuple[str, ...]) -> set[s
 
 
 def empty_partitions(tables: Tables) -> set[str]:
-    """Those of other days: reading nothing costs nothing."""
+    """The partitions of other days; a scan of an empty partition costs nothing."""
     query = (
         "SELECT relname FROM pg_class WHERE relname LIKE 'state_message_%%' "
         "AND relkind = 'r' AND pg_relation_size(oid) = 0"
@@ -103,14 +103,14 @@ def test_plans_made_when_there_was_nothing_read_no_table_from_end_to_end(
     rows: int, open_store: Callable[..., ChunkStore], tables: Tables
 ) -> None:
     store = open_store()
-    # The sixth time, PostgreSQL would settle for a plan that it keeps.
+    # From the sixth execution on, PostgreSQL might keep a generic plan.
     for serial in range(1, 8):
         load(store, report(message(serial), message(None, topic="unnumbered")))
     tables.connection.execute(FILL.replace("%s", str(rows)))
     empty = empty_partitions(tables)
     for statement in STATEMENTS:
         assert read_from_end_to_end(plan(store, statement), of=LARGE) <= empty, statement
-    # Statistics make PostgreSQL plan anew.
+    # New statistics make PostgreSQL plan again.
     tables.connection.execute("ANALYZE client, state_message, current_state")
     for statement in STATEMENTS:
         assert read_from_end_to_end(plan(store, statement), of=LARGE) <= empty, statement

@@ -1,4 +1,4 @@
-"""Poison is set apart alone; a database that is unwell never costs a message its place."""
+"""Only the poison becomes a dead letter; for the database's own trouble no message does."""
 
 import random
 import signal
@@ -33,7 +33,7 @@ from tests.support.waiting import wait_until
 from tests.support.world import CLIENT, Tables, load, message, report, smx
 
 POISON = "poison"
-#: 512 letters of four bytes that do not compress: 2 KiB each, and an index row takes 2.7 KiB.
+#: 512 characters of four bytes that do not compress: 2 KiB each, and an index row takes 2.7 KiB.
 _rng = random.Random(7)
 LONG = ["".join(chr(_rng.randrange(0x10000, 0x3FFFF)) for _ in range(512)) for _ in range(2)]
 
@@ -49,7 +49,7 @@ def neighbours_and(bad: StateMessage, *, bad_at: int = 37, count: int = 60) -> l
 
 
 def refuse(tables: Tables, sqlstate: str) -> None:
-    """A trigger that raises for one topic id."""
+    """Add a trigger that raises for one topic id."""
     tables.connection.execute(
         sql.SQL(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -67,7 +67,7 @@ def check(tables: Tables) -> None:
 
 
 def unique(tables: Tables) -> None:
-    """Another row stands in the way of this one topic."""
+    """Add a row that conflicts with this one topic."""
     tables.connection.execute(
         f"CREATE UNIQUE INDEX alone ON current_state ((1)) WHERE topic_id = '{POISON}'"
     )
@@ -123,7 +123,7 @@ def test_the_bad_message_is_buried_alone_and_its_neighbours_are_loaded(
     assert alone == bad._replace(serial=37)
 
     if sqlstate == "54000":
-        # No repair makes this one fit: replayed, it comes back, and harms nobody.
+        # No repair makes this one fit: a replay makes it a dead letter again.
         fill(amqp_url, [letter.body])
         drain(amqp_url, database_url)
         assert [again.body for again in take_all(amqp_url, DEAD)] != []
@@ -222,7 +222,7 @@ def _no_grant(_connection: psycopg.Connection[Any], user: str) -> tuple[str, str
 
 
 def _refusing(sqlstate: str) -> Trouble:
-    """The server refuses every chunk; what it says is no matter of the rows."""
+    """The server refuses every chunk, for a reason that is not in the rows."""
 
     def trouble(_connection: psycopg.Connection[Any], _user: str) -> tuple[str, str]:
         breaks = f"""
@@ -271,8 +271,8 @@ def test_a_stop_while_half_of_a_poisoned_chunk_waits_gives_its_batch_back(
     tmp_path: Path, amqp_url: str, database_url: str, tables: Tables
 ) -> None:
     refuse(tables, "22023")
-    # Rows are written in the order of their topics, so the poison is met first, and this one
-    # when its half is loaded alone.
+    # The statement writes rows in the order of their topics, so the poison fails first, and this
+    # row when its half is loaded alone.
     tables.connection.execute(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$; "

@@ -1,4 +1,4 @@
-"""`loader migrate` refuses what a loader cannot work with, and needs no right without need."""
+"""`loader migrate` refuses what a loader cannot work with, and needs only necessary rights."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ def database(endpoints: Endpoints, name: str) -> str:
 def owner_url(database_url: str) -> Iterator[str]:
     """The owner of the tables, who may create nothing in the database or its schema."""
     role, parts = f"owner_{uuid4().hex}", urlsplit(database_url)
-    # The template may be yesterday's, and a partition for a day more due.
+    # The template may date from yesterday, so that one more partition is due.
     migrate(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")

@@ -1,4 +1,4 @@
-"""What reaches the database is what was sent: COPY's escapes, copies, rivals, speakers."""
+"""The database gets exactly what was sent: COPY's escapes, copies, rivals, speakers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,11 +21,11 @@ _REAL_DATABASE = settings(
     # Each example truncates the tables, so one database serves them all.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-#: All that XML 1.0 allows, which is all that can arrive.
+#: Any text that XML 1.0 allows; nothing else can arrive.
 xml_text = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"),
-        # What COPY, arrays and XML treat in a way of their own, more often than by chance.
+        # Characters that COPY, arrays and XML treat specially, more often than at random.
         st.sampled_from("\t\n\r\\\"'{},;:<>&]N.tb0x7\x7f\x85\u2028 "),
     ),
     max_size=60,
@@ -59,7 +59,7 @@ HOSTILE = [
 
 
 def hostile(text: str, *, serial: int | None = 1, number: str | None = None) -> StateMessage:
-    """A message with a text wherever one fits."""
+    """A message with this text in every text field."""
     return message(serial, topic=text, serial_text=number)._replace(
         topic_type=500 if number is None else 902,
         user_name=text,
@@ -71,7 +71,7 @@ def hostile(text: str, *, serial: int | None = 1, number: str | None = None) -> 
 
 
 def travelled(*reports: Report) -> bytes:
-    """The rows of reports that went through XML, as they do."""
+    """The rows of reports that were written as a batch and read again, as in the pipeline."""
     rendered = [render_smx(*smx(one)) for one in reports]
     batch = parse_batch(render_batch(uuid4(), "test", rendered))
     return stage_lines([smx_text(batch.batch_id, one) for one in batch.smx])

@@ -67,7 +67,7 @@ def await_stored(tables: Tables, count: int) -> None:
 
 
 def assert_complete(tables: Tables, reports: Sequence[Report]) -> None:
-    """Everything that was sent is there once, and what was not sent is known to be missing."""
+    """Everything sent is stored once, and the ledger has every serial that was not sent."""
     law = tables.law()
     assert {(client, serial) for client, serial, _ in law["history"]} == messages_in(reports)
     assert law["stored twice"] == []
@@ -144,7 +144,7 @@ def test_a_batch_of_several_chunks_is_acked_after_the_last_one(
     with loading(amqp_url, database_url, loader_threads=1, loader_chunk_size=1):
         wait_until(tables.chunk_waits, what="the second chunk to be in hand")
         assert stored(tables) == 1
-    # The end acks all that is settled.
+    # At its end the loader acks all settled deliveries.
     wait_until(lambda: ready(amqp_url) == 1, what="the batch to be back")
     held_lock.rollback()
     for thread in threading.enumerate():
@@ -159,7 +159,7 @@ def test_two_relays_and_two_loaders_share_the_work(amqp_url: str, run: Run, tabl
         await_stored(tables, len(messages_in(reports)))
         programs = (first, second, third, fourth)
         for program, stage in zip(programs, ("relay", "relay", "loader", "loader"), strict=True):
-            # All four are at work, also the one that came last.
+            # All four are at work, including the one that started last.
             program.await_event(f"{stage}.consuming")
             program.send(signal.SIGTERM)
         assert [program.end() for program in programs] == [0, 0, 0, 0]
@@ -237,8 +237,8 @@ def test_a_stop_while_a_server_is_away_ends_it_in_order(
     with run.loader() as loader:
         loader.await_event("loader.consuming")
         if away == "broker":
-            # Past its careful beginning: a question that meets a virtual host whose permissions
-            # are gone already would be refused, and a refusal is not waited for.
+            # Wait until the loader consumes. While it still fetches, a virtual host whose
+            # permissions are already gone would refuse it, and it does not wait after a refusal.
             wait_until(lambda: all_consumed(amqp_url), what="a consumer of each queue")
             management.delete_vhost(vhost)
         else:
@@ -255,14 +255,14 @@ def test_a_stop_while_a_server_is_away_ends_it_in_order(
 
 
 def all_consumed(amqp_url: str) -> bool:
-    """Whether somebody takes the messages of every work queue."""
+    """Whether every work queue has a consumer."""
     with Administration(amqp_url, name="test") as admin:
         depths = [admin.depth(queue) for queue in INCOMING.values()]
     return all(depth is not None and depth.consumers for depth in depths)
 
 
 def close_database(url: str) -> None:
-    """Let nobody in any more, and put out who is in."""
+    """Allow no new sessions, and end those that exist."""
     parts = urlsplit(url)
     name = parts.path[1:]
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
@@ -277,7 +277,7 @@ def test_a_signal_that_interrupts_a_wait_does_not_lock_up() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         stop.install()
-        # Where `wait` is when the signal comes at its worst: in the event's own lock.
+        # The worst moment for a signal: while `wait` holds the event's own lock.
         with stop._cond:
             signal.raise_signal(signal.SIGTERM)
         assert stop.wait(1)

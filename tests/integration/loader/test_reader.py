@@ -1,4 +1,4 @@
-"""A reader: a process that is there for its loader, and no longer."""
+"""A reader: a process that ends with its loader."""
 
 import os
 import signal
@@ -31,12 +31,12 @@ def children() -> set[int]:
 
 
 def unseen(pid: int, seen: set[int]) -> set[int]:
-    """Threads of a process beside its first and those that were seen before."""
+    """Threads of a process, without its first and those in `seen`."""
     return {thread.id for thread in psutil.Process(pid).threads()} - {pid} - seen
 
 
 class Started(NamedTuple):
-    """A reader, and which process it is."""
+    """A reader and its process id."""
 
     reader: Reader
     pid: int
@@ -64,7 +64,7 @@ def test_rows_and_refusals_are_those_of_this_process(started: Started) -> None:
 
 
 def test_values_are_divided_as_their_texts_are() -> None:
-    """What is read again to find poison is cut where it was cut at first."""
+    """The loader reads batches again to find poison; the chunks are then the same as before."""
     told = [message(n, topic="\u2603" * n)._replace(details="d" * 40 * n) for n in range(1, 40)]
     large = batch(*map(report, told))
     for chunk_bytes in (1, 1000, 2000, 5000, 1 << 20):
@@ -105,7 +105,7 @@ def test_a_reader_that_dies_is_an_error_that_says_so(started: Started) -> None:
 def test_a_reader_that_hangs_with_a_full_pipe_is_ended(started: Started) -> None:
     psutil.Process(started.pid).suspend()
     with ThreadPoolExecutor(1) as pool:
-        # More than a pipe holds.
+        # Larger than a pipe's buffer.
         read = pool.submit(started.reader.read, [b"x" * (1 << 22)])
         wait_until(started.reader._reading.locked, what="the reading")
         started.reader.close()
@@ -126,7 +126,7 @@ def test_a_loader_that_is_killed_while_a_batch_is_read_leaves_no_traceback() -> 
         "reader.start()\n"
         "reader.read([b'<no>'])\n"
     )
-    # Standard error is at its end when the reader has ended too.
+    # `run` returns at the end of standard error, which comes only when the reader has ended too.
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, timeout=60
     )
@@ -141,7 +141,7 @@ def test_signals_to_the_whole_group_are_meant_for_the_loader(started: Started) -
 
 
 def test_a_reader_renews_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Bytes: each reading is a spell of its own.
+    # One byte, so that the reader renews its thread after each reading.
     monkeypatch.setattr(module, "RENEW_AFTER", 1)
     before = children()
     reader = Reader(chunk_bytes=1 << 20)

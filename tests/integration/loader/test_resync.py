@@ -1,4 +1,4 @@
-"""Who is asked, and when: every rule with a clock that is a value."""
+"""Which clients are asked, and when: every rule, at moments that the tests choose."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ Open = Callable[..., ResyncStore]
 
 
 class Clock:
-    """A check at chosen moments, whose requests are sent; what a reader of the log would see."""
+    """Checks at chosen moments and sends the requests; returns what the log would show."""
 
     def __init__(self, store: ResyncStore, start: datetime) -> None:
         self.store = store
@@ -69,7 +69,7 @@ def test_nobody_is_asked_about_missing_ranges_twice_in_72_hours(
     _lose_serial_one(store)
     assert clock.asks(49 * HOUR) == ["missing"]
     assert clock.asks(50 * HOUR) == []
-    # Unanswered after 48 hours; the merge interval still holds.
+    # Unanswered after 48 hours; the merge interval still applies.
     assert clock.asks((49 + 48) * HOUR) == []
     assert [row[1] for row in tables.requests()] == ["unanswered"]
     assert clock.asks((49 + 72) * HOUR - MINUTE) == []
@@ -79,7 +79,7 @@ def test_nobody_is_asked_about_missing_ranges_twice_in_72_hours(
 def test_after_three_unanswered_a_client_is_silent_until_it_is_heard_of(
     store: ChunkStore, clock: Clock, tables: Tables
 ) -> None:
-    # The past, since no report counts as received later than the database's now.
+    # Start in the past, since no report counts as received later than the database's now.
     past = timedelta(days=60)
     clock.start -= past
     load(store, report(message(2)), received_at=clock.start)
@@ -177,7 +177,7 @@ def test_the_fifth_answer_about_reused_serials_in_a_day_means_two_machines_with_
     tables.rows("UPDATE client SET reuse_seen_at = %s RETURNING 1", clock.start + now)
     assert clock.asks(now) == []
     assert tables.rows("SELECT duplicate_identity_at IS NOT NULL FROM client") == [(True,)]
-    # An operator clears it, and counting starts anew.
+    # An operator's request clears it, and the count starts again.
     clock.store.request(CLIENT, now=clock.start + 7 * HOUR)
     assert tables.rows("SELECT duplicate_identity_at FROM client") == [(None,)]
     _answer_open_request(store, tables, 20)
@@ -189,7 +189,7 @@ def test_the_fifth_answer_about_reused_serials_in_a_day_means_two_machines_with_
 def test_a_clock_that_was_ahead_costs_one_resync_and_is_not_taken_for_two_machines(
     store: ChunkStore, clock: Clock, tables: Tables
 ) -> None:
-    """What one cycle rendered a day ahead comes long after a resync wrote it off."""
+    """Reports that one cycle rendered a day ahead come long after a resync wrote them off."""
 
     def answer(serial: int, day: float) -> None:
         ((request,),) = tables.rows("SELECT request_id FROM resync_request WHERE closed_at IS NULL")
@@ -198,7 +198,7 @@ def test_a_clock_that_was_ahead_costs_one_resync_and_is_not_taken_for_two_machin
         load(store, report(one, date=date, claim=Claim(request, serial, serial)))
 
     def late(serial: int) -> bool:
-        """Whether it is a sign."""
+        """Whether the late message counts as a sign of reuse."""
         before = tables.rows("SELECT reuse_seen_at FROM client")
         load(store, report(message(serial), date=START + timedelta(days=1)))
         return tables.rows("SELECT reuse_seen_at FROM client") != before
@@ -247,7 +247,7 @@ def test_no_more_clients_are_asked_at_a_check_than_allowed_oldest_first(
 
 
 def _lose_of_each(clients: int, store: ChunkStore, tables: Tables) -> list[UUID]:
-    """Clients with a missing range each, the oldest first."""
+    """Load clients with one missing range each, the oldest first."""
     lost = [UUID(int=number + 1, version=4) for number in range(clients)]
     for number, client in enumerate(lost):
         load(store, report(message(2), client=client))
@@ -266,7 +266,7 @@ def test_the_requests_of_a_check_go_one_by_one_until_the_next_check(
     due = clock.store.check(now=clock.start, limit=10, with_missing=True, spread=HOUR)
     assert [one.client_id for one in due] == lost
     for slot, client in enumerate(lost, 1):
-        # Whoever sends them: the moments are in the database.
+        # Any loader may send them: the moments are in the database.
         other = Clock(open_resyncs(), clock.start)
         assert [one.request.client_id for one in other.sends(slot * 10 * MINUTE)] == [client]
     # Each goes at a random moment of its ten minutes.
@@ -337,7 +337,7 @@ def test_a_request_is_not_given_up_while_parts_of_its_answer_come(
     assert clock.asks(HOUR) == []
     assert clock.asks(47 * HOUR) == []
     assert [row[1] for row in tables.requests()] == [None]
-    # Nothing more has come for as long again.
+    # By now no part has come for 48 hours.
     assert clock.asks(49 * HOUR) == ["operator"]
     assert [row[1] for row in tables.requests()] == ["unanswered", None]
 
@@ -385,7 +385,7 @@ def test_one_process_of_many_gets_the_turn_of_an_interval(
         return len(due)
 
     assert [asks(start), asks(start + MINUTE), asks(start + HOUR)] == [1, 0, 1]
-    # The database's clock was a year ahead, and is set right.
+    # The database's clock was a year ahead, and is then corrected.
     assert [asks(start + 8760 * HOUR), asks(start + 2 * HOUR), asks(start + 2 * HOUR)] == [1, 1, 0]
 
 

@@ -1,4 +1,4 @@
-"""The resync duty against a real broker: a request is a row, then a message, then marked."""
+"""The resync task on a real broker: it stores a request, publishes it, then marks it as sent."""
 
 import threading
 from collections.abc import Callable
@@ -175,13 +175,13 @@ def test_a_request_waits_for_its_moment_and_the_duty_knows_when(
     run(interval=timedelta(days=1))
     for seconds, pause in ((3600, 60 * S), (20, 20 * S)):
         moves(seconds)
-        # Not for each request of a crowd: it looks every five seconds at the most.
+        # Many requests may be due at different moments; the task runs at most every five seconds.
         assert 5 * S <= run(interval=timedelta(days=1)) <= pause
         assert not sent()
     moves(0)
     assert run(interval=timedelta(days=1)) == 60 * S
     assert sent()
-    # With a short interval all goes at the next run.
+    # With a short interval the next run sends all requests.
     assert run() == timedelta(microseconds=1)
 
 

@@ -1,4 +1,4 @@
-"""What a loader lacks is told at its start, by name, before it takes anything."""
+"""At its start a loader names each right that it lacks, before it takes a delivery."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.support.world import CLIENT, message, report
 
 
 class Role:
-    """A role that may use the schema, and nothing more."""
+    """A role that may only use the schema."""
 
     def __init__(self, connection: psycopg.Connection, database_url: str) -> None:
         self.name = f"role_{uuid4().hex}"
@@ -38,7 +38,7 @@ class Role:
             connection.execute(statement.encode())
 
     def get(self, right: str) -> None:
-        """Give it what it was told that it lacks."""
+        """Give the role a right that the loader named as missing."""
         statement = f"GRANT {right} TO {self.name}"
         if (owned := re.fullmatch("ownership of (.*)", right)) is not None:
             statement = f"ALTER TABLE {owned[1]} OWNER TO {self.name}"
@@ -71,7 +71,7 @@ def test_a_loader_is_told_all_that_it_lacks_and_no_more_is_needed(
     with Program(log, "loader", "run", amqp_url=amqp_url, database_url=role.url) as program:
         told = promise("loader run", "a right of its role is lacking")
         assert (program.end(), told.holds_in(program.text)) == (told.code, True)
-    # Nothing was taken.
+    # The loader took no delivery.
     assert ready(amqp_url) == 1
     rights = lacking(role.url)
     assert {"TEMPORARY", "INSERT", "UPDATE"} <= {right.split()[0] for right in rights}
@@ -83,7 +83,7 @@ def test_a_loader_is_told_all_that_it_lacks_and_no_more_is_needed(
 
 
 def _do_the_duties(url: str) -> None:
-    """What a loader does in three days, at once."""
+    """Do at once what a loader's periodic tasks do in three days."""
     with closing(PartitionStore(url, name="test")) as partitions:
         made = partitions._make(date(2020, 1, 1))
         assert partitions.keep(retention=timedelta(days=90)) == ([], [made])

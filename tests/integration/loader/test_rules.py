@@ -1,4 +1,4 @@
-"""Who is asked, and when, is told once: readers and the duty agree at any moment."""
+"""The rules of who is asked, and when, exist once: readers and the resync task agree."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ from tests.support.world import Tables
 
 RULES = SiteRules.of(Settings())
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-#: All histories lie around it; the partition of its day exists.
+#: All histories are around this moment; the partition of its day exists.
 BASE = datetime.now(UTC).replace(microsecond=0)
 REASONS = ("missing", "serial_reused", "merged", "operator")
 
-#: Close together, so that causes, requests and answers meet; or days apart, as the ages are.
+#: Minutes apart, so that causes, requests and answers interleave; or days apart, like the ages.
 moments = st.one_of(
     st.integers(-8, 8).map(lambda hours: BASE + 24 * hours * HOUR),
     st.integers(-300, 300).map(lambda minutes: BASE + minutes * MINUTE),
@@ -33,7 +33,7 @@ ranges = st.lists(st.tuples(moments, st.booleans(), st.integers(0, 2)), max_size
 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
-    """A request at any point of its life."""
+    """A request in any state: planned, sent, or closed in any way."""
     at = draw(moments)
     how = draw(
         st.sampled_from((None, "answered", "overtaken", "arrived", "unanswered", "unroutable"))
@@ -59,7 +59,7 @@ clients = st.fixed_dictionaries(
         "reuse_seen_at": st.none() | moments,
         "duplicate_identity_at": st.sampled_from((None, None, None, BASE)),
         "ranges": ranges,
-        # Also the run of one reason that marks, silences, or doubles the wait.
+        # Also several equal requests in a row, which mark or silence a client or double the wait.
         "requests": st.lists(requests(), max_size=6)
         | st.tuples(requests(), st.integers(3, 6)).map(lambda one: [one[0]] * one[1]),
         "answers": st.booleans(),
@@ -68,7 +68,7 @@ clients = st.fixed_dictionaries(
 
 
 def write(tables: Tables, found: list[dict[str, Any]]) -> None:
-    """Make the tables what such a history would have left."""
+    """Write the rows that such a history would have left."""
     tables.truncate()
     run = tables.connection.execute
     for number, one in enumerate(found, 1):
@@ -91,7 +91,7 @@ def write(tables: Tables, found: list[dict[str, Any]]) -> None:
             )
         for turn, request in enumerate(one["requests"]):
             row = {**request, "client_id": client, "request_id": uuid4()}
-            # A run of the same request: some minutes from one to the next.
+            # Equal requests are some minutes apart.
             for name in ("requested_at", "sent_at", "closed_at"):
                 if row[name] is not None:
                     row[name] += 7 * turn * MINUTE

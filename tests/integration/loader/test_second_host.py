@@ -1,4 +1,4 @@
-"""A URL with two hosts: where the first takes no more writes, a loader goes on at the second."""
+"""A URL with two hosts: when the first refuses writes, the loader continues on the second."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +46,7 @@ def first_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def both(first_url: str, second_url: str) -> str:
-    """One URL that names both servers, and asks for the one that can be written to."""
+    """One URL that names both servers, and asks for the one that accepts writes."""
     first, second = urlsplit(first_url), urlsplit(second_url)
     hosts = f"{first.netloc},{second.hostname}:{second.port}"
     return first._replace(netloc=hosts, query="target_session_attrs=read-write").geturl()
@@ -74,7 +74,7 @@ def test_a_loader_leaves_a_server_that_became_read_only(
         fill(amqp_url, bodies[::2])
         wait_until(lambda: len(stored(first)) > 500, timeout=PATIENCE, what="a part on the first")
         assert stored(tables) == []
-        # The sessions stay: no statement of them may write any more.
+        # The sessions stay open, but none of their statements may write any more.
         first.connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         first.connection.execute("SELECT pg_reload_conf()")
         fill(amqp_url, bodies[1::2])
@@ -88,5 +88,5 @@ def test_a_loader_leaves_a_server_that_became_read_only(
         assert len(stored(tables)) > 500, "the second has what came later"
         for one in (first, tables):
             assert one.law()["stored twice"] == []
-        # What came twice may be on both, if its first copy was loaded before the change.
+        # A message that came twice may be on both, if the first server loaded one copy before.
         assert ready(amqp_url, DEAD) == 0

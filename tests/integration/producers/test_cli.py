@@ -27,7 +27,7 @@ NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
 
 @contextmanager
 def a_process(amqp_url: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """`statesys producers …` in the background; killed at the end, if it still runs."""
+    """`statesys producers …` in the background; killed at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "statesys", "producers", *map(str, arguments)],
         env=environment(amqp_url=amqp_url, log_format="json"),
@@ -43,7 +43,7 @@ def a_process(amqp_url: str, *arguments: str | Path) -> Iterator[subprocess.Pope
 
 
 def a_run(amqp_url: str, *arguments: str | Path) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
+    """Run `statesys producers …`; its exit code, stdout and stderr."""
     env = environment(amqp_url=amqp_url, log_format="json")
     done = commands.run("producers", *arguments, env=env)
     return done.returncode, done.stdout, done.stderr

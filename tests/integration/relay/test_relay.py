@@ -30,7 +30,7 @@ NOT_XML = b"\x00\x01 no report"
 
 
 def headers(delivery: Delivery) -> dict[str, Any]:
-    """Its headers; none is an error."""
+    """The headers of a delivery, which must have some."""
     assert delivery.properties.headers
     return dict(delivery.properties.headers)
 

@@ -1,4 +1,4 @@
-"""A relay process that is stopped, killed, cut off or not wanted: nothing is lost."""
+"""A relay process that is stopped, killed, cut off or refused: nothing is lost."""
 
 import signal
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def running(world: World, directory: Path, *flags: str) -> Iterator[RelayProcess
 
 
 def finish(world: World, directory: Path) -> None:
-    """Another relay does what is left."""
+    """Let another relay send the remaining reports."""
     with RelayProcess(world, directory, "--exit-when-empty") as relay:
         assert relay.end() == 0
 
@@ -42,7 +42,7 @@ def test_a_stopped_relay_finishes_the_batch_in_hand(
     # It lingers for an hour: only the stop can close the batch.
     with running(world, tmp_path, "--linger", "1h") as relay:
         world.publish(good(50))
-        # What the broker has handed out is not yet in the relay's hand.
+        # The broker counts reports as delivered before the relay has read them.
         wait_until(
             lambda: [heartbeat["held"] for heartbeat in read_heartbeats(tmp_path, "relay")] == [50],
             timeout=PATIENCE,
@@ -51,7 +51,7 @@ def test_a_stopped_relay_finishes_the_batch_in_hand(
         relay.send(number)
         assert relay.end() == 0
         assert relay.events("relay.stopped")
-    # What a connection leaves unacked is ready again once it is closed.
+    # Unacked reports would be ready again, since the connection is closed.
     assert world.ready(REPORTS) == 0
     assert world.relayed() == ids(good(50))
 
@@ -150,7 +150,7 @@ def test_a_batch_is_sent_again_once_its_queue_is_there(
         management.call("DELETE", "queues", vhost(world.amqp_url), NORMAL)
         world.publish(good(10))
         relay.await_event("relay.not_sent")
-        # It declares what is missing.
+        # The relay declares the missing queue.
         relay.await_event("relay.batch_sent")
         relay.send(signal.SIGTERM)
         assert relay.end() == 0

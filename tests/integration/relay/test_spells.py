@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 
 def await_relayed(world: World, count: int) -> list[str]:
-    """The message ids of so many reports, once they are through."""
+    """Wait until `count` reports are relayed; their message ids."""
     found: list[str] = []
 
     def complete() -> bool:
@@ -35,7 +35,7 @@ def test_a_relay_renews_its_thread_and_loses_nothing(
         return accept(*args, **kwargs)
 
     monkeypatch.setattr(service, "accept", watched)
-    # Bytes: each poll that brings a report is a spell of its own.
+    # One byte, so that the relay renews its thread after each poll that brings a report.
     monkeypatch.setattr(service, "RENEW_AFTER", 1)
     settings = load_settings(home=tmp_path, amqp_url=world.amqp_url)
     first, second = good(20), good(20, first=21)
@@ -43,7 +43,7 @@ def test_a_relay_renews_its_thread_and_loses_nothing(
     running = threading.Thread(target=service.Relay(settings, stop).run)
     running.start()
     try:
-        # The second half is published when the first is through: two polls at least.
+        # The second half is published after the first is relayed, so there are at least two polls.
         for half in (first, second):
             world.publish(half)
             assert await_relayed(world, len(half)) == sorted(ids(half))

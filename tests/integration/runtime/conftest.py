@@ -10,7 +10,7 @@ from schemas.topology import DEAD, QUEUES
 
 @pytest.fixture
 def admin(amqp_url: str) -> Iterator[Administration]:
-    """Errands, with all queues declared."""
+    """A broker administration, with all queues declared."""
     with Administration(amqp_url, name="test desk") as found:
         found.declare(QUEUES)
         yield found
@@ -18,7 +18,7 @@ def admin(amqp_url: str) -> Iterator[Administration]:
 
 @pytest.fixture
 def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
-    """A session beside it."""
+    """A session on the same broker."""
     assert admin.depth(DEAD)
     found = Session(amqp_url, name="test session")
     yield found

@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Event)
 
 
 def collect(session: Session, kind: type[E], count: int) -> list[E]:
-    """Poll until so many events of a kind came; there must be no others."""
+    """Poll until `count` events of a kind came; there must be no others."""
     found: list[E] = []
 
     def enough() -> bool:
@@ -186,7 +186,7 @@ def test_consuming_goes_on_after_a_cancel(session: Session, admin: Administratio
 
 
 def test_another_thread_wakes_a_poll(session: Session) -> None:
-    # A poll that was not woken would outlast the test's timeout.
+    # Without the wake-up, the poll would outlast the test's timeout.
     waker = threading.Timer(0.05, session.wake)
     waker.start()
     assert session.poll(3600) == []

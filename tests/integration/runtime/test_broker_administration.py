@@ -1,4 +1,4 @@
-"""Errands at a real broker."""
+"""Broker administration on a real broker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Connections that cannot be had, and the words for it."""
+"""Connections that fail, and their error messages."""
 
 import os
 import socket
@@ -56,7 +56,7 @@ def test_failing_to_connect_leaves_nothing_open(connect: type[Session | Administ
         "amqp://[::1/secret",
         "amqp://secret@h/",
         "amqp://u:p@h/?secret=1",
-        # Files for TLS without TLS, twice, a key alone, and pika's way around the check.
+        # TLS files without TLS or named twice, a key alone, a pika option that avoids the check.
         "amqp://u:secret@h/?cacertfile=secret",
         "amqps://u:secret@h/?cacertfile=secret&cacertfile=secret",
         "amqps://u:secret@h/?keyfile=secret",

@@ -13,14 +13,14 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
-    """A session beside all queues."""
+    """A session on a broker with all queues."""
     assert admin.depth(DEAD)
     with closing(Session(amqp_url, name="test consumer")) as found:
         yield found
 
 
 def take(consumer: Consumer, count: int) -> list[Delivery]:
-    """Poll until so many deliveries came."""
+    """Poll until `count` deliveries came."""
     found: list[Delivery] = []
 
     def enough() -> bool:

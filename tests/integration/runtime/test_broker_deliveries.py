@@ -1,4 +1,4 @@
-"""Deliveries cut out of the buffer are those that pika would have made of it."""
+"""Deliveries cut out of the buffer are those that pika would have read from it."""
 
 import struct
 from typing import Any, NamedTuple
@@ -21,12 +21,12 @@ from runtime.broker.properties import ReceivedProperties
 from schemas.topology import DEAD
 from tests.support.waiting import wait_until
 
-#: pika's connection, whose private functions the types do not know.
+#: pika's connection, whose private functions have no type stubs.
 PIKA: Any = Connection
 
 
 class Message(NamedTuple):
-    """What a consumer is told."""
+    """What a consumer receives."""
 
     consumer: str
     tag: int
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 class Assembled:
-    """What pika's own code makes of frames, without a socket."""
+    """The messages that pika's own code reads from frames, without a socket."""
 
     def __init__(self) -> None:
         self._frame_buffer = b""
@@ -71,7 +71,7 @@ class Assembled:
             )
 
     def taken(self, found: Cut) -> bool:
-        """Take those with an odd tag; the others go pika's way after all."""
+        """Take deliveries with an odd tag; pika's own code reads the others."""
         if found.delivery_tag % 2 == 0:
             return False
         properties = ReceivedProperties().decode(found.properties)
@@ -123,7 +123,7 @@ FRAMES = st.one_of(
         st.sampled_from(["ctag1.0", "ctag1.1", "x" * 255]),
         st.integers(1, 2**63 - 1),
         st.booleans(),
-        # What looks like a frame's end or a delivery's beginning is a body like any other.
+        # Bodies that look like a frame's end or a delivery's beginning.
         st.binary(max_size=200) | st.sampled_from([b"\xce" * 9, b"\x01\x00\x01\x00\x3c\x00\x3c"]),
         st.integers(1, 90),
         st.booleans(),
@@ -216,7 +216,7 @@ def consumed(session: Session, count: int) -> list[Delivery]:
     return found
 
 
-#: Around the size of a frame, 128 KiB, and above that of one read.
+#: Bytes: around the size of a frame, 128 KiB, and more than one read returns.
 SIZES = [0, 1, 131_063, 131_064, 131_065, 262_144, 5_000_000]
 
 

@@ -1,4 +1,4 @@
-"""Publishing until the broker has it: what waits, what goes, and what the user is told."""
+"""Publishing until the broker confirms: what waits, what is sent, what the caller learns."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ def tokens(messages: list[Message]) -> list[int]:
 
 
 def answer_next(window: PublishWindow, problem: str | None, now: float) -> None:
-    """Have the one message that is due published and settled."""
+    """Take and settle the one message that is due."""
     (one,) = window.take(now)
     window.note_outcome(one, problem, now)
 
 
 class TestTheWindow:
-    """The table of states, with values."""
+    """`PublishWindow`, without a broker."""
 
     def test_what_is_added_goes_once(self) -> None:
         window = PublishWindow()
@@ -166,7 +166,7 @@ class TestTheWindow:
 
 @pytest.fixture
 def session(amqp_url: str, admin: Administration) -> Iterator[Session]:
-    """A session beside all queues."""
+    """A session on a broker with all queues."""
     assert admin.depth(DEAD)
     with closing(Session(amqp_url, name="test publisher")) as found:
         yield found
@@ -177,14 +177,14 @@ def bodies(deliveries: list[Delivery]) -> Counter[bytes]:
 
 
 def settled(publisher: ConfirmingPublisher) -> list[PublishOutcome]:
-    """Everything that is told until nothing is left."""
+    """All outcomes, until no message is left."""
     found = list(publisher.await_outcomes(PATIENCE))
     assert not publisher
     return found
 
 
 def limit(management: Management, amqp_url: str, admin: Administration, length: int) -> None:
-    """Have `statesys.dead` refuse what is beyond a length, and wait until it does; empty it."""
+    """Limit the length of `statesys.dead`, wait until it refuses more, and empty it."""
     full = {"max-length": length, "overflow": "reject-publish"}
     policy = {"pattern": f"^{DEAD}$", "definition": full, "apply-to": "queues"}
     management.call("PUT", "policies", vhost(amqp_url), "full", body=policy)
@@ -234,7 +234,7 @@ def test_what_a_full_queue_refuses_is_published_until_there_is_room(
     arrived: Counter[bytes] = Counter()
 
     def refused() -> bool:
-        # One by one: a burst may be in the queue before it tells the channel that it is full.
+        # One by one: the queue may take a burst before it tells the channel that it is full.
         publisher.publish(message(next(tokens)))
         told.extend(one for one in publisher.poll(0.05) if isinstance(one, PublishOutcome))
         return any(one.problem for one in told)
@@ -285,7 +285,7 @@ def test_a_missing_queue_is_made_before_what_was_for_it_goes_again(
 def test_of_two_messages_with_one_address_and_id_the_returned_one_is_told(
     amqp_url: str, session: Session, management: Management
 ) -> None:
-    # One queue behind an exchange that looks at headers: only what is marked is routed.
+    # A headers exchange routes only marked messages to the queue.
     place = vhost(amqp_url)
     management.call("PUT", "exchanges", place, "marked", body={"type": "headers"})
     binding = {"arguments": {"x-match": "all", "marked": "yes"}}

@@ -53,7 +53,7 @@ SOMEWHERE = Endpoints(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home of this module's own. Every test calls `up` itself: it costs nothing twice."""
+    """A home for this module. Every test calls `up`, which costs nothing if the servers run."""
     home = tmp_path_factory.mktemp("services") / "a `id` $HOME\t100 %s [e]*;&\\n"
     yield home
     devserver.down(home, purge=True)
@@ -202,7 +202,7 @@ def test_purge_deletes_their_data_and_nothing_else(home: Path) -> None:
     with (home / "rabbitmq" / "log" / "statesys@localhost.log").open(encoding="utf-8") as log:
         log.seek(0, os.SEEK_END)
         assert devserver.down(home, purge=True)
-        # Nothing was put in order that is deleted a moment later.
+        # A purge kills RabbitMQ without a shutdown, since it deletes the data anyway.
         assert "shutting down" not in log.read()
     assert not data.exists()
     assert {path.name for path in home.iterdir()} == {"fleet", "services.lock"}
@@ -248,7 +248,7 @@ def umask(mask: int) -> Iterator[None]:
 def test_rights_do_not_depend_on_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
 ) -> None:
-    # As root PostgreSQL's user cannot reach a home below a private directory.
+    # When tests run as root, PostgreSQL's user cannot reach a home below a private directory.
     monkeypatch.setattr(place, "_ELSEWHERE", Path(f"/var/tmp/statesys-test-{os.getpid()}"))
     tmp_path.chmod(0o700)
     account = for_postgres()
@@ -257,7 +257,7 @@ def test_rights_do_not_depend_on_the_umask(
             made = place.prepare(tmp_path, account)
             write_private(tmp_path / "secret", "s")
             directory(tmp_path / "base")
-        with umask(mask & 0o077):  # nothing can be made below what nobody may enter
+        with umask(mask & 0o077):  # the owner must be able to enter "above"
             our_directory(tmp_path / "above" / "home")
         assert account.reaches(made)
         rights = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("secret", "base")]
@@ -270,7 +270,7 @@ def test_rights_do_not_depend_on_the_umask(
 
 
 def test_a_place_that_was_made_and_not_given_away_is_mended() -> None:
-    # Not below pytest's own directory, which only its user may enter.
+    # Outside pytest's own directory, which only its user may enter.
     with TemporaryDirectory(prefix="statesys-test-") as found:
         home = Path(found)
         home.chmod(0o755)
@@ -346,7 +346,7 @@ def test_down_tells_whether_anything_ran(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "nothing was running\n")
 
 
-#: $0 is the program, $1 a directory. Mounts end with the shell.
+#: $0 is the program, $1 a directory. The mounts disappear when the shell ends.
 _ON_OTHER_DISKS = """
 up() { echo "== $1"; "$PYTHON" -m statesys up --home "$DISK/$1" 2>&1; echo "code $?"; }
 (ulimit -n 256; up files)

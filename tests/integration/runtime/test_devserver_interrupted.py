@@ -1,4 +1,4 @@
-"""What is left by an `up` that failed or died, at any moment, is found by the next command."""
+"""The next command finds what an `up` left that failed or died, at whatever moment."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ _UP = "import sys, pathlib; from runtime import devserver; devserver.up(pathlib.
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home that several tests use one after the other. What they need, they put there."""
+    """A home that several tests use one after the other; each test creates what it needs."""
     home = tmp_path_factory.mktemp("services") / "home"
     yield home
     devserver.down(home, purge=True)
@@ -107,7 +107,7 @@ def test_down_after_an_up_that_failed_stops_the_broker_in_order(home: Path) -> N
         devserver.up(home)
     broker = kept(home).rabbitmq.process
     assert broker is not None
-    # Erlang's first moments: a SIGTERM is taken, ends nothing, and keeps RabbitMQ from starting.
+    # When Erlang has just started, SIGTERM does not end it, but keeps RabbitMQ from starting.
     wait_until(lambda: catches(broker.pid, signal.SIGTERM), what="Erlang")
     assert devserver.down(home)
     assert not left_behind(home)
@@ -136,13 +136,13 @@ def test_a_first_start_that_was_cut_off_is_begun_anew(lasting: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         up = pool.submit(devserver.up, lasting)
         wait_until(data.exists, timeout=60, what="the broker to begin its database")
-        # It may have a virtual host by now, and no user: it would never make one.
+        # It may already have a virtual host but no user, and would never add one.
         broker = kept(lasting).rabbitmq
         assert broker.process is not None
         processes.kill(broker.process)
         with pytest.raises(ServicesError, match="RabbitMQ did not come up"):
             up.result()
-    # Its port mapper goes on, and is no broker.
+    # Erlang's port mapper still runs, but is not the broker.
     assert not rabbitmq.Server(lasting, broker).stop(None)
     (data / "left").touch()
     assert devserver.running(lasting) is None

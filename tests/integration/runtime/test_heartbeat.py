@@ -1,4 +1,4 @@
-"""Health that tells the truth."""
+"""`statesys health` reports the true condition of a worker."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def test_the_pulse_goes_on_and_tells_the_truth_when_the_clock_is_set_back(
     }
 
     def told(moment: datetime) -> bool:
-        """Whether a pulse was written about then, by the worker's own clock."""
+        """Whether a heartbeat was written about then, by the worker's own clock."""
         return any(
             abs(datetime.fromisoformat(heartbeat["at"]) - moment) < timedelta(minutes=10)
             for heartbeat in read_heartbeats(tmp_path, "relay")

@@ -1,4 +1,4 @@
-"""A log that cannot be written: nothing raises, nothing waits, lines are counted and told."""
+"""A log that cannot be written: nothing raises or waits; lost lines are counted and reported."""
 
 import io
 import json
@@ -25,7 +25,7 @@ class Pipe:
         self.reader, self.writer = os.pipe()
 
     def text(self) -> str:
-        """What is in it now."""
+        """Read what the pipe holds now."""
         os.set_blocking(self.reader, False)
         try:
             return os.read(self.reader, LARGE).decode()
@@ -33,7 +33,7 @@ class Pipe:
             return ""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the ends that are open."""
         for end in (self.reader, self.writer):
             with suppress(OSError):
                 os.close(end)
@@ -73,7 +73,7 @@ def test_a_full_pipe_holds_nobody_and_is_told_when_it_has_room(pipe: Pipe) -> No
 
 
 def test_a_terminal_that_shows_nothing_holds_nobody() -> None:
-    # In a process of its own, which can be ended where it is held.
+    # In a process of its own, so that the test can end it if it hangs.
     program = (
         "import sys\n"
         "from runtime.standard_streams import set_up_standard_streams\n"
@@ -156,7 +156,7 @@ def _statesys(arguments: str, redirection: str, home: Path) -> subprocess.Comple
 def test_a_command_says_by_its_exit_code_what_stderr_cannot(
     tmp_path: Path, arguments: str, code: int, redirection: str
 ) -> None:
-    # A pipeline ends with the code of its last program.
+    # The exit code of a pipeline is that of its last program.
     expected = 0 if redirection.endswith(":") else code
     done = _statesys(arguments, redirection, tmp_path)
     assert (done.returncode, done.stderr) == (expected, "")

@@ -1,4 +1,4 @@
-"""Queues and exchanges that exist are what the topology says, or nobody takes anything."""
+"""A worker starts only if existing queues and exchanges are what the topology says."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ RIGHT = {queue.name: queue for queue in QUEUES}
 
 
 class Wrong(NamedTuple):
-    """A queue that is not as it must be, and what a person is told about it."""
+    """A queue with wrong properties, and the error message for it."""
 
     told: str
     arguments: dict[str, Any] = {}  # noqa: RUF012 (never changed)
@@ -125,12 +125,12 @@ def test_a_refusal_leaves_the_errands_at_work(amqp_url: str, management: Managem
         assert admin.declare([RIGHT[DEAD]]) == []
 
 
-# -- who may not configure -------------------------------------------------------------------
+# -- users without the configure permission --------------------------------------------------
 
 
 @pytest.fixture
 def restricted_url(amqp_url: str, management: Management) -> Iterator[str]:
-    """The URL of a user who may read and write everything, and configure nothing."""
+    """The URL of a user who may read and write everything, but configure nothing."""
     name = vhost(amqp_url)
     management.call("PUT", "users", name, body={"password": "secret", "tags": ""})
     rights = {"configure": "^$", "write": ".*", "read": ".*"}

@@ -33,7 +33,7 @@ def sent(last: int, *, outbox: SerialRanges = NOTHING, **changes: object) -> Sen
 
 
 def received(serials: SerialRanges, highest: int, *, resynced_below: int = 0) -> Received:
-    """The server's books when these serials arrived, as the loader keeps them."""
+    """What the loader has stored when these serials arrived."""
     below = SerialRanges([(1, resynced_below - 1)]) if resynced_below > 1 else NOTHING
     accounted = serials | below
     return Received(
@@ -95,7 +95,7 @@ def test_a_completed_resync_overtakes_what_never_arrived() -> None:
 
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
-    """What a loader that accounts before it stores would leave."""
+    """A loader that accounts for a serial before it stores the row would cause this."""
     ledger = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
     assert compare(sent(2), ledger, NOTHING).unaccounted == (2,)
 
@@ -199,7 +199,7 @@ def test_every_message_has_exactly_one_place(
     finding = compare(sent(last, outbox=outbox), ledger, dead)
     assert sum(finding.places.values()) == last
     assert finding.places.get(Place.LOADED, 0) == arrived.count
-    # Whatever is below the highest is known to the server: only the end can be unaccounted for.
+    # The server knows every serial up to the highest: only those above can be unaccounted for.
     end = SerialRanges([(highest + 1, last)]) if highest < last else NOTHING
     assert SerialRanges.of(finding.unaccounted) == end - dead - outbox
     assert finding.holds == (not finding.unaccounted)

@@ -1,4 +1,4 @@
-"""Letters with headers of any kind."""
+"""Dead letters with headers of any kind."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Two ordered worlds walked side by side."""
+"""Two streams ordered by client are read side by side."""
 
 from uuid import UUID
 

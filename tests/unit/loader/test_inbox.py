@@ -1,4 +1,4 @@
-"""The inbox: what is taken next, and when."""
+"""The inbox: which deliveries `take` returns, and when."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ def inbox(*, chunk_bytes: int = 100, wait: float = NEVER, together: int = 1) -> 
 
 @contextmanager
 def threads_of(box: Inbox) -> Iterator[ThreadPoolExecutor]:
-    """Threads to take with; a failed test does not leave them waiting."""
+    """Threads that call `take`; they end also when the test fails."""
     with ThreadPoolExecutor(16) as pool:
         try:
             yield pool
@@ -171,7 +171,7 @@ def test_hurry_gives_out_what_is_there() -> None:
 def test_what_does_not_fit_is_at_once_for_another_thread() -> None:
     box = inbox(chunk_bytes=100)
     with threads_of(box) as pool:
-        # The one whom the second put wakes takes the first delivery, and leaves the second.
+        # The thread that the second put wakes takes the first delivery, and leaves the second.
         first, second = asleep(pool, box, threads=2)
         box.put(held(1, size=50))
         wait_until(lambda: waiting(box) == 2, what="the first to wait for more")

@@ -26,7 +26,7 @@ def test_damage_always_breaks_well_formedness(
     client: Client, unsent: list[StateMessage], number: int
 ) -> None:
     for report in forward(client, unsent, NOW):
-        # Each kind of damage, at the place that `number` chooses.
+        # Each kind of damage, at the position that `number` selects.
         for kind in range(4):
             with pytest.raises(Refused) as refused:
                 parse_report(damage(report.body, number * 4 + kind))

@@ -168,7 +168,7 @@ def test_a_store_that_is_lost_begins_at_one_again_and_the_ledger_knows(store: St
     after = [m for m in store.sent(client.client_id) if m.life == 1]
     assert [m.serial for m in after] == list(range(1, client.last_serial + 1))
     assert set(before) < set(store.sent())
-    # None of the states from before the loss is left.
+    # The states from before the loss are gone.
     assert {s.serial for s in store.states(client.client_id)} <= {m.serial for m in after} | {None}
 
 

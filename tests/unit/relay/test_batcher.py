@@ -16,7 +16,7 @@ def batcher(*, max_bytes: int = 100, linger: float = 5.0) -> Batcher:
 
 
 def smx(size: int, number: int = 0) -> bytes:
-    """An element of so many bytes; the least is 20."""
+    """An element of `size` bytes, at least 20."""
     head = b"<SMX n='%d'>" % number
     return head + b"x" * (size - len(head) - 6) + b"</SMX>"
 

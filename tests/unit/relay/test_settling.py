@@ -1,4 +1,4 @@
-"""Acks: as few as possible, and never for what is not done."""
+"""Acks: as few as possible, and only for finished deliveries."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def test_nothing_is_acked_before_an_older_one_is_done() -> None:
 
 
 def test_tags_may_have_gaps() -> None:
-    # The broker counts every delivery; some are given back before we see them.
+    # The broker numbers every delivery; the session returns some before the relay sees them.
     found = settling(2, 5, 9)
     assert found.settle((9,)) is None
     assert found.settle((2,)) == 2
@@ -65,7 +65,7 @@ def test_what_is_acked_is_always_done_and_in_the_end_everything_is(
             assert up_to > acked
             assert up_to in tags
             acked = up_to
-        # A prefix of what was taken, all of it done, and the longest there is.
+        # The acked tags are the longest prefix of the taken ones in which all are done.
         assert all(tag in done for tag in tags[:taken] if tag <= acked)
         first_open = next((tag for tag in tags[:taken] if tag not in done), None)
         assert first_open is None or first_open > acked

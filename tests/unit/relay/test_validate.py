@@ -1,4 +1,4 @@
-"""One delivery into one SMX: what the relay makes of a report and its properties."""
+"""One delivery into one SMX: how the relay turns a report and its properties into it."""
 
 from datetime import UTC, datetime
 from typing import Any

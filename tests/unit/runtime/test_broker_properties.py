@@ -1,4 +1,4 @@
-"""Properties as they come in: unreadable headers never cost a message."""
+"""Received properties: a message with unreadable headers is kept."""
 
 import struct
 
@@ -64,7 +64,7 @@ def test_all_others_are_read_as_they_were_written(headers: dict[str, object]) ->
 @given(st.binary(max_size=60))
 def test_no_table_of_any_bytes_costs_the_message(table: bytes) -> None:
     found = ReceivedProperties().decode(encoded(table))
-    # Whatever was read can be written again: a dead letter has to.
+    # Properties that were read can be written again: a dead letter needs that.
     found.encode()
 
 

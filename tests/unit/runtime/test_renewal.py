@@ -1,4 +1,4 @@
-"""Work in a thread of its own, and somebody who waits for it."""
+"""Work runs in a thread of its own, and the caller waits for it."""
 
 import signal
 import sys
@@ -24,7 +24,7 @@ def test_what_it_raises_is_raised() -> None:
 
 
 def test_a_signal_is_handled_whichever_thread_it_reaches() -> None:
-    """A stopped and continued relay got its SIGTERM in the thread that works, and never ended."""
+    """A stopped and continued relay got its SIGTERM in the working thread, and never ended."""
     handled = threading.Event()
 
     def handle(_number: int, _frame: FrameType | None) -> None:

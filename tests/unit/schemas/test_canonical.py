@@ -1,4 +1,4 @@
-"""The short way to read reports: what takes it, what must not, and that both ways read the same."""
+"""The fast path: which reports it reads, and that the full reader reads the same."""
 
 import re
 from contextlib import suppress
@@ -51,7 +51,7 @@ FULL = report(
     f"<Date>{TIME}</Date><Version>1.0</Version><Format>1.0</Format>",
     details=claim("1", "1432"),
 )
-#: Where a sender can write what it likes: its place in that report, and the place for another text.
+#: Where a sender may write any text: its place in that report, and a format for another text.
 FIELDS = {
     "topic id": ('ID="a"', 'ID="{}"'),
     "user": ('User="E\\u"', 'User="{}"'),
@@ -89,7 +89,7 @@ def changed(old: str, new: str, text: str = FULL) -> str:
     return text.replace(old, new, 1)
 
 
-# -- which way ------------------------------------------------------------------------------------
+# -- which path -----------------------------------------------------------------------------------
 
 
 def goes_the_short_way(body: bytes) -> bool:
@@ -110,7 +110,7 @@ def test_the_report_of_a_real_client_goes_the_short_way() -> None:
 
 
 def goes_as_expected(body: bytes) -> bool:
-    """The short way, but for what is escaped in an attribute."""
+    """The fast path reads it, unless an attribute has an escaped character."""
     escaped = re.search(r'="[^"<>]*&[^"<>]*"', body.decode("utf-16"))
     return goes_the_short_way(body) == (escaped is None)
 
@@ -223,7 +223,7 @@ def test_a_day_is_read_where_the_calendar_has_it() -> None:
                     both_ways(report(message(time=when)))
 
 
-# -- what must take the long way ------------------------------------------------------------------
+# -- what only the full reader may read -----------------------------------------------------------
 
 LONG = {
     "two hyphens in a comment": changed("<State ", "<!-- -- --><State "),
@@ -364,7 +364,7 @@ def test_it_goes_the_long_way(text: str) -> None:
         assert not goes_the_short_way(text.encode(encoding))
 
 
-# -- borders that are forged ----------------------------------------------------------------------
+# -- forged borders -------------------------------------------------------------------------------
 
 OTHER = report_xml(
     Report(UUID(int=9), "", "", NOW, (StateMessage(1, None, 1, "z", None, "", "", 1, 0, NOW),))
@@ -485,7 +485,7 @@ PLAIN = st.text('abcE;ltgampquo\\-{}() ]>&<\r\t\n"ü🔒', max_size=8) | st.samp
 
 @st.composite
 def nearly_canonical(draw: st.DrawFn) -> str:
-    """A report of the canonical shape after a few changes of single letters and fields."""
+    """A report of the canonical shape after a few changes of single characters and fields."""
     text = draw(st.sampled_from([FULL, TEXT, OTHER, report()]))
     for field in draw(st.lists(st.sampled_from(tuple(FIELDS)), max_size=2)) if text == FULL else ():
         old, place = FIELDS[field]

@@ -1,6 +1,6 @@
-"""Documents made to harm: each one is refused or read, at once, and without touching the network.
+"""Hostile documents: the reader refuses or reads each one at once, without using the network.
 
-No test here looks at a clock; whatever does not end is stopped by its timeout.
+No test here looks at a clock; a timeout stops a test that does not end.
 """
 
 import socket
@@ -25,11 +25,11 @@ LAUGHS = "".join(
     f'<!ENTITY {name} "{f"&{inner};" * 10}">'
     for inner, name in zip("abcdefghij", "bcdefghijk", strict=True)
 )
-#: Entities, where the letter comes from, and a report in which attribute and text call for them.
+#: Nested entities, and a report whose attribute and text refer to the largest.
 BOMB = f'<!DOCTYPE Report [<!ENTITY a "{"x" * 1000}">{LAUGHS}]>' + report(
     message(f"<Topic ID='&k;' Type='5'/>{STATE}<StateDetails>&k;</StateDetails>")
 )
-#: What may stand before a DOCTYPE, some of it known to one edition of XML or one parser only.
+#: What may precede a DOCTYPE; only one edition of XML or one parser allows some of it.
 BEFORE_A_DOCTYPE = [
     "",
     "\n\t ",
@@ -51,7 +51,7 @@ BEFORE_A_DOCTYPE = [
 
 @pytest.fixture
 def trap() -> Iterator[socket.socket]:
-    """A port that must not be connected to."""
+    """A port that the reader must not connect to."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         yield listening
@@ -71,7 +71,7 @@ def refusal(body: bytes) -> Refused:
 def test_a_billion_laughs_are_refused_whatever_stands_before_them(
     before: str, mark: str, encoding: str
 ) -> None:
-    # UTF-16 without a mark is known by its first "<" only.
+    # Without a byte order mark, the reader recognizes UTF-16 only by a first "<".
     expected = (
         Reason.DOCTYPE
         if mark or encoding == "utf-8" or not before.startswith("\n")
@@ -130,7 +130,7 @@ def test_the_letters_of_a_doctype_inside_the_document_are_only_letters(
     "encoding", ["utf-7", "utf-32", "utf-32-le", "utf-32-be", "cp037", "cp500", "cp1026"]
 )
 def test_other_encodings_are_not_read(encoding: str) -> None:
-    # In UTF-7 even the first "<" may be letters; no parser of ours must decode them.
+    # In UTF-7 even the first "<" may be encoded; the reader must not decode it.
     body = f"<?xml version='1.0' encoding='{encoding}'?>{BOMB}".encode(encoding)
     body = body.replace(b"<", b"+ADw-") if encoding == "utf-7" else body
     assert refusal(body).reason is Reason.NOT_WELL_FORMED
@@ -145,7 +145,7 @@ def test_a_declared_encoding_is_not_believed(encoding: str) -> None:
 
 
 def full(unit: str, head: str = "<Report>", tail: str = "</Report>") -> Callable[[], bytes]:
-    """8 MiB of something, made when it is needed."""
+    """8 MiB of one unit, made on demand."""
 
     def made() -> bytes:
         return (head + unit * ((MAX_REPORT_BYTES - 2000) // len(unit)) + tail).encode()
@@ -154,7 +154,7 @@ def full(unit: str, head: str = "<Report>", tail: str = "</Report>") -> Callable
 
 
 def param(inside: str) -> tuple[str, str]:
-    """What stands before and after a text that is the only param of a good report."""
+    """The parts of a good report before and after the text of its only param."""
     before, after = report(message("{}")).split("{}")
     params = "<UserParameters><Param>", "</Param></UserParameters>"
     return f"{before}{TOPIC}{STATE}{params[0]}{inside}", f"{params[1]}{after}"
@@ -233,7 +233,7 @@ def test_deep_nesting_is_refused() -> None:
 
 
 def test_what_is_read_alone_can_be_read_in_a_batch() -> None:
-    # libxml2 reads 2,048 levels, and a batch adds two of its own.
+    # libxml2 reads 2,048 levels, and a batch adds two.
     for name in ("a", "ReportHeader", "Identification", "Machine", "ReportDetails", "ReportBody"):
         for place in ("header", "details", "machine"):
             deep = f"<{name}>" * 2040 + f"</{name}>" * 2040

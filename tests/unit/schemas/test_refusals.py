@@ -1,4 +1,4 @@
-"""What the reader refuses, and the reason it gives: every reason that is the reader's to give."""
+"""What the reader refuses, and why: every refusal reason that the reader gives."""
 
 import pytest
 
@@ -22,7 +22,7 @@ LONG = "x" * 513
 NO_NUMBERS = (
     *("", " 1", "+1", "1.0", "-", "--1", "0x1", "1_0", "\u0661", "0" * 11 + "1", "9" * 5000),
 )
-#: Given by others: the loader and the broker.
+#: Reasons that the loader and the broker give.
 ELSEWHERE = {Reason.NEWER_FORMAT, Reason.DATABASE, Reason.DELIVERY_LIMIT}
 
 
@@ -42,7 +42,7 @@ def client_id(text: str) -> str:
 
 
 def beside(extra: str) -> str:
-    """A message with something further in it."""
+    """A message with a further element."""
     return report(message(TOPIC + STATE + extra))
 
 

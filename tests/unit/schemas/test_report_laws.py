@@ -56,7 +56,7 @@ def test_two_digests_are_equal_when_the_values_are(two: list[StateMessage]) -> N
 @given(messages(), st.data())
 def test_any_other_value_makes_another_digest(one: StateMessage, data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(StateMessage._fields))
-    # The counted number and the number as text exclude each other.
+    # A message has its serial as a number or as text, not both.
     other = one._replace(**{field: getattr(data.draw(messages()), field)})
     numbers = [other.serial is not None, other.serial_text is not None]
     assert all(numbers) or (digest(one) == digest(other)) == (one == other)
@@ -75,5 +75,5 @@ def test_a_digest_does_not_depend_on_the_zone_a_time_was_written_in(
 
 
 def test_a_digest_is_the_same_on_every_machine_and_for_ever() -> None:
-    # Rows of the history hold it: another value would make every duplicate a new message.
+    # The history stores it: with another value the loader would take every duplicate for new.
     assert digest(parse_report(SAMPLE).messages[0]).hex() == "e0f26a4c339fda9cb13aef0325aebe1d"

@@ -1,4 +1,4 @@
-"""What the reader accepts: everything that real senders do."""
+"""The reader accepts everything that real clients send."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

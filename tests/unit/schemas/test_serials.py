@@ -1,4 +1,4 @@
-"""Ranges of serials, held against plain sets of numbers."""
+"""Ranges of serials, compared with plain sets of numbers."""
 
 from collections.abc import Callable
 from itertools import pairwise

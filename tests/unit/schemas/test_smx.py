@@ -33,7 +33,7 @@ SMX = f"<SMX ID='{GUID}' ReceivedAt='2011-01-07T18:40:00Z'>{report()}</SMX>"
 
 @st.composite
 def envelopes(draw: st.DrawFn) -> Envelope:
-    """What a relay may know of a report; a message id is the sender's, so anything."""
+    """What a relay may know of a report; the sender chooses the message id, so it is any text."""
     return Envelope(
         smx_id=draw(st.uuids()),
         received_at=draw(MOMENTS),

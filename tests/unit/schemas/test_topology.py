@@ -1,4 +1,4 @@
-"""The queues as data: what they are called and the arguments that are part of their identity."""
+"""The queues as data: their names, and the arguments that are part of their identity."""
 
 from pathlib import Path
 from uuid import UUID

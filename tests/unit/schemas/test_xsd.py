@@ -1,4 +1,4 @@
-"""The XSDs and the readers, held against each other."""
+"""The XSDs and the readers agree, but for the differences listed here."""
 
 from uuid import UUID
 
@@ -32,9 +32,9 @@ from tests.unit.schemas.test_refusals import REFUSED
 from tests.unit.schemas.test_resync import requests
 from tests.unit.schemas.test_smx import envelopes
 
-#: Not the XSD's business: what no XML parser hands to it.
+#: Refused before validation: the XML parser passes no such document to the XSD.
 NEVER_VALIDATED = {Reason.NOT_WELL_FORMED, Reason.DOCTYPE, Reason.TOO_LARGE}
-#: Refusals that only the reader can make, by the rule that XSD 1.0 cannot say.
+#: Refusals that only the reader can make, by the rule that XSD 1.0 cannot express.
 ONLY_THE_READER: dict[str, set[tuple[Reason, str]]] = {
     "a serial is a serial unless the topic type is 902": {
         (Reason.BAD_SERIAL, name) for name in REFUSED[Reason.BAD_SERIAL] if "claim" not in name
@@ -98,7 +98,7 @@ ACCEPTED = {
     "the largest state id": report(message(f"{TOPIC}<State ID='{2**32 - 1}'/>")),
     "the last serial": report(message(serial=str(2**63 - 2))),
 }  # fmt: skip
-#: Documents that the reader forgives and the XSD does not, by the rule.
+#: Documents that the reader accepts and the XSD does not, by the rule.
 FORGIVEN = {
     "only header and body in a report": report().replace("<ReportHeader>", "<More/><ReportHeader>"),
     "no letters between elements": report(f"letters{message()}"),
