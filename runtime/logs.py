@@ -11,10 +11,10 @@ from runtime.settings import Settings, load_settings
 
 
 def settings_and_logs(*, usual_level: str | None = None, **flags: Any) -> Settings:
-    """How a command begins: read the settings, and set up the logs as they say.
+    """Read the settings, and set up the logs as they say. Every command begins with this.
 
     Args:
-        usual_level: the lowest level where neither flag nor variable chooses one.
+        usual_level: the lowest level written if neither flag nor variable chooses one.
         flags: as for `load_settings`.
     """
     settings = load_settings(**flags)
@@ -31,7 +31,7 @@ def set_up_logs(*, form: str, level: str) -> None:
         form: `console` for people (colours on a terminal, none with NO_COLOR), or `json`.
         level: lowest level written: debug, info, warning or error.
     """
-    # It takes its time; --help does without.
+    # Imported late: it is slow to import, and --help does not need it.
     import structlog  # noqa: PLC0415
 
     colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
@@ -49,7 +49,7 @@ def set_up_logs(*, form: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        # One write for each line: none is lost in part.
+        # One write for each line, so that no line is lost in part.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -59,7 +59,7 @@ def set_up_logs(*, form: str, level: str) -> None:
 
 
 def _lines_lost(unwritten: Unwritten) -> dict[str, Any]:
-    """The event that tells of lines that could not be written; at any level."""
+    """The event that reports lost lines, whatever the lowest level is."""
     return {
         "event": "log.lines_lost",
         "level": "warning",

@@ -1,7 +1,7 @@
 """Settings: one frozen object, read once at the top of a command.
 
 Names and defaults are those of the ConfigMgr site control file where it has one. Every field can
-be given as a variable `STATESYS_<NAME>`; the commands offer flags for those that concern them.
+be given as a variable `STATESYS_<NAME>`; each command has flags for the fields that it uses.
 """
 
 import os
@@ -154,8 +154,8 @@ class Settings(BaseSettings):
     def threads(self) -> int:
         """Threads of a loader.
 
-        The site control file has 4. Two cores carry more with 2 (docs/performance.md), and one
-        alone would wait for the database with nothing to read meanwhile.
+        The site control file has 4. On two cores, 2 threads load more (docs/performance.md). A
+        single thread would not read while it waits for the database.
         """
         if self.loader_threads is not None:
             return self.loader_threads
@@ -176,27 +176,27 @@ class Settings(BaseSettings):
             SettingsError: when there is neither, or it is no PostgreSQL URL.
         """
         url = self._required("database_url", "PostgreSQL")
-        # Imported late: psycopg, of which it asks libpq's keywords, takes its time.
+        # Imported late: it uses psycopg, which is slow to import.
         from runtime.database.url import require_usable  # noqa: PLC0415
 
         require_usable(url)
         return url
 
     def optional_management_url(self) -> str | None:
-        """The management API's URL, None when nothing is known of one.
+        """The management API's URL; None when it is unknown.
 
         Raises:
-            SettingsError: it cannot be used.
+            SettingsError: the URL cannot be used.
         """
         if self.management_url is not None:
             url = self.management_url.get_secret_value()
-            # Imported late, as below.
+            # Imported late: few commands need it.
             from runtime.broker.management import require_usable  # noqa: PLC0415
 
             require_usable(url)
             return url
         if self.amqp_url is not None:
-            # The private broker's counts say nothing about another broker.
+            # The private broker's counts would be those of another broker.
             return None
         return self._private("management_url")
 
@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         return private
 
     def _private(self, name: str) -> str | None:
-        # Imported late: only commands without URLs need to know how private servers are kept.
+        # Imported late: only commands without URLs use private servers.
         from runtime.devserver import running  # noqa: PLC0415
 
         endpoints = running(self.home)
@@ -226,7 +226,7 @@ def load_settings(**flags: Any) -> Settings:
         flags: values by field name; None is "not given".
 
     Raises:
-        SettingsError: names the variable or flag, and what is wrong with it.
+        SettingsError: a value is invalid; the message names the variable or flag.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -241,9 +241,9 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This process's variables for another one, with settings of its own, by field name.
+    """Variables for a child process: those of this process, and settings by field name.
 
-    That is how a URL is handed on: arguments can be read by every user of the machine.
+    URLs are passed on like this, because every user of the machine can read arguments.
     """
     named = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
     return {**os.environ, **named}
