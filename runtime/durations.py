@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer
 
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
-#: Beyond it, "now minus a duration" leaves the calendar.
+#: With a longer one, "now minus a duration" is before the first date that Python knows.
 _LONGEST = timedelta(days=36500)
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -20,10 +20,10 @@ _UNITS = {
 
 
 def parse_duration(value: object) -> object:
-    """Read a duration text; other values pass, for pydantic to judge.
+    """Read a duration text. Other values are returned as they are; pydantic checks them.
 
     Raises:
-        ValueError: for a text of another form.
+        ValueError: the text is not a duration, or is longer than 36,500 days.
     """
     if not isinstance(value, str):
         return value

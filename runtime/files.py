@@ -1,11 +1,11 @@
-"""Files and directories whose rights are what we say, whatever the umask of this shell."""
+"""Files and directories with permissions of our choice, whatever the umask is."""
 
 import os
 from pathlib import Path
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a new file that nobody else can read, not even for a moment."""
+    """Write a new file with these permissions; it never exists with wider ones."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -14,15 +14,15 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def directory(path: Path, *, mode: int = 0o700) -> None:
-    """Make a directory, unless it is there, and give it these rights in any case."""
+    """Make a directory if it is missing, and set its permissions in any case."""
     path.mkdir(mode=0o700, exist_ok=True)
     path.chmod(mode)
 
 
 def our_directory(path: Path) -> None:
-    """Make a directory and what is missing above it; nobody else may put anything there.
+    """Make a directory and its missing parents; only their owner may write there.
 
-    Who may look into it is for the umask to say.
+    The umask decides who may read them.
     """
     for above in reversed(path.parents):
         if not above.exists():
@@ -31,7 +31,7 @@ def our_directory(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file's content, or a directory's names, survive a power cut from now on."""
+    """Write a file's content, or a directory's names, to disk, so that a power cut keeps them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

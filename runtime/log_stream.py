@@ -1,11 +1,11 @@
-"""The stream of the log: what it does not take is counted, and stops no work.
+"""The stream of the log: lines that cannot be written are counted, and work goes on.
 
 Everything that Python writes to stderr passes through here: log lines of any thread, progress,
 messages of commands, warnings, tracebacks. A full disk, a reader that has ended and a closed
-descriptor would raise an error in the middle of other work, and a reader that does not read would
-hold a thread for as long as it likes. None of that has to do with the work, so a write here always
-succeeds. Lines that could not be written are counted, and one line tells their number as soon as
-the stream takes a line again.
+descriptor would raise an error in the middle of other work. A reader that does not read would
+block a thread without limit. Logging must not disturb the work, so a write here always succeeds.
+Lines that could not be written are counted, and one line reports their number as soon as the
+stream accepts lines again.
 """
 
 import io
@@ -19,8 +19,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-#: Seconds that lines wait for a reader with a full pipe before they are lost, altogether; and the
-#: share of the time in which these seconds come back. So a slow reader costs work one part in 60.
+#: Seconds that all lines together may wait for a slow reader with a full pipe, before lines are
+#: lost; and how much of this budget a second gives back. So a slow reader costs 1/60 of the time.
 _PATIENCE, _REGAINED = 1.0, 1 / 60
 
 
@@ -35,7 +35,7 @@ class LogStream(io.RawIOBase):
     """A binary stream on a descriptor; `write` never raises, and waits a second at most.
 
     Attributes:
-        describe: renders the line that tells of lines that were lost.
+        describe: renders the line that reports lost lines.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -45,13 +45,13 @@ class LogStream(io.RawIOBase):
         self._poll.register(self._descriptor, select.POLLOUT)
         self._lock = threading.Lock()
         self._unwritten: Unwritten | None = None
-        # Whether the last line is there in part.
+        # Whether the last line was written in part.
         self._torn = False
         self._patience, self._measured_at = _PATIENCE, time.monotonic()
         self.describe: Callable[[Unwritten], str] = _in_words
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        """Write, or count what cannot be written."""
+        """Write the lines, or count them if they cannot be written."""
         text = bytes(data)
         with self._lock:
             if not (self._report_losses() and self._put(text)):
@@ -60,13 +60,13 @@ class LogStream(io.RawIOBase):
         return len(text)
 
     def unwritten(self) -> Unwritten | None:
-        """The lines that are lost and not told yet; first tries to tell them."""
+        """The lost lines that were not reported yet; first tries to report them."""
         with self._lock:
             self._report_losses()
             return self._unwritten
 
     def writable(self) -> bool:
-        """A stream to write to."""
+        """Always true."""
         return True
 
     def fileno(self) -> int:
@@ -78,7 +78,7 @@ class LogStream(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def _report_losses(self) -> bool:
-        """Whether nothing is left to tell."""
+        """Report lost lines; whether none is left to report."""
         if self._unwritten is not None:
             line = self.describe(self._unwritten) + "\n"
             if self._put(line.encode("utf-8", "backslashreplace")):
@@ -86,13 +86,13 @@ class LogStream(io.RawIOBase):
         return self._unwritten is None
 
     def _put(self, text: bytes) -> bool:
-        """Write all of it: whether that was possible."""
+        """Write all of the text; whether that was possible."""
         left = b"\n" + text if self._torn else text
         while left:
             if not self._ready():
                 return False
             try:
-                # What a pipe with room takes at once.
+                # A pipe with room takes this much at once.
                 written = os.write(self._descriptor, left[: select.PIPE_BUF])
             except OSError:
                 return False
@@ -101,7 +101,7 @@ class LogStream(io.RawIOBase):
         return True
 
     def _ready(self) -> bool:
-        """Whether a write would not block, now or after some patience."""
+        """Whether the stream accepts a write; waits for it within the budget."""
         now = time.monotonic()
         self._patience = min(_PATIENCE, self._patience + (now - self._measured_at) * _REGAINED)
         ready = bool(self._poll.poll(self._patience * 1000))
@@ -111,13 +111,13 @@ class LogStream(io.RawIOBase):
 
 
 def log_stream() -> LogStream | None:
-    """The stream behind stderr; None in a program that did not guard it."""
+    """The stream behind stderr; None in a program that did not set one up."""
     stream = getattr(sys.stderr, "buffer", None)
     return stream if isinstance(stream, LogStream) else None
 
 
 def unwritten_lines() -> Unwritten | None:
-    """The lines of this process's log that could not be written and are not told yet."""
+    """The lines of this process's log that were lost and not reported yet."""
     stream = log_stream()
     return None if stream is None else stream.unwritten()
 
@@ -125,16 +125,16 @@ def unwritten_lines() -> Unwritten | None:
 def _not_blocking(descriptor: int) -> int:
     """A descriptor of our own for a pipe or terminal, on which no write blocks.
 
-    Several processes may write to one pipe, so one may fill it between another's look and write.
-    A terminal has room for a letter, and a line then waits for whoever shows it. To make the
-    descriptor that all of them share non-blocking would change it for all.
+    Several processes may write to one pipe: one can fill it between another's poll and write. A
+    terminal reports room when it has room for one character, and the rest of the line then waits.
+    The processes share stderr's descriptor, and to make that one non-blocking would affect all.
     """
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
             ours = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
             return os.open(f"/dev/fd/{descriptor}", ours)
     except OSError:
-        # No reader, or a pipe of another user: what a write does, a write will say.
+        # No reader, or a pipe of another user: the first write will show whether it works.
         pass
     return descriptor
 

@@ -16,7 +16,7 @@ def set_up_logs(*, form: str, level: str) -> None:
         form: `console` for people (colours on a terminal, none with NO_COLOR), or `json`.
         level: lowest level written: debug, info, warning or error.
     """
-    # It takes its time; --help does without.
+    # Imported late: it is slow to import, and few commands log.
     import structlog  # noqa: PLC0415
 
     colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ

@@ -1,4 +1,4 @@
-"""Parts of command lines: options made from settings, and the types of what people write.
+"""Parts of command lines: options made from settings, and the types of their values.
 
 Unit and reason of a setting are written once, in `Settings`.
 """
@@ -17,19 +17,19 @@ from runtime.settings import PREFIX, Settings
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
-#: A directory, there or not.
+#: A directory, which need not exist.
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
 class ClientType(click.ParamType[UUID]):
-    """Which client a person means: `GUID:…` or bare, in any letter case, with braces or without."""
+    """A client's GUID: with or without `GUID:` and braces, in any letter case."""
 
     name = "client"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> UUID:
-        """Read it."""
+        """Read a client's GUID."""
         if isinstance(value, UUID):
             return value
         text = str(value).strip()
@@ -48,7 +48,7 @@ class DurationType(click.ParamType[timedelta]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        """Read it."""
+        """Read a duration."""
         try:
             found = parse_duration(value)
         except ValueError as error:
@@ -74,7 +74,7 @@ def together(*options: Decorator) -> Decorator:
 def setting(field: str, *flags: str) -> Decorator:
     """An option for a field of `Settings`.
 
-    The value stays a text here; `load_settings` validates it, in the same way as a variable.
+    The value stays a text here; `load_settings` validates it like that of a variable.
 
     Args:
         field: name of the field.
@@ -95,7 +95,7 @@ def setting(field: str, *flags: str) -> Decorator:
     )
 
 
-#: What every worker takes.
+#: Options of every worker.
 log_options = together(setting("log_format"), setting("log_level"))
 exit_when_empty_option = click.option(
     "--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s."
@@ -103,7 +103,7 @@ exit_when_empty_option = click.option(
 
 
 def site_rule(field: str) -> Decorator:
-    """An option of a command that goes by the site's rules, for one field of `SiteRules`.
+    """An option for one field of `SiteRules`, which takes the place of the site's rule.
 
     `given_rules` validates the text.
     """

@@ -1,4 +1,4 @@
-"""Anything at all as one harmless line: headers and bodies come from strangers."""
+"""Any value as one line that is safe to print: headers and bodies come from strangers."""
 
 import json
 from datetime import datetime
@@ -25,7 +25,7 @@ def printable_text(text: str) -> str:
 
 
 def as_json(value: object) -> object:
-    """A header value as JSON knows it; what it does not know becomes text."""
+    """A header value as JSON data; values of types that JSON lacks become text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -39,7 +39,7 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        # Lone surrogates cannot be written to any stream.
+        # UTF-8 cannot encode lone surrogates.
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")

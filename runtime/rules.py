@@ -1,4 +1,4 @@
-"""The rules of who is asked for a resync: one set for the site, kept in its database."""
+"""The site's rules for resync requests: one set for the site, kept in its database."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from runtime.settings import Settings, load_settings
 
 
 class SiteRules(NamedTuple):
-    """The settings that a site's loaders must share; names, units and defaults are theirs."""
+    """The settings that a site's loaders must share; names, units and defaults as in `Settings`."""
 
     min_missing_message_age: timedelta
     resync_merge_interval: timedelta
@@ -33,13 +33,13 @@ class SiteRules(NamedTuple):
 def given_rules(**flags: str | None) -> dict[str, Any]:
     """The rules that a command was given as flags, by name.
 
-    Variables do not count: a shell's environment says nothing about the site.
+    Variables are ignored: a shell's environment does not change the site's rules.
 
     Args:
         flags: texts by field name; None is "not given".
 
     Raises:
-        SettingsError: names the flag, and what is wrong with it.
+        SettingsError: a value is invalid; the message names the flag.
     """
     settings = load_settings(**flags)
     return {name: getattr(settings, name) for name, text in flags.items() if text is not None}

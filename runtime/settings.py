@@ -1,7 +1,7 @@
 """Settings: one frozen object, read once at the top of a command.
 
 Names and defaults are those of the ConfigMgr site control file where it has one. Every field can
-be given as a variable `STATESYS_<NAME>`; the commands offer flags for those that concern them.
+be given as a variable `STATESYS_<NAME>`; each command has flags for the fields that it uses.
 """
 
 import os
@@ -154,8 +154,8 @@ class Settings(BaseSettings):
     def threads(self) -> int:
         """Threads of a loader.
 
-        The site control file has 4. Two cores carry more with 2 (docs/performance.md), and one
-        alone would wait for the database with nothing to read meanwhile.
+        The site control file has 4. On two cores, 2 threads load more (docs/performance.md). A
+        single thread would not read while it waits for the database.
         """
         if self.loader_threads is not None:
             return self.loader_threads
@@ -176,7 +176,7 @@ class Settings(BaseSettings):
             SettingsError: there is none, or it is no PostgreSQL URL.
         """
         url = self._required("database_url", "PostgreSQL")
-        # Imported late: psycopg, of which it asks libpq's keywords, takes its time.
+        # Imported late: it uses psycopg, which is slow to import.
         from runtime.database.url import require_usable  # noqa: PLC0415
 
         require_usable(url)
@@ -186,12 +186,12 @@ class Settings(BaseSettings):
         """Return the URL of the management API, or None.
 
         Raises:
-            SettingsError: it cannot be used.
+            SettingsError: the URL cannot be used.
         """
         if self.management_url is None:
             return None
         url = self.management_url.get_secret_value()
-        # Imported late, as above.
+        # Imported late: few commands need it.
         from runtime.broker.management import require_usable  # noqa: PLC0415
 
         require_usable(url)
@@ -213,7 +213,7 @@ def load_settings(**flags: Any) -> Settings:
         flags: values by field name; None is "not given".
 
     Raises:
-        SettingsError: names the variable or flag, and what is wrong with it.
+        SettingsError: a value is invalid; the message names the variable or flag.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -228,9 +228,9 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This process's variables for another one, with settings of its own, by field name.
+    """Variables for a child process: those of this process, and settings by field name.
 
-    That is how a URL is handed on: arguments can be read by every user of the machine.
+    URLs are passed on like this, because every user of the machine can read arguments.
     """
     named = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
     return {**os.environ, **named}

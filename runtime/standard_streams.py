@@ -1,8 +1,8 @@
-"""The standard streams of every command: nothing that is written raises for what it is.
+"""The standard streams of every command: they accept every character.
 
-A stream shows what its encoding has. A character that it lacks is shown as Python would write it,
-`\\u65e5`: the names of clients come from strangers, and no name may end a command. The encoding is
-Python's own choice, from locale and PYTHONIOENCODING.
+A character that the stream's encoding lacks is written as a Python escape, `\\u65e5`: names of
+clients come from strangers, and a name must not end a command with an error. Python chooses the
+encoding from locale and PYTHONIOENCODING.
 """
 
 import codecs
@@ -15,16 +15,17 @@ from runtime.log_stream import LogStream
 
 _STDERR = 2
 _ESCAPED = "backslashreplace"
-#: ASCII under a name of our own. click takes a stream that calls its encoding ASCII for one whose
-#: locale is wrong, and writes UTF-8 there.
+#: ASCII under a name of our own. If a stream's encoding is called ASCII, click assumes that the
+#: locale is wrong, and writes UTF-8.
 _ASCII = "statesys_ascii"
 
 
 def set_up_standard_streams() -> None:
-    """Put a `LogStream` behind stderr, escape what cannot be shown, and close no descriptor.
+    """Put a `LogStream` behind stderr, escape missing characters, and fill closed descriptors.
 
-    The next file or socket would get the number of a closed descriptor of 0 to 2, and whatever a
-    library writes to stderr. To stdout that was closed nothing can be written, as to a full disk.
+    If one of the descriptors 0 to 2 were closed, the next file or socket would get its number, and
+    with it all that a library writes to stderr. Writing to a stdout that was closed fails, as on a
+    full disk.
     """
     while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
         pass
@@ -44,7 +45,7 @@ def set_up_standard_streams() -> None:
 
 
 def shows_any_character() -> bool:
-    """Whether stdout has every character: its encoding is a form of Unicode."""
+    """Whether stdout can show every character: its encoding is a form of Unicode."""
     return sys.stdout.encoding.lower().startswith("utf")
 
 

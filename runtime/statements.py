@@ -1,4 +1,4 @@
-"""Named statements of a .sql file: SQL is source code, and lives in files of its own."""
+"""Named statements of a .sql file: SQL is source code and has files of its own."""
 
 import re
 from functools import cache
@@ -12,7 +12,7 @@ def statements(package: str, file: str) -> dict[str, str]:
     """Read a file of statements, each under a line `-- name: <name>`.
 
     Args:
-        package: where the file lies, such as `loader`.
+        package: that holds the file, such as `loader`.
         file: its name, such as `resync.sql`.
 
     Returns:

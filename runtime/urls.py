@@ -1,7 +1,7 @@
 """URLs that hold a password, read strictly.
 
-Libraries are generous with a special character that should have been written as %XX: part of the
-password then becomes part of a host name, and their errors quote it.
+Libraries accept a special character that should have been written as %XX: part of the password
+then becomes part of a host name, and their errors quote it.
 """
 
 import re
@@ -12,31 +12,31 @@ _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2
 
 
 class UnusableURL(ValueError):
-    """Why a URL cannot be used, in words that quote nothing of it but names that we know."""
+    """Why a URL cannot be used; the message quotes nothing of it except names that we know."""
 
 
 def strictly_split(url: str) -> SplitResult:
-    """The parts of a URL that can be read in one way only.
+    """Split a URL; refuse one that could be read in two ways.
 
     Raises:
-        UnusableURL: a character must be encoded, or an `@` stands where none belongs.
-        ValueError: the same for what `urlsplit` refuses, in words that may quote it.
+        UnusableURL: a character must be encoded, or there is an `@` too many.
+        ValueError: `urlsplit` refuses the URL; its message may quote it.
     """
     if not _CHARACTERS.fullmatch(url):
         raise UnusableURL("a character must be encoded")
     parts = urlsplit(url)
     userinfo, at, _ = parts.netloc.rpartition("@")
-    # A second @, or one behind the host, is most likely part of a password.
+    # A second @, or one after the host, is most likely part of a password.
     if "@" in userinfo + parts.path + parts.query or (at and not userinfo):
         raise UnusableURL("an @ must be encoded")
     return parts
 
 
 def require_host(name: str) -> None:
-    """Refuse a name for which no resolver can be asked, such as one with an empty part.
+    """Refuse a host name that cannot be resolved, such as one with an empty part.
 
     Raises:
-        UnusableURL: it is none.
+        UnusableURL: it is not a host name.
     """
     try:
         name.encode("idna")
@@ -45,5 +45,5 @@ def require_host(name: str) -> None:
 
 
 def why(error: Exception) -> str:
-    """The reason in brackets, where it may be told."""
+    """The reason in brackets; empty if the error's text may quote the URL."""
     return f" ({error})" if isinstance(error, UnusableURL) else ""

@@ -1,4 +1,4 @@
-"""The broker connection: the one place that imports pika."""
+"""The broker connection: the only package that imports pika."""
 
 from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent

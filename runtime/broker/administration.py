@@ -1,4 +1,4 @@
-"""Short, blocking errands at the broker: declare, look at depths, take single messages."""
+"""Short, blocking operations at the broker: declare, read depths, take single messages."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,31 +21,31 @@ from schemas.topology import Queue
 
 T = TypeVar("T")
 
-#: AMQP's reply code for what is not there.
+#: AMQP's reply code for a missing queue or exchange.
 _NOT_FOUND = 404
-#: Seconds that an errand waits while an alarm blocks publishers.
+#: Seconds that an operation waits while an alarm blocks publishers.
 BLOCKED_TIMEOUT = 30
 
 
 class QueueDepth(NamedTuple):
-    """Messages ready in a queue (what is handed out and unsettled is not counted), consumers."""
+    """Messages ready in a queue (without delivered, unsettled ones), and its consumers."""
 
     ready: int
     consumers: int
 
 
 class Administration:
-    """A blocking connection for errands; use it as a context manager.
+    """A blocking connection for short operations; use it as a context manager.
 
     Raises:
-        BrokerUnavailable: from every method, when the connection cannot be had or is lost.
-        PermissionMissing: from every method, when the user may not do it.
-        TopologyWrong: from every method, when a queue or exchange is not what it must be.
+        BrokerUnavailable: from every method, when there is no connection, or it is lost.
+        PermissionMissing: from every method, when the user lacks a permission.
+        TopologyWrong: from every method, when a queue or exchange differs from ours.
     """
 
     def __init__(self, url: str, *, name: str) -> None:
         self._parameters = parameters(url, name)
-        # A blocked publisher would wait for ever; an errand rather fails and is tried again.
+        # A blocked publisher would wait forever; a short operation fails and is tried again.
         self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
         with self._translated():
             self._connection = pika.BlockingConnection(self._parameters)
@@ -62,25 +62,25 @@ class Administration:
         self.close()
 
     def close(self) -> None:
-        """Close in good order; never raises."""
+        """Close the connection; never raises."""
         try:
             if self._connection.is_open:
                 self._connection.close()
         except (AMQPError, OSError):
-            # Closing a connection that broke changes nothing.
+            # The connection is broken, and so closed already.
             pass
 
     def declare(self, queues: Iterable[Queue]) -> list[str]:
         """Create the queues (and their exchanges) that are missing, and verify those that exist.
 
-        RabbitMQ compares what exists with what is declared, for a user who may configure it. For
-        any other it only has to be there: workers need no right to configure.
+        If the user may configure a queue, RabbitMQ compares it with the declaration. For other
+        users it only has to exist: workers need no permission to configure.
 
         Returns:
-            What could not be verified, such as `queue 'statesys.dead'`; empty for an installer.
+            The unverified ones, such as `queue 'statesys.dead'`; none for an installer.
 
         Raises:
-            TopologyWrong: one exists and is something else.
+            TopologyWrong: one exists and differs from the declaration.
             PermissionMissing: one is missing, and the user may not create it.
         """
         unverified = []
@@ -102,7 +102,7 @@ class Administration:
         return None if found is None else QueueDepth(found.message_count, found.consumer_count)
 
     def purge(self, queue: str) -> None:
-        """Empty a queue of what is ready in it, for good."""
+        """Delete all ready messages of a queue."""
         with self._translated():
             self._channel.queue_purge(queue)
 
@@ -115,12 +115,12 @@ class Administration:
         return Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
 
     def ack(self, tag: int) -> None:
-        """Settle a taken message for good."""
+        """Acknowledge a taken message."""
         with self._translated():
             self._channel.basic_ack(tag)
 
     def requeue(self, tag: int, *, up_to: bool = False) -> None:
-        """Give a taken message back; with `up_to` all before it too."""
+        """Put a taken message back into its queue; with `up_to`, all earlier ones too."""
         with self._translated():
             self._channel.basic_nack(tag, multiple=up_to, requeue=True)
 
@@ -162,18 +162,19 @@ class Administration:
         )
 
     def _declare(self, active: Callable[[], object], passive: Callable[[], object]) -> bool:
-        """Declare actively; False when the user may not, and what passive looks for is there."""
+        """Declare actively; False if the user may not, and the passive declaration succeeds."""
         if self._tolerating(ACCESS_REFUSED, active) is not None:
             return True
         if self._tolerating(_NOT_FOUND, passive) is None:
-            # Missing: the refusal of the active declaration is what has to be told.
+            # It is missing: repeat the active declaration, to raise its refusal.
             self._tolerating(_NOT_FOUND, active, "configure")
         return False
 
     def _bind(self, queue: str, exchange: str) -> bool:
-        """Bind, always: whoever created the two may have died before binding them.
+        """Bind; False if the user may not, and another user has to bind them.
 
-        A user without the right to do so finds them bound by somebody who has it; False then.
+        Called also when both exist: the process that created them may have died before it bound
+        them.
         """
         bound = self._tolerating(
             ACCESS_REFUSED,
@@ -184,9 +185,9 @@ class Administration:
     def _tolerating(
         self, code: int, call: Callable[[], T], permission: Permission | None = None
     ) -> T | None:
-        """Run a call; None when the broker answers with this one code.
+        """Run a call; None when the broker answers with this code.
 
-        A refused call closes the channel, so the next one finds a new one.
+        A refused call closes the channel, so a new one is opened for the next call.
         """
         with self._translated(permission):
             try:

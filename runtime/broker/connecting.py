@@ -1,4 +1,4 @@
-"""What both kinds of connection share: parameters from a URL, and errors in words."""
+"""For both kinds of connection: parameters from a URL, and errors with clear messages."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, 
 
 Permission = Literal["configure", "write", "read"]
 
-#: AMQP's reply code for what a user may not do.
+#: AMQP's reply code for a missing permission.
 ACCESS_REFUSED = 403
 
 #: Seconds without a sign of life before a connection counts as lost (RabbitMQ's default is 60).
@@ -31,10 +31,10 @@ HEARTBEAT = 30
 #: Seconds to wait for the broker's answer while connecting.
 CONNECT_TIMEOUT = 10
 
-#: What a URL may say beside the files of `tls`, where pika would take it.
+#: Parameters that a URL may have for pika, in addition to the files of `tls`.
 _HONOURED = ("heartbeat", "channel_max", "frame_max", "locale")
-#: What pika would take as well: how long and how often to try, and when to give up a blocked
-#: connection, is the worker's; an SSL context made by pika may check nothing.
+#: Parameters that pika would accept too. The worker decides about timeouts, retries and blocked
+#: connections, and an SSL context made by pika may check nothing.
 _OURS = (
     "socket_timeout",
     "stack_timeout",
@@ -62,19 +62,19 @@ def parameters(url: str, name: str) -> pika.URLParameters:
         BrokerUnavailable: a certificate or key cannot be read now.
     """
     try:
-        # pika takes every URL, even an empty one, and means localhost as guest.
+        # pika accepts every URL, even an empty one, which then means guest at localhost.
         if not url.startswith(("amqp://", "amqps://")):
             raise UnusableURL("another scheme")
         strictly_split(url)
         url, files = tls.divided(url)
-        # pika would take what stands before the second slash.
+        # pika would use only the part before the second slash.
         if "/" in urlsplit(url).path[1:]:
             raise UnusableURL("a slash in the virtual host")
         _require_honoured(urlsplit(url).query)
         found = pika.URLParameters(url)
         require_host(found.host)
     except (ValueError, TypeError, IndexError, AttributeError) as error:
-        # Not the words of pika: they quote the URL, and perhaps the password in it.
+        # Without pika's message: it quotes the URL, and perhaps the password in it.
         raise SettingsError(
             f"STATESYS_AMQP_URL cannot be used{why(error)}; write it as "
             "amqp://user:password@host:5672/vhost, "
@@ -94,7 +94,7 @@ def parameters(url: str, name: str) -> pika.URLParameters:
 
 
 def _require_honoured(query: str) -> None:
-    """What a person writes into the URL is honoured or refused, never dropped in silence."""
+    """Refuse parameters that we do not use: none that a person writes is ignored silently."""
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in _OURS:
             raise UnusableURL(f"statesys itself decides {name}; leave it out")
@@ -109,13 +109,13 @@ def failure(
     found: pika.connection.Parameters,
     permission: Permission | None = None,
 ) -> BrokerUnavailable | PermissionMissing | TopologyWrong:
-    """Put a lost or refused connection, or channel, into one sentence that says what to do.
+    """Our error for a lost or refused connection or channel; its message says what to do.
 
     Args:
-        error: of pika, or the reason in words.
-        found: where it happened.
-        permission: the one that the step needs; by default write for an exchange, read for a
-            queue. Older brokers do not say it.
+        error: of pika, or the reason as text.
+        found: parameters of the connection.
+        permission: the one that the step needs, since older brokers do not name it; by default
+            write for an exchange, read for a queue.
     """
     where = f"{found.host}:{found.port}"
     error = _cause(error)
@@ -151,7 +151,7 @@ def failure(
 def _lasting(
     error: ChannelClosedByBroker, where: str, permission: Permission | None
 ) -> PermissionMissing | TopologyWrong | None:
-    """What stays so until an operator mends it."""
+    """The error if an operator has to repair something; None for all others."""
     if error.reply_code == ACCESS_REFUSED:
         return PermissionMissing(
             f"RabbitMQ at {where}: {_missing(error.reply_text, permission)}; grant it with "
@@ -162,7 +162,7 @@ def _lasting(
 
 
 def _cause(error: Any) -> Any:
-    """What pika wrapped: a workflow's last failure, in it the step's, in it the socket's."""
+    """The innermost error: pika wraps the socket's in the step's, and that in the workflow's."""
     if not isinstance(error, BaseException):
         return error
     tried = getattr(error, "exceptions", None)
@@ -173,7 +173,7 @@ def _cause(error: Any) -> Any:
 
 
 def _missing(text: str, permission: Permission | None) -> str:
-    """RabbitMQ's words, such as "access to queue 'x' in vhost '/' refused for user 'u'"."""
+    """RabbitMQ's text with the permission, such as "read access to queue 'x' … refused …"."""
     words = text.removeprefix("ACCESS_REFUSED - ")
     if permission is None:
         permission = "write" if "access to exchange" in words else "read"

@@ -1,11 +1,11 @@
-"""Consuming with a bound on what one process holds: its flow control, without its policy.
+"""Consume with a limit on the bytes that one process holds. The caller decides when to settle.
 
 | a consumer is | when | and becomes |
 |---|---|---|
 | reading | more than `HELD_LIMIT` bytes of bodies are held | paused, and its prefetch halved |
 | paused | less than `HELD_AGAIN` are held | reading |
 
-The broker keeps messages better than a process does.
+Messages are safer in the broker than in a process.
 """
 
 import time
@@ -14,30 +14,30 @@ from collections.abc import Sequence
 from runtime.broker.events import Delivery, Measured, Nothing
 from runtime.broker.session import Session, bounded
 
-#: Bytes of bodies held at which a consumer stops reading, and at which it goes on.
+#: Bytes of held bodies at which a consumer stops reading, and at which it starts again.
 HELD_LIMIT, HELD_AGAIN = 64 * 1024 * 1024, 32 * 1024 * 1024
-#: Seconds of nothing to do before "empty" counts, and between two looks at the queues.
+#: Seconds without work until `empty` is true, and seconds between two measurements of the queues.
 _EMPTY_FOR, _MEASURE_EVERY = 1.0, 0.25
 
 
 class Consumer:
-    """Takes deliveries of queues on a session, which the caller closes. Of one thread, like it.
+    """Takes deliveries of queues on a session, which the caller closes. For one thread.
 
     Args:
-        session: to consume on. Its tags mean nothing to another one, and so does a consumer.
+        session: to consume on. Delivery tags and this consumer are valid only with this session.
         queues: their names.
         prefetch: unsettled deliveries of each queue, `bounded`.
 
     Attributes:
         session: the same.
-        prefetch: the same, as the flow control has it by now.
-        held_bytes: bytes of the bodies that are held.
+        prefetch: the current value, which flow control may have lowered.
+        held_bytes: bytes of the held bodies.
     """
 
     def __init__(self, session: Session, queues: Sequence[str], *, prefetch: int) -> None:
         self.session = session
         self._queues = queues
-        # What the broker will really give, or "saturated" would never be seen.
+        # The number that the broker will really deliver, or `saturated` could stay false.
         self.prefetch = bounded(prefetch)
         self.held_bytes = 0
         # Tag -> bytes of the body.
@@ -56,7 +56,7 @@ class Consumer:
 
     @property
     def saturated(self) -> bool:
-        """Whether no more can come until something is released."""
+        """Whether no delivery can come until one is released."""
         return self._paused or len(self._held) >= self.prefetch
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class Consumer:
             self.session.consume(queue, prefetch=self.prefetch)
 
     def poll(self, timeout: float) -> list[Delivery | Nothing]:
-        """Take what came.
+        """Return the deliveries that came.
 
         Args:
             timeout: seconds to wait at most.
@@ -75,7 +75,7 @@ class Consumer:
             Deliveries, held from here on until they are released, and answers to `Session.fetch`.
 
         Raises:
-            BrokerUnavailable: the session is lost; what it held is void.
+            BrokerUnavailable: the session is lost, and the deliveries it held are void.
             PermissionMissing: the same, because the user may not read there.
         """
         came: list[Delivery | Nothing] = []
@@ -91,11 +91,11 @@ class Consumer:
         return came
 
     def release(self, tag: int) -> None:
-        """A held delivery is done; acking it is the caller's."""
+        """Stop counting a delivery as held; the caller settles it."""
         self.held_bytes -= self._held.pop(tag)
 
     def control(self) -> bool:
-        """Pause or go on reading, as the table says; whether it paused just now."""
+        """Pause or resume reading, as the table says; return whether it paused just now."""
         if not self._paused and self.held_bytes > HELD_LIMIT:
             self.session.cancel()
             self._paused = True
@@ -107,9 +107,9 @@ class Consumer:
         return False
 
     def empty(self) -> bool:
-        """Whether there has been nothing to do for a second, in the queues and in hand.
+        """Whether the queues were empty and no delivery was held for a second.
 
-        Looks at the queues now and then; call it as often as `poll`.
+        It measures the queues every 0.25 s; call it as often as `poll`.
         """
         now = time.monotonic()
         if self._held or any(self._ready.get(queue, 1) for queue in self._queues):

@@ -1,13 +1,14 @@
-"""A dead letter: the original message, with headers that say why it lies there.
+"""A dead letter: the original message, with headers that say why it was refused.
 
-`dead_letter` writes it, `read_letter` reads it whatever its headers hold, `replayed` undoes it.
+`dead_letter` makes its properties, `read_letter` reads them whatever the headers hold, and
+`replayed` restores the original properties.
 
-A letter of ours says in `statesys-*` headers why it lies there. One that the broker made (after
-too many redeliveries) has `x-death` instead, and shows as stage `broker`. Headers of the original
-message come from strangers: nothing here trusts their types.
+Our dead letters give the reason in `statesys-*` headers. Those that the broker made (after too
+many redeliveries) have `x-death` instead, and their stage is `broker`. Headers of the original
+message come from strangers: their types are not trusted here.
 
-**Identity.** A letter is named by its `message_id`; one without is named by the first 16 digits of
-its body's SHA-256. Letters of one name are copies of one message, and are chosen together.
+**Identity.** The name of a dead letter is its `message_id`, or else the first 16 digits of its
+body's SHA-256. Dead letters with one name are copies of one message, and are chosen together.
 """
 
 import re
@@ -24,24 +25,24 @@ from runtime.printable import printable
 from schemas.errors import Refused
 from schemas.topology import WORK
 
-#: Why a letter lies there; a replay leaves these headers out.
+#: The headers that give the reason; a replay removes them.
 _WHY = STAGE, REASON, DETAIL, QUEUE = (
     "statesys-stage",
     "statesys-reason",
     "statesys-detail",
     "statesys-queue",
 )
-#: Stays when a letter is replayed: refused again, it still tells how old it is.
+#: A replay keeps this header: a message that is refused again still shows how old it is.
 FIRST_REFUSED_AT = "statesys-first-refused-at"
-#: Headers by which RabbitMQ sends copies to further queues. Taken over into a letter, which goes
-#: through the default exchange with our rights, they would reach every queue there is: a client
-#: could refuse itself on purpose and so write resync requests to another's fleet.
+#: Headers that make RabbitMQ send copies to further queues. We publish dead letters to the default
+#: exchange with our permissions, so with these headers a client could write to any queue: it could
+#: send a message that is refused, and thereby a resync request to another fleet.
 _COPIES = ("CC", "BCC")
 #: Bytes of the original headers; RabbitMQ closes a connection whose properties exceed 128 KiB.
 _MAX_HEADERS = 64 * 1024
-#: Characters of a detail; header tables are no place for essays.
+#: Characters of a detail; header tables must stay small.
 _MAX_DETAIL = 500
-#: What the broker adds to its own letters and counts.
+#: Headers that the broker adds: to its own dead letters, and to count deliveries.
 _DEATHS, _DELIVERY_COUNT = "x-death", "x-delivery-count"
 _ADDED_BY_BROKER = ("x-first-death-", "x-last-death-")
 _NAME = re.compile(r"[!-~]{1,128}")
@@ -52,12 +53,12 @@ class Letter:
     """One dead letter, without its body.
 
     Attributes:
-        name: see the module's text.
+        name: see "Identity" in the module's docstring.
         stage: who refused it: `relay`, `loader`, `broker`, or `unknown`.
-        reason: one of `schemas.refusal.Reason`, or what the broker says.
-        queue: where it came from; None when nobody knows.
-        client: as the headers have it; empty when they have none.
-        first_serial, last_serial: as the headers have them, None when they are no serials.
+        reason: one of `schemas.refusal.Reason`, or the broker's reason.
+        queue: where it came from; None when unknown.
+        client: from the headers; empty when they have none.
+        first_serial, last_serial: from the headers; None when they are not serials.
         first_refused_at: ISO 8601, empty when unknown.
         size: of the body, in bytes.
     """
@@ -84,7 +85,7 @@ class Letter:
 
     @property
     def client_id(self) -> UUID | None:
-        """The client, None when the headers name none."""
+        """The client; None when the headers hold no client id."""
         try:
             return UUID(self.client)
         except ValueError:
@@ -92,9 +93,9 @@ class Letter:
 
     @property
     def replayable(self) -> bool:
-        """Whether it is known where to put it back.
+        """Whether a replay may put it back into its queue.
 
-        Work queues only: nobody makes us write into another queue by a header.
+        Work queues only, so that the sender of a header cannot make us write to another queue.
         """
         return self.queue in WORK
 
@@ -117,15 +118,15 @@ class Letter:
 def dead_letter(
     original: Properties, refusal: Refused, *, stage: str, queue: str, now: datetime
 ) -> Properties:
-    """Properties of the letter: the original ones and our headers.
+    """Properties of the dead letter: the original ones and our headers.
 
-    A letter that was replayed and refused again keeps the moment of its first refusal.
+    A message that was replayed and refused again keeps the time of its first refusal.
 
     Args:
         original: properties of the refused message; not changed.
         refusal: which rule it broke, and how; the detail is cut to 500 characters.
         stage: who refused it, `relay` or `loader`.
-        queue: where it was taken from, and where a replay puts it back.
+        queue: the queue that held it; a replay puts it back there.
         now: aware.
     """
     headers = _without_danger(original.headers or {})
@@ -138,7 +139,7 @@ def dead_letter(
 
 
 def read_dead_letter(delivery: Delivery) -> Letter:
-    """Read what a letter says of itself; never raises."""
+    """Read a dead letter; never raises."""
     headers = headers_of(delivery.properties)
     death = _death(headers)
     ours = headers.get(STAGE) is not None
@@ -159,9 +160,9 @@ def read_dead_letter(delivery: Delivery) -> Letter:
 
 
 def headers_of(properties: Properties) -> Mapping[str, Any]:
-    """The headers; an empty table where there are none.
+    """The headers; an empty table if there are none.
 
-    Without the broker's count of deliveries, which grows with every look.
+    The broker's count of deliveries is left out, because it grows with every read.
     """
     headers = properties.headers
     if not isinstance(headers, Mapping):
@@ -170,7 +171,7 @@ def headers_of(properties: Properties) -> Mapping[str, Any]:
 
 
 def replayed(properties: Properties) -> Properties:
-    """Properties to put a letter back with: the original ones."""
+    """The original properties, to put a dead letter back into its queue."""
     headers = {
         key: value
         for key, value in headers_of(properties).items()
@@ -180,7 +181,7 @@ def replayed(properties: Properties) -> Properties:
 
 
 def _lasting(original: Properties, headers: dict[str, Any]) -> Properties:
-    """The original properties, as far as they can be sent on, with other headers."""
+    """The original properties that we may publish again, with other headers."""
     return Properties(
         content_type=original.content_type,
         content_encoding=original.content_encoding,
@@ -189,18 +190,18 @@ def _lasting(original: Properties, headers: dict[str, Any]) -> Properties:
         priority=original.priority,
         correlation_id=original.correlation_id,
         reply_to=original.reply_to,
-        # No expiration: a letter lies until somebody takes it.
+        # No expiration: a dead letter stays until it is taken.
         message_id=original.message_id,
         timestamp=original.timestamp,
         type=original.type,
-        # No user_id: RabbitMQ refuses a message that names another user than ours.
+        # No user_id: RabbitMQ refuses a message with a user_id other than ours.
         app_id=original.app_id,
         cluster_id=original.cluster_id,
     )
 
 
 def _without_danger(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The original headers, as far as they can be sent on."""
+    """The original headers that we may publish again."""
     ours = (*_WHY, FIRST_REFUSED_AT)
     kept = {key: value for key, value in headers.items() if key not in (*ours, *_COPIES)}
     size = headers_size(kept)

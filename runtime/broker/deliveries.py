@@ -1,20 +1,19 @@
-"""Deliveries cut out of what the socket gives, in one step each.
+"""Cut deliveries out of the bytes of the socket, each in one step.
 
-pika reads 4 KiB at a time, copies its buffer after every frame, and makes six objects of a delivery
-(method, header and body frame, and what is in them). That was a quarter of a relay's work. Here the
-socket is read in pieces of 256 KiB, and a delivery that is whole in them is taken as it lies there:
+pika reads 4 KiB at a time, copies its buffer after every frame, and makes six objects for a
+delivery (method, header and body frame, and their contents). That was a quarter of a relay's work.
+Here the socket is read in pieces of 256 KiB, and a complete delivery is cut out of the buffer:
 
     method frame   Basic.Deliver: consumer tag, delivery tag, redelivered
-    header frame   the size of the body, and the properties, which stay bytes until somebody asks
+    header frame   the size of the body, and the properties, which are decoded when they are used
     body frames    as many as the size of the body needs; none for an empty one
 
-Each frame is `type, channel, size, payload, 0xCE` (AMQP 0-9-1, section 4.2.3). All other frames go
-pika's way, and so does a delivery that looks unusual in anything: a frame between its frames, a
-wrong end, a consumer that was cancelled. Nothing is searched for: where a frame ends follows from
-its size.
+Each frame is `type, channel, size, payload, 0xCE` (AMQP 0-9-1, section 4.2.3). pika handles all
+other frames and every unusual delivery: a frame between its frames, a wrong end byte, a consumer
+that was cancelled. The end of a frame follows from its size, so nothing is searched.
 
-This leans on private names of pika, so it is set up for one connection at a time, and only where
-those names mean what they meant in the versions that were read: 1.3.2 to 1.4.
+This uses private names of pika, so it is set up for each connection separately, and only if those
+names have the meaning that they have in pika 1.3.2 to 1.4.
 """
 
 import struct
@@ -36,23 +35,23 @@ _METHOD, _HEADER, _BODY, _END = 1, 2, 3, 0xCE
 _DELIVER = b"\x00\x3c\x00\x3c"
 #: Type, channel and size of the payload.
 _frame = struct.Struct(">BHI").unpack_from
-#: Of a header frame, behind the channel: size, class, weight, size of the body.
+#: Of a header frame: type, channel, size of the payload, class, weight, size of the body.
 _content = struct.Struct(">BHIHHQ").unpack_from
 _delivery_tag = struct.Struct(">QB").unpack_from
 _FRAME_HEADER, _CONTENT_HEADER = 7, 19
 #: Class Basic.
 _BASIC = 60
-#: What pika's two functions use; another list means another pika.
+#: Names that pika's two functions use; other names mean a version that we do not know.
 _READS = {"_frame_buffer", "_read_frame", "_trim_frame_buffer", "_process_frame"}
 _RECEIVES = {"_MAX_RECV_BYTES", "_protocol", "data_received"}
 
 
 class Cut(NamedTuple):
-    """A delivery as it lay in the buffer.
+    """A delivery cut out of the buffer.
 
     Attributes:
-        end: where the next frame begins.
-        properties: encoded, from their flags on.
+        end: offset at which the next frame begins.
+        properties: encoded, beginning with their flags.
     """
 
     end: int
@@ -64,7 +63,7 @@ class Cut(NamedTuple):
 
 
 class Incomplete(Exception):
-    """The delivery ends behind this buffer, which must reach `size` bytes at least."""
+    """The delivery is longer than this buffer, which must grow to at least `size` bytes."""
 
     def __init__(self, size: int = 0) -> None:
         super().__init__(size)
@@ -72,14 +71,14 @@ class Incomplete(Exception):
 
 
 def cut(data: bytes, at: int) -> Cut | None:
-    """Take the delivery that begins at a place of the buffer.
+    """Cut out the delivery that begins at an offset of the buffer.
 
     Args:
-        data: frames, the last of them perhaps in part.
-        at: where a frame begins.
+        data: frames; the last one may be incomplete.
+        at: offset at which a frame begins.
 
     Returns:
-        None when it is another frame, or a delivery that pika had better look at.
+        None when it is another frame, or an unusual delivery, which pika must handle.
 
     Raises:
         Incomplete: the buffer ends before the frame or the delivery does.
@@ -113,9 +112,9 @@ def cut(data: bytes, at: int) -> Cut | None:
 
 
 def _body(data: bytes, at: int, channel: int, size: int) -> tuple[list[bytes] | None, int]:
-    """The body's frames, and where they end; None when there is another frame among them."""
+    """The payloads of the body's frames, and where they end; None if another frame is between."""
     if size and len(data) < at + size:
-        # Not to be looked at, and copied, with each piece that comes.
+        # Raised early, so that an incomplete body is not copied with each piece that arrives.
         raise Incomplete(at + size)
     parts = []
     try:
@@ -133,14 +132,14 @@ def _body(data: bytes, at: int, channel: int, size: int) -> tuple[list[bytes] | 
 
 
 def cut_out(connection: pika.SelectConnection, take: Callable[[Cut], bool]) -> bool:
-    """Let a connection give its deliveries to us from now on, all other frames to pika.
+    """Make a connection give its deliveries to us from now on, all other frames to pika.
 
     Args:
         connection: open.
-        take: called with each delivery; False sends it pika's way after all.
+        take: called with each delivery; if it returns False, pika handles that one.
 
     Returns:
-        False, after a warning, when this pika is not known: everything then goes its way.
+        False, after a warning, when this version of pika is unknown; pika then handles everything.
     """
     transport: Any = getattr(connection, "_transport", None)
     if not (known() and isinstance(transport, _AsyncTransportBase)):
@@ -152,7 +151,7 @@ def cut_out(connection: pika.SelectConnection, take: Callable[[Cut], bool]) -> b
 
 
 def known() -> bool:
-    """Whether pika's own reading of frames is the one that is replaced here."""
+    """Whether pika's functions that read frames are those that this module can replace."""
     read = getattr(Connection, "_on_data_available", None)
     receive = getattr(_AsyncTransportBase, "_consume", None)
     return (
@@ -164,22 +163,22 @@ def known() -> bool:
 
 
 class _Reader:
-    """What pika calls with each piece that the socket gave."""
+    """pika calls it with each piece that it reads from the socket."""
 
     def __init__(self, connection: Any, take: Callable[[Cut], bool]) -> None:
         self._connection = connection
         self._take = take
-        # What pika had read, and is no whole frame yet.
+        # Bytes that pika has read already, of an incomplete frame.
         self._pieces: list[bytes] = [connection._frame_buffer]  # noqa: SLF001 (see the head)
         self._size = len(self._pieces[0])
-        # Below that many bytes there is nothing to cut. Large bodies come in many pieces, and
-        # joining them again and again would cost the square of their size.
+        # With fewer bytes the delivery is incomplete. Large bodies arrive in many pieces, and
+        # joining them after each piece would cost the square of their size.
         self._wanted = 0
 
     def __call__(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        # pika tells by it whether the broker is alive.
+        # pika uses this count to see whether the broker is alive.
         self._connection.bytes_received += len(piece)
         if self._size < self._wanted:
             return
@@ -191,7 +190,7 @@ class _Reader:
                 if found is not None and self._take(found):
                     at = found.end
                 else:
-                    # It is whole, or `cut` would have said so.
+                    # The frame is complete, or `cut` would have raised Incomplete.
                     length, frame = decode_frame(data[at : at + _size(data, at)])
                     at += length
                     self._connection._process_frame(frame)  # noqa: SLF001 (see the head)

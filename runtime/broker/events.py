@@ -1,4 +1,4 @@
-"""What a session tells: all that `poll` may return."""
+"""The events of a session: all that `poll` may return."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from runtime.broker.properties import Properties
 
 
 class Delivery(NamedTuple):
-    """A message that the broker handed to us and waits to see settled."""
+    """A message that the broker delivered, and that we must settle."""
 
     tag: int
     queue: str
@@ -16,12 +16,12 @@ class Delivery(NamedTuple):
 
 
 class PublishOutcome(NamedTuple):
-    """What became of a publish: `problem` None is confirmed and not returned.
+    """The result of a publish; `problem` None means confirmed and not returned.
 
     Attributes:
         token: the one of the publish.
-        problem: why the broker does not have it.
-        returned: whether that is because no queue takes it.
+        problem: why the broker did not take the message.
+        returned: whether the reason is that no queue takes it.
     """
 
     token: Any

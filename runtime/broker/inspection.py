@@ -1,7 +1,7 @@
-"""Queues, exchange and policies as the management API tells them: what AMQP does not show.
+"""Queues, exchange and policies from the management API: AMQP does not show them.
 
-Unlike the statistics of `management` these are not some seconds old: RabbitMQ reads them from its
-definitions. (What a queue's own entry says of its policy would be.)
+Unlike the statistics of `management` they are current, because RabbitMQ reads them from its
+definitions. (Only the policy in a queue's own entry may be some seconds old; it is not used.)
 """
 
 import json
@@ -53,7 +53,7 @@ class Policy(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What was found; `exchange` None when there is none."""
+    """All that `inspect` found; `exchange` is None when it does not exist."""
 
     queues: list[FoundQueue]
     exchange: FoundExchange | None
@@ -61,7 +61,7 @@ class Inspection(NamedTuple):
 
 
 def inspect(management_url: str, amqp_url: str) -> Inspection:
-    """Look at all of ours.
+    """Read our queues, our exchange, and the policies of the virtual host.
 
     Args:
         management_url: such as `http://user:password@host:15672`; the user needs the tag
@@ -69,7 +69,7 @@ def inspect(management_url: str, amqp_url: str) -> Inspection:
         amqp_url: names the virtual host.
 
     Raises:
-        BrokerUnavailable: the API cannot be had, or answers with something else.
+        BrokerUnavailable: the API is unavailable, or the answer is not RabbitMQ's.
     """
     vhost = quote(virtual_host(amqp_url), safe="")
     try:
@@ -84,7 +84,7 @@ def inspect(management_url: str, amqp_url: str) -> Inspection:
     except HTTPError as error:
         why = f"HTTP status {error.code}"
     except (OSError, HTTPException) as error:
-        # Not a ValueError's words: they may quote the URL.
+        # Never the message of a ValueError: it may quote the URL.
         why = str(getattr(error, "reason", error)) or type(error).__name__
     except (ValueError, KeyError, TypeError, AttributeError):
         why = "the URL cannot be used, or the answer is not RabbitMQ's"

@@ -1,7 +1,7 @@
-"""RabbitMQ's management API: unacked counts and rates, which AMQP cannot tell.
+"""RabbitMQ's management API: unacked counts and rates, which AMQP does not give.
 
-It is an extra. Whatever is wrong with it (no plugin, no rights, another version, a proxy's error
-page), the answer is "unknown", and the commands go on without. Its numbers are some seconds old.
+It is optional. If it fails (no plugin, no permission, another version, a proxy's error page), its
+statistics are unknown, and the commands go on without them. Its numbers are some seconds old.
 """
 
 import base64
@@ -16,24 +16,24 @@ from runtime.broker import tls
 from runtime.urls import UnusableURL, strictly_split, why
 from schemas.errors import BrokerUnavailable, SettingsError
 
-#: Seconds. An operator waits for it, and the rest of the command does not need it.
+#: Seconds. Short, because an operator waits for it, and the rest of the command does not need it.
 TIMEOUT = 3.0
-#: Seconds by which its numbers may be old: the broker's collect_statistics_interval, 5 by default,
-#: and the ticks of quorum queues, 5 as well.
+#: Seconds that its numbers may be old: the broker's collect_statistics_interval, 5 by default, plus
+#: the tick interval of quorum queues, 5 as well.
 STALENESS = 10.0
-#: Seconds for a broker that deletes queues.
+#: Seconds to wait for the broker to delete queues.
 _EMPTYING = 30.0
-#: Queues of ours at most; one for each fleet, so there are few.
+#: The most of our queues in an answer; one for each fleet, so there are few.
 _PAGE = 500
 OURS = r"^(mp_relayendpoint|statesys\..*)$"
 
 
 class QueueStatistics(NamedTuple):
-    """What the management API says of a queue; None is unknown.
+    """The management API's statistics of a queue; None is unknown.
 
     Attributes:
-        unacked: handed out and not settled.
-        incoming, settled: messages a second that came in, and that were acked.
+        unacked: messages delivered and not settled.
+        incoming, settled: messages a second that were published, and that were acked.
     """
 
     unacked: int | None
@@ -49,22 +49,22 @@ def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStati
         amqp_url: names the virtual host.
 
     Returns:
-        None when they cannot be had; never raises.
+        None when they are unavailable; never raises.
     """
     try:
         found = _get(management_url, virtual_host(amqp_url))
         items = found["items"] if isinstance(found, dict) else found
         return {str(item["name"]): _statistics(item) for item in items if isinstance(item, dict)}
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
-        # OSError covers urllib's errors; the others an answer that is none of RabbitMQ's.
+        # OSError covers urllib's errors; the others mean that the answer is not RabbitMQ's.
         return None
     except BrokerUnavailable:
-        # A certificate that cannot be read.
+        # A certificate cannot be read.
         return None
 
 
 def empty_virtual_host(management_url: str, amqp_url: str) -> None:
-    """Delete the virtual host of an AMQP URL with all that is in it, and make it again.
+    """Delete the virtual host of an AMQP URL with all its contents, and create it again.
 
     Raises:
         BrokerUnavailable: the broker refuses, or there is no answer.
@@ -87,7 +87,7 @@ def require_usable(url: str) -> None:
     """Refuse a URL that cannot be used.
 
     Raises:
-        SettingsError: says why, and quotes nothing of it.
+        SettingsError: gives the reason, and quotes nothing of the URL.
     """
     try:
         _read(url)
@@ -112,10 +112,10 @@ def _get(url: str, vhost: str) -> Any:
 def call(
     url: str, path: str, *, method: str, body: bytes | None = None, timeout: float = TIMEOUT
 ) -> bytes:
-    """One call of the API.
+    """Call the API.
 
     Args:
-        path: what follows `/api/`, already quoted.
+        path: the part after `/api/`, already quoted.
         body: JSON.
         timeout: seconds.
 
@@ -163,10 +163,10 @@ def _read(url: str) -> tuple[SplitResult, tls.Files]:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: urllib would send user and password to wherever it leads."""
+    """Follows no redirect: urllib would send user and password to its target."""
 
     def redirect_request(self, *_: object) -> None:
-        """Leave it an error."""
+        """Return None, which makes the redirect an error."""
 
 
 def _statistics(item: Mapping[str, Any]) -> QueueStatistics:

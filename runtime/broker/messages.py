@@ -1,7 +1,7 @@
-"""AMQP properties and headers of what travels, as `docs/wire.md` tells them.
+"""AMQP properties and headers of reports, batches and requests, as `docs/wire.md` defines them.
 
-Nothing works by the headers. They are for people, and for `verify` and `trace`: a body that was
-damaged on its way tells nobody what it held.
+The workers do not depend on the headers. They are for people, and for `verify` and `trace`: they
+still show the contents of a message whose body was damaged.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from runtime.broker import Properties, persistent
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 if TYPE_CHECKING:
-    # lxml takes its time, and reading headers needs none of it.
+    # lxml is slow to import, and headers are read without it.
     from schemas.resync import ResyncRequest
 
 _CLIENT_ID, _FIRST_SERIAL, _LAST_SERIAL = "client_id", "first_serial", "last_serial"
@@ -32,7 +32,7 @@ def report_properties(
     """Properties of a report.
 
     Args:
-        first_serial, last_serial: None when nothing in it is numbered.
+        first_serial, last_serial: None when its messages have no serials.
         message_id: the same for every attempt.
         more: `timestamp`, `reply_to`, `correlation_id`.
     """
@@ -70,9 +70,9 @@ def request_properties(request: "ResyncRequest", *, expires_after: timedelta) ->
 
 
 def contents_of(headers: Mapping[str, Any]) -> tuple[object, int | None, int | None]:
-    """What a report's headers tell of it: client, first and last serial.
+    """Client, first and last serial from a report's headers.
 
-    Senders are not trusted: the client is of any type, and what is no serial is None.
+    Senders are not trusted: the client may be of any type, and an invalid serial is None.
     """
     return (
         headers.get(_CLIENT_ID),

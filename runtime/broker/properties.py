@@ -1,8 +1,9 @@
-"""AMQP properties, read without trust: whatever a sender puts into them, a worker goes on.
+"""AMQP properties, read without trust: no content of theirs stops a worker.
 
-pika raises while it reads a frame when a header is, for example, a timestamp in milliseconds (the
-year 57,000) or not a number. The connection is useless then, and the next one meets the same
-message again. So headers that cannot be read are replaced by a note, and the message arrives.
+pika raises an error while it reads a frame if a header is, for example, a timestamp in
+milliseconds (the year 57,000) or NaN. The connection is unusable then, and the next connection
+gets the same message again. So headers that cannot be read are replaced by a note, and the message
+arrives.
 """
 
 import struct
@@ -12,36 +13,36 @@ import pika
 from pika import data, spec
 from pika.exceptions import AMQPError
 
-#: The header that stands in for headers nobody could read.
+#: The header that replaces unreadable headers.
 UNREADABLE = "statesys-unreadable-headers"
-#: Tables in tables; deeper ones end in a RecursionError, here or when they are written again.
+#: Levels of tables in tables; deep ones cause a RecursionError, here or when written again.
 MAX_NESTING = 16
 
 _NOT_READ = (AMQPError, ArithmeticError, OSError, RecursionError, ValueError, struct.error)
 
 
-#: AMQP's message properties. pika's own class, exported so that nobody else imports pika.
+#: AMQP's message properties: pika's own class, exported so that only this package imports pika.
 Properties = pika.BasicProperties
 
 
 class ReceivedProperties(Properties):
-    """Properties as they come from the broker, read when somebody asks for one of them.
+    """Properties as the broker sends them, decoded on first use.
 
-    The header table is read for itself: it takes longer than all others together, and most
+    The header table is decoded separately: it takes longer than all others together, and most
     messages are handled without it.
     """
 
     def __init__(self) -> None:
-        # Not pika's: an attribute that it set would never be asked for in `__getattr__`.
+        # Without pika's `__init__`: for attributes that it sets, `__getattr__` is not called.
         self._encoded = b""
 
     def decode(self, encoded: bytes, offset: int = 0) -> "ReceivedProperties":
-        """Keep the bytes."""
+        """Keep the bytes; `__getattr__` decodes them."""
         self._encoded = encoded[offset:]
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """Read what was not read yet; headers that are unreadable become a note about them."""
+        """Decode what is not decoded yet; unreadable headers become a note."""
         if name not in _NAMES:
             raise AttributeError(name)
         start, end = _headers(self._encoded)
@@ -77,21 +78,21 @@ def _read_others(encoded: bytes, start: int, end: int) -> dict[str, Any]:
     return others
 
 
-# What pika makes of a content header of this class.
+# pika makes its properties of this class.
 spec.props[Properties.INDEX] = ReceivedProperties
 
 
 def headers_size(headers: dict[str, Any]) -> int:
     """Bytes that headers take when they are sent.
 
-    All properties travel in one frame of at most 128 KiB, and pika may write a table up to 2.5
-    times as long as it read it.
+    All properties are sent in one frame of at most 128 KiB, and pika may write a table up to 2.5
+    times as long as the one it read.
     """
     return data.encode_table([], headers)
 
 
 def _headers(encoded: bytes) -> tuple[int, int]:
-    """Where the header table begins and ends; two equal numbers when there is none."""
+    """Offsets at which the header table begins and ends; equal when there is none."""
     flags: int = struct.unpack_from(">H", encoded)[0]
     at = 2
     for before in (Properties.FLAG_CONTENT_TYPE, Properties.FLAG_CONTENT_ENCODING):

@@ -1,16 +1,16 @@
-"""Publishing until the broker has it, with many messages on their way at a time.
+"""Publish messages until the broker confirms them, with many of them unconfirmed at a time.
 
 | a message is | when | and becomes |
 |---|---|---|
-| waiting | its address does not pause, and no alarm blocks publishers | in the air |
-| in the air | the broker confirms it | confirmed: told, forgotten |
-| in the air | the broker returns or nacks it, with a `Retry` | told, waiting; its address pauses |
-| in the air | the broker returns or nacks it, without a `Retry` | given up: told, forgotten |
-| waiting or in the air | the session is lost | void: not told, and not known to be safe |
+| waiting | its address does not pause, and no alarm blocks publishers | unconfirmed |
+| unconfirmed | the broker confirms it | confirmed: reported, dropped |
+| unconfirmed | the broker returns or nacks it, with a `Retry` | reported, waiting; address pauses |
+| unconfirmed | the broker returns or nacks it, without a `Retry` | given up: reported, dropped |
+| waiting or unconfirmed | the session is lost | void: not reported, and perhaps not published |
 
-"Told" is one `PublishOutcome` from `poll`. An address is an exchange and a routing key: while one
-queue is full or missing, the messages for the others go on. `PublishWindow` is this table without a
-socket or a clock; `ConfirmingPublisher` does what it says on a session.
+"Reported" means one `PublishOutcome` from `poll`. An address is an exchange and a routing key:
+while one queue is full or missing, the messages for other queues go on. `PublishWindow` is this
+table without a socket or a clock; `ConfirmingPublisher` applies it to a session.
 """
 
 import time
@@ -22,16 +22,16 @@ from runtime.broker.events import Event, PublishOutcome
 from runtime.broker.properties import Properties
 from runtime.broker.session import Session
 
-#: Messages that one publisher should hold. The confirms of a quorum queue take some milliseconds,
-#: at 5,000 messages a second some dozens of messages; thousands let a transaction of the sender
-#: pass while the line stays busy.
+#: Messages that one publisher should hold. A quorum queue confirms within some milliseconds; at
+#: 5,000 messages a second that is some dozens of messages. Thousands of them keep the connection
+#: busy during a transaction of the sender.
 WINDOW = 2000
-#: Bytes of bodies that one publisher should hold: 2,000 messages can be very large ones.
+#: Bytes of bodies that one publisher should hold, because 2,000 messages can be very large.
 WINDOW_BYTES = 32 * 1024 * 1024
 
 
 class Message(NamedTuple):
-    """What is published; `token` is anything, and comes back in its `PublishOutcome`."""
+    """A message to publish; `token` is any value, and comes back in the `PublishOutcome`."""
 
     routing_key: str
     body: bytes
@@ -43,19 +43,19 @@ class Message(NamedTuple):
 class Retry(NamedTuple):
     """Seconds of the first pause before another try, doubled up to the longest.
 
-    For an address, a confirm there makes the next pause a first one again.
+    After a confirm, an address begins with the first pause again.
     """
 
     first: float
     longest: float
 
     def pause_after(self, last: float | None) -> float:
-        """The pause after one of `last` seconds; None asks for the first one."""
+        """The pause that follows one of `last` seconds; with None the first one."""
         return self.first if last is None else min(2 * last, self.longest)
 
 
 class _Address:
-    """Where messages go, and what waits for it."""
+    """An exchange and routing key, with the messages that wait for it."""
 
     __slots__ = ("again_at", "pause", "refuses", "waiting")
 
@@ -63,15 +63,15 @@ class _Address:
         self.waiting: deque[Message] = deque()
         self.pause: float | None = None
         self.again_at = 0.0
-        # Whether something waits because it was refused.
+        # Whether a message waits because the broker refused it.
         self.refuses = False
 
 
 class PublishWindow:
-    """Which messages go now, and which wait. Pure; time comes in as seconds, monotonic.
+    """Decides which messages to publish now. Pure; time comes in as seconds, monotonic.
 
     Args:
-        retry: how to publish again; None gives up what the broker refuses.
+        retry: when to publish again; with None, refused messages are given up.
     """
 
     def __init__(self, retry: Retry | None = None) -> None:
@@ -81,31 +81,31 @@ class PublishWindow:
         self._held_bytes = 0
 
     def __len__(self) -> int:
-        """Messages that wait or are in the air."""
+        """Messages that are waiting or unconfirmed."""
         return self._held
 
     @property
     def full(self) -> bool:
-        """Whether the sender should add no more for the moment."""
+        """Whether the sender should stop adding messages for now."""
         return self._held >= WINDOW or self._held_bytes >= WINDOW_BYTES
 
     @property
     def refused(self) -> bool:
-        """Whether something waits because the broker did not take it."""
+        """Whether a message waits because the broker refused it."""
         return any(address.refuses for address in self._addresses.values())
 
     def add(self, message: Message) -> None:
-        """A new message: it waits."""
+        """Add a new message, as waiting."""
         self._held += 1
         self._held_bytes += len(message.body)
         self._address(message).waiting.append(message)
 
     def again(self, now: float) -> bool:
-        """Whether `take` would bring a message that was refused before."""
+        """Whether `take` would return a message that was refused before."""
         return any(address.refuses for address in self._due(now))
 
     def take(self, now: float) -> list[Message]:
-        """What goes now: from here on it is in the air."""
+        """Take the messages to publish now; they are unconfirmed from here on."""
         taken: list[Message] = []
         for address in self._due(now):
             taken += address.waiting
@@ -114,12 +114,12 @@ class PublishWindow:
         return taken
 
     def note_outcome(self, message: Message, problem: str | None, now: float) -> None:
-        """The broker said what became of a message in the air; `problem` None is confirmed."""
+        """Apply the broker's answer to an unconfirmed message; `problem` None is a confirm."""
         address = self._address(message)
         if problem is not None and self._retry is not None:
             address.waiting.append(message)
             address.refuses = True
-            # Those that come back together share one pause.
+            # Messages that come back together share one pause.
             if address.again_at <= now:
                 address.pause = self._retry.pause_after(address.pause)
                 address.again_at = now + address.pause
@@ -130,7 +130,7 @@ class PublishWindow:
             address.pause = None
 
     def wait(self, now: float) -> float | None:
-        """Seconds until something goes that waits now; None when nothing waits."""
+        """Seconds until the next waiting message is due; None when no message waits."""
         moments = [one.again_at for one in self._addresses.values() if one.waiting]
         return max(0.0, min(moments) - now) if moments else None
 
@@ -146,15 +146,16 @@ class PublishWindow:
 
 
 class ConfirmingPublisher:
-    """Publishes on a session, which the caller closes. Of one thread, like the session.
+    """Publishes on a session, which the caller closes. For one thread, like the session.
 
-    Nothing of it outlives the session: who holds what is not confirmed (a queue, an outbox, a
-    table) hands it to the publisher of the next one.
+    It ends with the session. The caller keeps unconfirmed messages (in a queue, an outbox, a
+    table), and gives them to the publisher of the next session.
 
     Args:
         session: to publish on.
-        retry: how to publish again; None gives up what the broker refuses.
-        before_again: called before refused messages go again. Perhaps somebody deleted the queue.
+        retry: when to publish again; with None, refused messages are given up.
+        before_again: called before refused messages are published again; it can declare a queue
+            that was deleted.
 
     Attributes:
         session: the same.
@@ -172,34 +173,34 @@ class ConfirmingPublisher:
         self._window = PublishWindow(retry)
 
     def __len__(self) -> int:
-        """Messages that wait or are in the air."""
+        """Messages that are waiting or unconfirmed."""
         return len(self._window)
 
     @property
     def full(self) -> bool:
-        """Whether the sender should hand over no more for the moment."""
+        """Whether the sender should stop adding messages for now."""
         return self._window.full
 
     @property
     def refused(self) -> bool:
-        """Whether something waits because the broker did not take it."""
+        """Whether a message waits because the broker refused it."""
         return self._window.refused
 
     def publish(self, message: Message) -> None:
-        """Hand over a message; it goes with the next `poll`."""
+        """Add a message; the next `poll` publishes it."""
         self._window.add(message)
 
     def poll(self, timeout: float) -> list[Event]:
-        """Publish what is due, and return what came of the session.
+        """Publish the messages that are due, and return the session's events.
 
         Args:
-            timeout: seconds to wait at most, less when something waits that goes earlier.
+            timeout: seconds to wait at most; less when a waiting message is due earlier.
 
         Returns:
             The session's events; each `PublishOutcome` carries the token of its message.
 
         Raises:
-            BrokerUnavailable: the session is lost; what it held is void.
+            BrokerUnavailable: the session is lost, and the messages it held are void.
             PermissionMissing: the same, because the user may not publish there.
         """
         self._go()
@@ -209,7 +210,7 @@ class ConfirmingPublisher:
         ]
 
     def await_outcomes(self, patience: float) -> Iterator[PublishOutcome]:
-        """Poll until nothing waits or is in the air, for `patience` seconds at most.
+        """Poll until no message is waiting or unconfirmed, for `patience` seconds at most.
 
         Raises:
             BrokerUnavailable, PermissionMissing: as `poll`.

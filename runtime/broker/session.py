@@ -1,12 +1,13 @@
 """A session: one connection and one channel, driven by the thread that calls `poll`.
 
-pika's `SelectConnection` is a tangle of callbacks; here they all end in a list of events, so that
-the stages read as straight lines: poll, look at the events, act. A blocking connection would wait
-a round trip for each confirm (about 3,000 publishes a second); with any number of unconfirmed
-messages in the air the same machine reaches about 20,000.
+pika's `SelectConnection` works with callbacks; here they all append to a list of events, so that
+callers have simple loops: poll, read the events, act. A blocking connection would wait a round
+trip for each confirm (about 3,000 publishes a second); with any number of unconfirmed messages
+the same machine reaches about 20,000.
 
-Nothing is repaired in here. A lost connection raises `BrokerUnavailable` from `poll`; what was
-held is void, the caller makes a new session, and no delivery tag outlives the session it is of.
+A session is not repaired. When the connection is lost, `poll` raises `BrokerUnavailable`, and all
+deliveries and publishes are void. The caller makes a new session; delivery tags are valid only in
+their own session.
 """
 
 import time
@@ -28,14 +29,14 @@ from runtime.broker.properties import Properties, ReceivedProperties
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
-#: Seconds to wait for the end of a session that is blocked: the broker does not read its farewell.
+#: Seconds to wait for the end of a blocked session: the broker does not read our close frame.
 _CLOSE_BLOCKED = 1.0
 #: Bounds of the prefetch of one consumer (messages).
 _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
 
 
 def bounded(prefetch: int) -> int:
-    """A prefetch as it is asked for: 10..2,000, or 1, which is for very large messages."""
+    """A prefetch within its limits: 10..2,000, or 1, which is for very large messages."""
     return prefetch if prefetch == 1 else min(max(prefetch, _MIN_PREFETCH), MAX_PREFETCH)
 
 
@@ -48,7 +49,7 @@ class _Publish:
         self.token = token
         self.address = address
         self.body = body
-        # Why it came back, if it did.
+        # Why the broker returned it, or None.
         self.returned: str | None = None
 
 
@@ -60,7 +61,7 @@ class Session:
         name: shown in the RabbitMQ UI.
 
     Raises:
-        BrokerUnavailable: when no connection can be had.
+        BrokerUnavailable: there is no connection.
 
     Attributes:
         blocked: why the broker blocks publishers at the moment (memory, disk), or None.
@@ -94,30 +95,30 @@ class Session:
             raise
         cut_out(self._connection, self._on_cut)
 
-    # -- what a stage does ------------------------------------------------------------------
+    # -- for callers ------------------------------------------------------------------------
 
     def consume(self, queue: str, *, prefetch: int) -> None:
-        """Ask for deliveries of a queue; asking again adds to what was asked before.
+        """Ask for deliveries of a queue. Each call adds a consumer.
 
         Args:
             queue: its name.
             prefetch: unsettled messages at a time, see `bounded`.
         """
-        # In RabbitMQ a prefetch holds for the consumers that start after it, each for itself.
+        # In RabbitMQ a prefetch applies to each consumer that starts after it, separately.
         self._call(self._channel.basic_qos, prefetch_count=bounded(prefetch))
         tag = self._call(self._channel.basic_consume, queue, partial(self._on_delivery, queue))
         self._consumers[tag.encode()] = queue
 
     def fetch(self, queue: str) -> None:
-        """Ask for one message of a queue; a `Delivery` brings it, or `Nothing` says there is none.
+        """Ask for one message of a queue; the answer is a `Delivery`, or `Nothing` if it is empty.
 
-        One question at a time: ask again when the answer has come.
+        Call it again only after the answer has come.
         """
         self._fetching = queue
         self._call(self._channel.basic_get, queue, partial(self._on_delivery, queue))
 
     def cancel(self) -> None:
-        """Ask for no more deliveries; what is on its way is given back."""
+        """End all consumers; deliveries that still arrive are requeued."""
         for consumer in self._consumers:
             self._call(self._channel.basic_cancel, consumer.decode())
         self._consumers.clear()
@@ -131,10 +132,10 @@ class Session:
         token: Any,
         exchange: str = "",
     ) -> None:
-        """Publish, mandatory; `Settled(token, …)` will tell what became of it.
+        """Publish, mandatory; a `PublishOutcome` will give the result.
 
         Args:
-            token: anything; comes back in the event.
+            token: any value; comes back in the event.
         """
         self._published += 1
         self._unconfirmed[self._published] = _Publish(token, (exchange, routing_key), body)
@@ -143,15 +144,15 @@ class Session:
         )
 
     def ack(self, tag: int, *, up_to: bool = False) -> None:
-        """Settle a delivery for good; with `up_to` all before it too."""
+        """Acknowledge a delivery; with `up_to`, all earlier ones too."""
         self._call(self._channel.basic_ack, tag, multiple=up_to)
 
     def requeue(self, tag: int) -> None:
-        """Give a delivery back. Always nack: RabbitMQ 4.3 counts reject differently."""
+        """Requeue a delivery. Always with nack: RabbitMQ 4.3 counts reject differently."""
         self._call(self._channel.basic_nack, tag, requeue=True)
 
     def measure(self, queue: str) -> None:
-        """Ask for the depth of a queue; `Measured` brings it. A missing queue ends the session."""
+        """Ask for the depth of a queue; `Measured` gives it. A missing queue ends the session."""
 
         def measured(frame: Any) -> None:
             self._events.append(Measured(queue, frame.method.message_count))
@@ -164,16 +165,16 @@ class Session:
         return len(self._unconfirmed)
 
     def poll(self, timeout: float) -> list[Event]:
-        """Do what the socket asks for, and return what came of it.
+        """Read and write the socket, and return the events.
 
         Args:
-            timeout: seconds to wait at most; returns early with anything at all, perhaps nothing.
+            timeout: seconds to wait at most; it may return earlier, also without events.
 
         Raises:
-            BrokerUnavailable: the connection or channel is gone, and with it all that was held.
-                What was settled before is told first.
-            PermissionMissing: the same, because the user may not do what was asked.
-            TopologyWrong: the same, because a queue is not what it must be.
+            BrokerUnavailable: the connection or channel is lost, and all deliveries are void.
+                Outcomes of earlier publishes are returned first.
+            PermissionMissing: the same, because the user lacks a permission.
+            TopologyWrong: the same, because a queue differs from ours.
         """
         if not self._events:
             self._step(timeout)
@@ -185,21 +186,21 @@ class Session:
         return events
 
     def wake(self) -> None:
-        """Make a `poll` of another thread return soon."""
+        """Make a `poll` in another thread return soon."""
         self._loop.add_callback_threadsafe(_nothing)
 
     def close(self) -> None:
-        """Close in good order; never raises."""
+        """Close the connection; never raises."""
         deadline = time.monotonic() + (_CLOSE_BLOCKED if self.blocked else CONNECT_TIMEOUT)
         try:
             if self._connection.is_open:
                 self._connection.close()
-            # Also what broke is closed by pika's loop, and until then its socket stays open. Not
-            # `_await`: the closing of the channel is a failure to everybody but us.
+            # pika's loop closes a broken connection too; until then its socket stays open. `_await`
+            # would raise, because it takes the closing of the channel for a failure.
             while not self._connection.is_closed and time.monotonic() < deadline:
                 self._step(deadline - time.monotonic())
         except (BrokerUnavailable, AMQPError, OSError):
-            # It is gone either way, and the broker requeues what was not settled.
+            # The connection is gone either way, and the broker requeues unsettled deliveries.
             pass
         finally:
             self._loop.deactivate_poller()
@@ -214,7 +215,7 @@ class Session:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        # pika rejects what comes for a cancelled consumer; RabbitMQ 4.3 counts that differently.
+        # pika rejects deliveries of a cancelled consumer; RabbitMQ 4.3 counts that differently.
         channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
         channel.add_on_close_callback(lambda _, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
@@ -246,7 +247,7 @@ class Session:
     def _on_cut(self, cut: Cut) -> bool:
         queue = self._consumers.get(cut.consumer_tag)
         if queue is None:
-            # Of a consumer that we cancelled: pika gives it back.
+            # The consumer was cancelled: pika requeues the delivery.
             return False
         properties = ReceivedProperties().decode(cut.properties)
         self._events.append(
@@ -260,19 +261,19 @@ class Session:
     def _on_return(
         self, _channel: object, method: Basic.Return, _properties: Properties, body: bytes
     ) -> None:
-        """Mark the publish that comes back.
+        """Mark the publish that the broker returns.
 
-        A return carries no sequence number, but it arrives before the confirm of its message. What
-        has the same address and body is as good as the one that came back, so mixing up such two
-        loses neither. Properties do not help: senders of refused reports choose them, and one
-        message id may stand for many letters.
+        A return has no sequence number, but it arrives before the confirm of its message. Two
+        messages with the same address and body are interchangeable, so confusing them loses
+        neither. Properties do not help: senders of refused reports choose them, and many dead
+        letters may have one message id.
         """
         address = (method.exchange, method.routing_key)
         for publish in self._unconfirmed.values():
             if publish.returned is None and publish.address == address and publish.body == body:
                 publish.returned = f"returned: {method.reply_text}"
                 return
-        # Its confirm would count as success.
+        # End the session, because the confirm of that message would count as success.
         self._fail(f"the broker returned a message for {method.routing_key!r} that is not ours")
 
     def _on_confirm(self, frame: Any) -> None:
@@ -280,7 +281,7 @@ class Session:
         problem = "nack: the broker did not take it" if isinstance(method, Basic.Nack) else None
         tags = [method.delivery_tag]
         if method.multiple:
-            # They are in order, so this looks at those that are settled and one more.
+            # The tags are in order, so this reads the confirmed ones and one more.
             tags = list(takewhile(method.delivery_tag.__ge__, self._unconfirmed))
         for tag in tags:
             publish = self._unconfirmed.pop(tag)
@@ -299,7 +300,7 @@ class Session:
         try:
             return method(*args, **kwargs)
         except AMQPError as error:
-            # The channel closed under us; say so in the one way a caller expects it.
+            # The channel is closed; raise the error that callers expect.
             self._fail(error)
             raise self._failure or failure(error, self._parameters) from None
 
@@ -326,4 +327,4 @@ class Session:
 
 
 def _nothing() -> None:
-    """A callback whose only purpose is that something happened."""
+    """Do nothing: this callback only makes the loop return."""

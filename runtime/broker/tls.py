@@ -1,7 +1,7 @@
-"""TLS to the broker: what a URL says about it, and the context that follows.
+"""TLS to the broker: the parameters of a URL, and the SSL context made from them.
 
 The names are those of RabbitMQ's own URI parameters. A server's certificate and host name are
-always checked: there is no way to switch that off.
+always checked; this cannot be switched off.
 """
 
 import ssl
@@ -19,8 +19,8 @@ class Files(NamedTuple):
     """Paths of PEM files.
 
     Attributes:
-        cacertfile: authorities that are trusted; None means the system's.
-        certfile: the client's certificate, with those between it and its authority.
+        cacertfile: trusted authorities; None means the system's.
+        certfile: the client's certificate, with the intermediate ones.
         keyfile: its key; None when it is in `certfile`.
     """
 
@@ -30,10 +30,10 @@ class Files(NamedTuple):
 
 
 def divided(url: str) -> tuple[str, Files]:
-    """A URL without the TLS files that it names, and the files.
+    """Split a URL into the URL without TLS files, and the files.
 
     Raises:
-        UnusableURL: a file is named twice or alone, or there is no TLS in the URL.
+        UnusableURL: a file is named twice, or a key without certificate, or the scheme is not TLS.
     """
     parts = urlsplit(url)
     given = parse_qsl(parts.query, keep_blank_values=True)
@@ -41,7 +41,7 @@ def divided(url: str) -> tuple[str, Files]:
     files = Files(**dict(named))
     if len(dict(named)) < len(named):
         raise UnusableURL("a file is named twice")
-    # Whoever names an authority does not want to be without it.
+    # A person who names TLS files does not want a connection without TLS.
     if named and parts.scheme not in _SECURE:
         raise UnusableURL("it names files for TLS, and its scheme is without TLS")
     if files.keyfile is not None and files.certfile is None:
@@ -53,11 +53,11 @@ def divided(url: str) -> tuple[str, Files]:
 def context(files: Files) -> ssl.SSLContext:
     """A context that checks certificate and host name.
 
-    The files are read anew for each connection, so that a renewed certificate is used. One that is
-    not there at the moment is a trouble of the moment.
+    The files are read anew for each connection, so that a renewed certificate is used. A file that
+    is missing may return, so the caller can try again.
 
     Raises:
-        BrokerUnavailable: a file cannot be read, or is no certificate or key.
+        BrokerUnavailable: a file cannot be read, or is not a certificate or key.
     """
     wanted = files.cacertfile
     try:
@@ -79,7 +79,7 @@ def context(files: Files) -> ssl.SSLContext:
 
 
 def words(error: ssl.SSLError) -> str:
-    """What went wrong, without the names of OpenSSL's source files."""
+    """The reason of the error, without the names of OpenSSL's source files."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
     if error.reason == "WRONG_VERSION_NUMBER":
@@ -88,5 +88,5 @@ def words(error: ssl.SSLError) -> str:
 
 
 def _no_password() -> str:
-    """OpenSSL would ask at the terminal, and a worker has none."""
+    """Fail: OpenSSL would ask at the terminal, and a worker has none."""
     raise ValueError("the key has a password")

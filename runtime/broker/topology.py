@@ -1,4 +1,4 @@
-"""What every worker does before it takes or sends anything: make sure of queues and exchanges."""
+"""Queues, exchanges and permissions: every worker checks them before it begins."""
 
 import time
 from collections.abc import Iterable
@@ -14,19 +14,19 @@ from schemas.topology import Queue
 
 _log = structlog.get_logger()
 
-#: Seconds for the broker's answer to what `require_write` sends.
+#: Seconds to wait for the broker's answer to the message of `require_write`.
 _ANSWER_WITHIN = 5.0
 
 
 def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
-    """Create what is missing, and verify what exists.
+    """Create the queues and exchanges that are missing, and verify those that exist.
 
     Args:
         url: of the broker.
-        name: of the connection, and who it is for in the log.
+        name: of the connection, and of the worker in the log.
 
     Returns:
-        What remains unverified, in one sentence for the log and for health; None is nothing.
+        One sentence for log and heartbeat file that names what is unverified; None for nothing.
 
     Raises:
         TopologyWrong, BrokerUnavailable, PermissionMissing: as `Administration.declare`.
@@ -44,18 +44,18 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
 
 
 def require_write(url: str, *, name: str) -> None:
-    """See that the broker is there, and lets the user publish to queues.
+    """Check that the broker is there, and that the user may publish to queues.
 
-    RabbitMQ tells of a permission only to somebody who uses it. So a message goes to a queue that
-    does not exist, and comes back. Under an alarm the broker does not answer a publisher: then
-    nothing is known, and the worker finds out at work.
+    RabbitMQ checks a permission only when it is used. So a message is published to a queue that
+    does not exist, and comes back. During an alarm the broker does not answer publishers: the
+    check then ends without a result.
 
     Args:
         url: of the broker.
         name: of the connection.
 
     Raises:
-        BrokerUnavailable: it cannot be reached.
+        BrokerUnavailable: the broker cannot be reached.
         PermissionMissing: the user may not publish.
     """
     with closing(Session(url, name=name)) as session:

@@ -1,8 +1,8 @@
-"""RabbitMQ's words for a queue or exchange that is not as it is declared, as one clear sentence."""
+"""Clear messages for RabbitMQ's errors about a queue or exchange that differs from ours."""
 
 import re
 
-#: What to do about it; deleting is for a person to decide, since it may hold messages.
+#: What to do about it. A person decides whether to delete it, since it may hold messages.
 REMEDY = (
     "Stop what uses it, take out the messages that it holds, delete it (in the RabbitMQ UI, for "
     "example), and start again: it is then declared as it must be"
@@ -18,7 +18,7 @@ _VALUE = re.compile(r"(?:the value )?'(?P<value>[^']*)'(?: of type '\w+')?", re.
 
 
 def words(text: str) -> str | None:
-    """What is there, what is needed, and what to do; None when the text is about something else.
+    """What exists, what is needed, and what to do; None when the text is about something else.
 
     Args:
         text: of the broker, such as "PRECONDITION_FAILED - inequivalent arg 'durable' for queue

@@ -1,10 +1,10 @@
-"""Frames on their way out, joined, so that many go with one call of the system.
+"""Join outgoing frames, so that one system call sends many.
 
-pika gives the socket each frame for itself: three calls, and three packets, for every message that
-is published. A turn of a session's loop joins what has gathered since the last one.
+pika sends each frame alone: three calls, and three packets, for every message that is published.
+Each pass of a session's loop joins the frames that were added since the last pass.
 
-This leans on a private name of pika, as `runtime.broker.deliveries` does; without it, every frame
-goes for itself, as pika means it.
+This uses a private name of pika, as `runtime.broker.deliveries` does; if the name is missing,
+frames are sent one by one, as pika does it.
 """
 
 from collections import deque
@@ -12,15 +12,16 @@ from typing import Any
 
 import pika
 
-#: Bytes up to which frames are joined. What a socket does not take of a piece is copied.
+#: Bytes up to which frames are joined. Larger pieces cost more: pika copies the part of a piece
+#: that the socket did not take.
 _PIECE = 64 * 1024
 
 
 def join_frames(connection: pika.SelectConnection) -> None:
-    """Join the small frames that wait to be sent. Their bytes and their order stay.
+    """Join the small frames that wait to be sent; bytes and order stay the same.
 
     The first one may have been offered to TLS already; it then begins a longer piece, which
-    OpenSSL takes as the same write.
+    OpenSSL accepts as the same write.
     """
     transport: Any = getattr(connection, "_transport", None)
     waiting = getattr(transport, "_tx_buffers", None)

@@ -1,7 +1,7 @@
-"""PostgreSQL for every stage: a strict URL, sessions with settings of their own, errors in words.
+"""PostgreSQL for all parts: URLs read strictly, sessions with known settings, sorted errors.
 
-The only package that imports psycopg. The SQL stays with those who ask it; what they need of
-psycopg to write it is handed on here.
+Only this package imports psycopg. The SQL is with the code that uses it; the names of psycopg that
+this code needs are exported here.
 """
 
 from psycopg import IsolationLevel, sql

@@ -1,10 +1,10 @@
-"""psycopg's errors, sorted by what must happen next, in words that say what to do.
+"""psycopg's errors, sorted by what must happen next; their messages say what to do.
 
-Only SQLSTATEs decide: PostgreSQL translates its texts. And no text is repeated that could hold a
-secret of the URL.
+Only the SQLSTATE decides, because PostgreSQL translates its texts. No message repeats a text that
+could hold a secret of the URL.
 
 =========================  ==============================================================
-`PoisonError`              some row is refused for what it holds: find it, dead-letter it
+`PoisonError`              some row is refused for its values: find it, dead-letter it
 `SchemaMissing`            an operator has to migrate the database
 `StatementFailed`          this statement failed; others may pass on the same connection
 `DatabaseUnavailable`      connect anew, and try again
@@ -18,13 +18,13 @@ import psycopg
 from schemas.errors import DatabaseUnavailable, SchemaMissing, StatesysError
 
 #: SQLSTATE 22xxx data exception, 23502 not null, 54000 program limit (an index row too large).
-#: The list of poison is short on purpose. Everything that is not about one message (a missing
-#: partition is 23514 too, but without a constraint's name; a full disk; a missing grant) must
-#: never cost a message its place.
+#: The list of poison is short on purpose: an error that is not about one message must not
+#: dead-letter it. Such errors are a missing partition (23514 too, but without the name of a
+#: constraint), a full disk, a missing grant.
 _POISON_CLASSES, _POISON_STATES = ("22",), ("23502", "54000")
 _CONSTRAINT_CLASS = "23"
-#: Keys of our tables. A loader looks before it inserts, under the client's lock: what stands in its
-#: way came past that lock, and the next try sees it.
+#: Keys of our tables. A loader looks before it inserts, while it holds the client's lock. If the
+#: key exists nevertheless, it was inserted without that lock, and the next try sees it.
 OUR_KEYS = frozenset(
     (
         "client_pkey",
@@ -37,22 +37,22 @@ OUR_KEYS = frozenset(
 _NOT_ALLOWED = "42501"
 _READ_ONLY = "25006"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
-#: The temporary table or the prepared statements of a session are not there, or twice.
+#: A prepared statement of the session is missing, or exists already.
 _LOST_SESSION = ("26000", "42P05")
-#: What says nothing against the connection: constraints, deadlocks, locks and triggers, a full
-#: disk, a statement that somebody cancelled. All else may be the connection's: a server that became
-#: read-only, shuts down or has no memory left for it, a plan of tables that were replaced.
+#: Errors after which the connection is still usable: constraints, deadlocks, locks and triggers, a
+#: full disk, a cancelled statement. All others may be about the connection: the server became
+#: read-only, shuts down or has no memory left for it, or a plan is of tables that were replaced.
 _STATEMENT_CLASSES, _STATEMENT_STATES = ("23", "40", "55", "P0"), ("53100", "57014")
 
 
 class StatementFailed(DatabaseUnavailable):
-    """A statement failed on a connection that worked; one on other rows may pass meanwhile."""
+    """A statement failed on a connection that works; statements on other rows may succeed."""
 
 
 class PoisonError(StatementFailed):
-    """PostgreSQL refuses this data, today and tomorrow: some message of the chunk is poison.
+    """PostgreSQL will always refuse this data: some message of the chunk is poison.
 
-    Who loads no messages treats it like any other statement that failed.
+    Callers that load no messages treat it like any other failed statement.
     """
 
     def __init__(self, sqlstate: str, words: str) -> None:
@@ -60,7 +60,7 @@ class PoisonError(StatementFailed):
 
 
 def translated(error: psycopg.Error, where: str) -> StatesysError:
-    """The error of a statement as one of ours.
+    """Translate the error of a statement into one of ours.
 
     Args:
         error: of psycopg.
@@ -95,7 +95,7 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
 
 
 def unreachable(error: psycopg.Error, where: str, secrets: Iterable[str]) -> DatabaseUnavailable:
-    """No connection: nobody answers, or the server does not want us."""
+    """The error for a failed connect: no server answers, or it refuses us."""
     words = _words(error)
     for secret in secrets:
         words = words.replace(secret, "***")
@@ -116,11 +116,11 @@ def _is_poison(error: psycopg.Error, state: str) -> bool:
 
 
 def _words(error: psycopg.Error) -> str:
-    """PostgreSQL's words, or libpq's, which begin with the address of each server it tried."""
+    """PostgreSQL's message, or libpq's without the address of each server that it tried."""
     primary = error.diag.message_primary
     if primary:
         return " ".join(primary.split())
-    # One line for each server that was tried; the lines between ask whether it runs.
+    # libpq writes one line for each server that it tried, and hints between them.
     lines = str(error).splitlines()
     tried = [line for line in lines if " failed: " in line] or lines[:1]
     reasons = [line.rpartition(" failed: ")[2].strip() for line in tried]

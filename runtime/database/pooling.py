@@ -9,19 +9,19 @@ from runtime.database.session import open_connection
 from runtime.database.url import parsed
 from schemas.errors import DatabaseUnavailable
 
-#: A pid alone may be that of another server's process, behind a balancer for instance. From
-#: functions and not from a view: whatever timeouts a role has are in force here.
+#: The start time is there because two servers, behind a balancer for instance, can use one pid.
+#: Functions are quicker than a view: the role's timeouts still apply here.
 _PROCESS = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()::text"
 
 
 def require_own_sessions(url: str) -> None:
-    """Refuse a pooler in transaction mode: a loader's temporary table would vanish between.
+    """Refuse a pooler in transaction mode: a loader's temporary table would vanish.
 
-    Two connections that are open at a time and have one server process between them share it.
-    Nothing has been set on it by then.
+    Two connections are opened at the same time; behind such a pooler both may get one server
+    process. Neither has set anything by then.
 
     Raises:
-        DatabaseUnavailable: they share one, or there is no connection.
+        DatabaseUnavailable: both got one server process, or a connection failed.
         SettingsError: the URL cannot be used.
     """
     target, name = parsed(url), "statesys pooler check"

@@ -1,9 +1,9 @@
-"""Sessions: connections whose settings are ours.
+"""Sessions: connections with our settings.
 
-An **own** session belongs to a worker alone. It sets what it needs once, and makes sure that it
-took effect. A **shared** session may go through a pooler that gives each transaction another
-server connection: whatever it sets, it sets for one transaction, and leaves nothing behind.
-Neither needs a startup parameter that a pooler refuses.
+An **own** session belongs to one worker alone. It makes its settings once, and verifies them. A
+**shared** session may go through a pooler that gives each transaction another server connection:
+it makes its settings for one transaction only, and leaves nothing behind. Neither needs a startup
+parameter that a pooler refuses.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,20 +22,20 @@ from schemas.errors import DatabaseUnavailable
 
 Connection = psycopg.Connection[Any]
 
-#: How a connection is made, where the URL does not say it.
+#: Connection parameters that the URL may override.
 _CONNECTING: dict[str, Any] = {
     # Seconds to wait for PostgreSQL to answer.
     "connect_timeout": 10,
-    # The protocol's own way to say it, which poolers understand.
+    # As a startup parameter, which poolers understand.
     "client_encoding": "UTF8",
-    # A host that vanished is noticed within a minute, not in hours.
+    # A host that vanished is noticed within a minute.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
 _NOTHING: Mapping[str, str] = {}
-#: Where a default comes from that is not the server's word on itself.
+#: Sources in `pg_settings` of a default that does not come from the server's own file.
 _OF_SESSIONS = ("database", "user", "database user", "client")
 _READ = "SELECT name, setting, source FROM pg_catalog.pg_settings WHERE name = ANY(%s)"
 #: pg_settings spells these with capitals.
@@ -43,18 +43,18 @@ _CAPITALS = {"datestyle": "DateStyle", "intervalstyle": "IntervalStyle", "timezo
 
 
 class Session:
-    """A connection, its address for messages, and how a transaction on it begins.
+    """A connection with its address for messages; it begins transactions with our settings.
 
     Args:
         target: where to connect.
         name: `application_name`, shown in `pg_stat_activity`.
-        different: settings that this kind of session has otherwise.
+        different: values by name that replace ours.
         shared: settings last for a transaction only.
-        read_only: shared: PostgreSQL refuses everything that writes.
-        autocommit: own: for statements that cannot run in a transaction.
+        read_only: for shared sessions: PostgreSQL refuses everything that writes.
+        autocommit: for own sessions: allow statements that cannot run in a transaction.
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, refuses us, or does not take our settings.
+        DatabaseUnavailable: the server cannot be reached, refuses us, or refuses our settings.
     """
 
     def __init__(
@@ -87,18 +87,18 @@ class Session:
 
     @property
     def broken(self) -> bool:
-        """Whether the connection is lost or given up, so that a new session is needed."""
+        """Whether the connection is closed or lost, so that a new session is needed."""
         return self.connection.closed
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Let no psycopg error out.
+        """Translate errors of psycopg into ours.
 
-        What may be the connection's fault is not tried again on it: it may lead to the wrong
-        server by now. Poison and a single statement that failed say nothing against it.
+        If the error may be about the connection, close it: it may lead to the wrong server by now.
+        After poison or a single failed statement it stays open.
 
         Raises:
-            PoisonError: some row is refused for what it holds.
+            PoisonError: some row is refused for its values.
             StatementFailed: try again.
             DatabaseUnavailable: try again on a new session.
             SchemaMissing: the database is not migrated.
@@ -118,11 +118,11 @@ class Session:
         isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
         force_rollback: bool = False,
     ) -> Iterator[Connection]:
-        """A transaction with our settings; inside another one it is a part of that.
+        """A transaction with our settings; inside another transaction it joins that one.
 
         Args:
-            isolation: of the outermost.
-            force_rollback: undo everything at the end.
+            isolation: of a transaction that begins here.
+            force_rollback: undo everything at the end of a transaction that begins here.
 
         Raises:
             As `translated`.
@@ -135,7 +135,7 @@ class Session:
                 yield self.connection
 
     def execute(self, query: Any, values: Any = None) -> psycopg.Cursor[Any]:
-        """Execute one statement; it begins a transaction where there is none.
+        """Execute one statement; begin a transaction if there is none.
 
         Raises:
             As `translated`.
@@ -155,7 +155,7 @@ class Session:
             self.connection.commit()
 
     def roll_back(self) -> None:
-        """Undo it; a connection that cannot even do that is closed."""
+        """Roll the transaction back; close the connection if that fails."""
         try:
             self.connection.rollback()
         except psycopg.Error:
@@ -170,7 +170,7 @@ class Session:
 
     @property
     def role(self) -> str:
-        """Whose rights count."""
+        """The database user whose permissions apply."""
         return self.connection.info.user
 
     @property
@@ -181,7 +181,7 @@ class Session:
         return self._target.where
 
     def _begun(self, isolation: IsolationLevel, *, force_rollback: bool) -> ExitStack:
-        """Begin; the server may have ended an idle session (idle_session_timeout, a restart)."""
+        """Begin a transaction; reconnect if the server has ended an idle shared session."""
         try:
             return self._begin(isolation, force_rollback=force_rollback)
         except psycopg.OperationalError:
@@ -224,14 +224,14 @@ class Session:
             raise errors.translated(error, self._target.where) from None
 
     def _prepare(self, connection: Connection) -> None:
-        # In the text of each BEGIN, so that no default of a transaction matters.
+        # psycopg writes these into each BEGIN, so that defaults for transactions do not matter.
         connection.isolation_level = IsolationLevel.READ_COMMITTED
         connection.deferrable = False
         if self._shared and self._read_only:
             connection.read_only = True
         else:
             with connection.transaction():
-                # Reading the settings may take longer than a timeout that we overrule.
+                # Reading the settings may take longer than a timeout that we override.
                 connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
                 overridable = _overridable(connection)
             connection.read_only = False if overridable else None
@@ -263,16 +263,16 @@ class Session:
 def own_session(
     url: str, name: str, *, autocommit: bool = False, different: Mapping[str, str] = _NOTHING
 ) -> Session:
-    """Open a session of a worker's own.
+    """Open a session for one worker alone.
 
     Args:
         url: `postgresql://…`.
         name: `application_name`, shown in `pg_stat_activity`.
-        autocommit: for statements that cannot run in a transaction.
-        different: settings by name that it has otherwise, timeouts in milliseconds.
+        autocommit: allow statements that cannot run in a transaction.
+        different: values by name that replace ours, timeouts in milliseconds.
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, refuses us, or does not take our settings.
+        DatabaseUnavailable: the server cannot be reached, refuses us, or refuses our settings.
         SettingsError: the URL cannot be used.
     """
     return Session(parsed(url), name=name, different=different, shared=False, autocommit=autocommit)
@@ -287,23 +287,23 @@ def shared_session(
         url: `postgresql://…`.
         name: `application_name`.
         read_only: PostgreSQL refuses everything that writes.
-        different: settings by name that it has otherwise, timeouts in milliseconds.
+        different: values by name that replace ours, timeouts in milliseconds.
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, or refuses us.
+        DatabaseUnavailable: the server cannot be reached, or refuses us.
         SettingsError: the URL cannot be used.
     """
     return Session(parsed(url), name=name, different=different, shared=True, read_only=read_only)
 
 
 def open_connection(target: Target, name: str) -> Connection:
-    """Connect, in autocommit, with nothing set.
+    """Connect in autocommit mode, without our settings.
 
     Raises:
-        DatabaseUnavailable: nobody answers, or the server does not want us.
+        DatabaseUnavailable: no server answers, or it refuses us.
     """
     try:
-        # A prepared statement belongs to a server connection.
+        # No prepared statements: each belongs to one server connection, and a pooler changes it.
         return psycopg.connect(
             make_conninfo(**{**_CONNECTING, "application_name": name, **target.parameters}),
             autocommit=True,
@@ -316,8 +316,8 @@ def open_connection(target: Target, name: str) -> Connection:
 def _overridable(connection: Connection) -> bool:
     """Whether transactions are read-only by a default of role, database or environment.
 
-    The default in the server's own file is respected: a switch-over, or an operator, says with it
-    that this is not the server to write to.
+    A default in the server's own file is respected: an operator or a switch-over sets it to say
+    that this server must not be written to.
     """
     ((_, setting, source),) = connection.execute(_READ, [[READ_ONLY]]).fetchall()
     return setting == "on" and source in _OF_SESSIONS

@@ -1,7 +1,7 @@
-"""What every session of ours sets, whatever role, database, service file and environment say.
+"""The settings of all our sessions, whatever role, database, service file and environment say.
 
-A setting that is not here is left to the site: it changes how fast something is or where it
-lies (work_mem, costs, tablespaces), and not what comes out.
+Other settings are left to the site (work_mem, costs, tablespaces): they change speed or storage,
+and results stay the same.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Setting(NamedTuple):
     Attributes:
         name: PostgreSQL's, in small letters.
         value: in PostgreSQL's base unit, which is milliseconds for every timeout here.
-        as_well: other values that serve as well, and stay.
+        as_well: other values that are good too, and are kept.
         since: the first major version that has it.
     """
 
@@ -26,22 +26,22 @@ class Setting(NamedTuple):
     since: int = 15
 
     def takes(self, value: str) -> bool:
-        """Whether a value need not be changed."""
+        """Whether a value can stay."""
         return value == self.value or value in self.as_well
 
 
-#: Set by whoever sees a session: the value of the server's own file is then respected, because
-#: it says that the server is not the one to write to.
+#: Set by `session`, which respects the value in the server's own file: that value says that the
+#: server must not be written to.
 READ_ONLY = "default_transaction_read_only"
 
 _SETTINGS = (
-    # A commit that is acknowledged is on disk, here and wherever the site says. `off` and `local`
-    # break that promise; what a site raised or chose for its standbys stays.
+    # A commit that is acknowledged is on disk, here and on the standbys that the site chose. `off`
+    # and `local` break that promise; the site's choice for its standbys is kept.
     Setting("synchronous_commit", "on", as_well=("remote_write", "remote_apply")),
     # Each statement of a chunk sees what was committed when it began; see `load.sql`.
     Setting("default_transaction_isolation", "read committed"),
     Setting("default_transaction_deferrable", "off"),
-    # The forms in which values travel.
+    # The formats of values.
     Setting("client_encoding", "UTF8"),
     Setting("datestyle", "ISO, YMD", as_well=("ISO, MDY", "ISO, DMY")),
     Setting("intervalstyle", "postgres"),
@@ -53,27 +53,27 @@ _SETTINGS = (
     Setting("array_nulls", "on"),
     Setting("transform_null_equals", "off"),
     Setting("search_path", "statesys"),
-    # A policy that hides rows from us is an error, and not a gap in what we see.
+    # A policy that hides rows from us causes an error, so that no rows are missing silently.
     Setting("row_security", "off"),
-    # What is refused ends a transaction, and not the session.
+    # An error ends the transaction; the session goes on.
     Setting("exit_on_error", "off"),
     Setting("default_table_access_method", "heap"),
     Setting("check_function_bodies", "on"),
     Setting("client_min_messages", "warning", as_well=("notice", "error")),
-    # Triggers and foreign keys are at work.
+    # Triggers and foreign keys are active.
     Setting("session_replication_role", "origin"),
-    # A statement takes as long as it takes; waiting for a lock, and doing nothing while holding
-    # some, is bounded. Our idle sessions are of use later.
+    # A statement may take any time. Waiting for a lock is limited, and so is an idle transaction,
+    # since it holds locks. Idle sessions stay open, because they are used again.
     Setting("statement_timeout", "0"),
     Setting("lock_timeout", "60000"),
     Setting("idle_in_transaction_session_timeout", "30000"),
     Setting("idle_session_timeout", "0"),
     Setting("transaction_timeout", "0", since=17),
-    # With a partition for each day of the retention a plan looks so costly that PostgreSQL would
-    # compile it to machine code in each chunk, which takes a hundred times as long as running it.
+    # With a partition for each day of the retention, a plan looks so costly that PostgreSQL would
+    # compile it to machine code for each chunk. That takes a hundred times as long as running it.
     Setting("jit", "off"),
     Setting("plan_cache_mode", "auto"),
-    # What switches off a way of joining or reading makes the chunk's statements quadratic.
+    # If one of these is off, the chunk's statements can become quadratic.
     Setting("enable_bitmapscan", "on"),
     Setting("enable_hashagg", "on"),
     Setting("enable_hashjoin", "on"),
@@ -88,16 +88,16 @@ _SETTINGS = (
     Setting("enable_sort", "on"),
 )
 OURS = {setting.name: setting for setting in _SETTINGS}
-#: A superuser's; others may not touch it, so it is set only where it is wrong.
+#: Only a superuser may set it, so it is set only if its value is wrong.
 _SUPERUSERS = "session_replication_role"
 
 
 def wanted(version: int, different: Mapping[str, str]) -> list[Setting]:
-    """What a session sets on a server.
+    """The settings of a session on a server.
 
     Args:
-        version: major, of the server.
-        different: values by name that one kind of session has in place of ours.
+        version: major version of the server.
+        different: values by name that replace ours.
     """
     return [
         setting._replace(value=different[setting.name], as_well=())
@@ -109,7 +109,7 @@ def wanted(version: int, different: Mapping[str, str]) -> list[Setting]:
 
 
 def for_transaction(settings: list[Setting]) -> sql.Composed:
-    """A statement that makes settings those of the transaction at hand, and of no other."""
+    """A statement that makes settings for the current transaction only."""
     calls = [_call(setting) for setting in settings if setting.name != _SUPERUSERS]
     return sql.SQL("SELECT ") + sql.SQL(", ").join(calls)
 

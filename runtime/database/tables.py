@@ -7,11 +7,11 @@ _APPLIED = "SELECT name FROM statesys.applied_migration"
 
 
 def require_current_tables(session: Session) -> None:
-    """Refuse tables of another version, before anything is asked of them.
+    """Refuse tables of another version, before anything uses them.
 
     Raises:
-        StatesysError: a newer statesys made them.
-        SchemaMissing: they were not migrated to this version, or there are none.
+        StatesysError: a newer statesys made the tables.
+        SchemaMissing: there are no tables, or they are not migrated to this version.
         DatabaseUnavailable: the role may not use the schema.
     """
     with session.transaction() as connection:

@@ -1,8 +1,8 @@
 """The database's URL, read strictly before any library sees it.
 
-libpq is generous: it takes `postgresql://user:pa@ss@host/name` for the host `ss@host`, and quotes
-that in its error. A URL that could be read in two ways is refused here, in words that quote
-nothing of it.
+libpq reads the host of `postgresql://user:pa@ss@host/name` as `ss@host`, and quotes that in its
+error. A URL that could be read in two ways is refused here, with a message that quotes nothing
+of it.
 """
 
 import re
@@ -16,13 +16,14 @@ from runtime.database.settings import OURS, READ_ONLY, Setting
 from runtime.urls import UnusableURL, require_host, strictly_split, why
 from schemas.errors import SettingsError
 
-#: A session's own.
+#: Parameters that a session sets itself.
 _OURS = {"client_encoding", "replication"}
 _SCHEMES = ("postgresql://", "postgres://")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
-#: `-c name=value` or `--name=value` in libpq's `options`, as often as one likes.
+#: `-c name=value` or `--name=value` in libpq's `options`, any number of them.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)\s*", re.ASCII)
-#: libpq looks at these only while it connects, and its answer would look like a server's.
+#: Checked here, because libpq checks these only while it connects; its error would look like one
+#: of the server.
 _NUMBER = re.compile(r"-?\d{1,9}")
 _VALUES = {
     "sslmode": re.compile("disable|allow|prefer|require|verify-ca|verify-full"),
@@ -62,7 +63,7 @@ class Target(NamedTuple):
 
     @property
     def secrets(self) -> list[str]:
-        """What no message may hold."""
+        """Values that no message may contain."""
         found = (self.parameters.get(name) for name in ("password", "sslpassword"))
         return [secret for secret in found if secret]
 
@@ -74,7 +75,7 @@ def parsed(url: str) -> Target:
         url: `postgresql://user:password@host:port/name?…`; several hosts with commas between.
 
     Raises:
-        SettingsError: it cannot be used, or names a setting that every session sets itself.
+        SettingsError: the URL cannot be used, or has an option that every session sets itself.
     """
     try:
         found = _parsed(url)
@@ -90,11 +91,11 @@ def parsed(url: str) -> Target:
 
 
 def require_usable(url: str) -> None:
-    """Refuse a URL that cannot be used here, before anything is begun.
+    """Refuse a URL that cannot be used, before anything begins.
 
     Raises:
-        SettingsError: as `parsed`; or it names a file of passwords that cannot be read, which
-            libpq would pass over in silence.
+        SettingsError: as `parsed`; or the URL names a file of passwords that cannot be read, which
+            libpq would ignore silently.
     """
     file = parsed(url).parameters.get("passfile")
     if file is None:
@@ -132,7 +133,7 @@ def _parsed(url: str) -> Target:
     if any("\0" in value for value in parameters.values()):
         raise UnusableURL("a NUL")
     for host in parameters.get("host", "").split(","):
-        # What begins so is a socket's directory or abstract name.
+        # A name with such a beginning is a socket's directory or abstract name.
         if not host.startswith(("/", "@")):
             require_host(host)
     return Target(parameters, _where(parameters))
@@ -149,9 +150,9 @@ def _address(text: str) -> tuple[str, str]:
 
 
 def _query(text: str) -> list[tuple[str, str]]:
-    """Parameters that libpq knows; it quotes those that it does not."""
+    """Read parameters; refuse those that libpq does not know, because it would quote them."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    # libpq's + is no space.
+    # For libpq a + is a plus, for `parse_qsl` a space.
     text = text.replace("+", "%2B")
     found = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     for name, _ in found:
@@ -163,7 +164,7 @@ def _query(text: str) -> list[tuple[str, str]]:
 
 
 def _require_values(parameters: dict[str, str]) -> None:
-    """Values that libpq would refuse, and as many ports and addresses as hosts."""
+    """Refuse values that libpq would refuse, and a wrong number of ports or addresses."""
     for name, allowed in _VALUES.items():
         if name in parameters and not allowed.fullmatch(parameters[name]):
             raise UnusableURL(f"{name} cannot have that value")
@@ -185,7 +186,7 @@ def _where(parameters: dict[str, str]) -> str:
 
 
 def _refuse_own_settings(options: str) -> None:
-    """What a person writes into the URL is honoured or refused, never overruled in silence."""
+    """Refuse options that we would override: none that a person writes is ignored silently."""
     found = list(_OPTION.finditer(options.strip()))
     if "".join(one[0] for one in found) != options.strip():
         raise SettingsError(

@@ -1,10 +1,10 @@
 """Private RabbitMQ and PostgreSQL servers for one machine, with all their data in one directory.
 
-`up` starts what does not run, `down` stops both, `running` only looks. The servers are the
-distribution's own programs on ports of their own; they belong to no terminal and outlive the
-process that started them. Linux only: who a process is, is read from /proc.
+`up` starts the servers that do not run, `down` stops both, `running` only reads their state. The
+servers are the distribution's own programs on ports of their own. They have no terminal, and keep
+running after the process that started them. Linux only: processes are identified through /proc.
 
-This package needs the standard library alone, so that `make clean` can stop servers whose
+This package imports only the standard library, so that `make clean` can stop servers whose
 virtual environment is gone.
 """
 

@@ -31,7 +31,7 @@ def up(home: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes option
     """Start the private RabbitMQ and PostgreSQL, unless they run, and print their addresses.
 
     They listen on 127.0.0.1 only, on ports of their own, and keep running until `statesys down`.
-    All other commands find them without further ado; the printed lines are for other programs:
+    All other commands find them by themselves; the printed lines are for other programs:
 
     \b
     Example:

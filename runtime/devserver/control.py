@@ -15,24 +15,24 @@ from runtime.files import our_directory
 
 _LOCK = "services.lock"
 
-# Bytes of the home's path. PostgreSQL allows 1,023 for any of its files', and Erlang fewer
-# than Linux; the longest name below the home has about 200.
+# Bytes of the home's path. PostgreSQL allows 1,023 for the path of a file, and Erlang fewer than
+# Linux; the longest path below the home has about 200.
 _LONGEST_HOME = 700
 
-# Either of them alone keeps RabbitMQ from starting, as letters beyond ASCII do. A line break
-# would end a line of PostgreSQL's pid file.
+# RabbitMQ does not start with one of these in the path, nor with letters beyond ASCII. A line
+# break would end a line of PostgreSQL's pid file.
 _REFUSED = frozenset("'\"")
 
 
 def up(home: Path) -> Endpoints:
-    """Start what does not run and wait until both servers answer.
+    """Start the servers that do not run, and wait until both answer.
 
     Safe to call again, and from several processes at a time: one does the work, the others wait.
-    What was started before an error stays registered: the next `up` goes on from there, and
-    `down` stops it.
+    A server that was started before an error stays recorded: the next `up` continues from there,
+    and `down` stops it.
 
     Args:
-        home: the directory of all data; made when it is not there.
+        home: the directory of all data; made if it is missing.
 
     Raises:
         ServicesError: a server is not installed or does not come up, or cannot use this path.
@@ -54,7 +54,7 @@ def down(home: Path, *, purge: bool = False) -> bool:
         False when nothing ran.
 
     Raises:
-        ServicesError: a server did not stop; its data is left alone then.
+        ServicesError: a server did not stop; no data is deleted then.
     """
     home = home.resolve()
     if not home.is_dir():
@@ -62,7 +62,7 @@ def down(home: Path, *, purge: bool = False) -> bool:
     try:
         with _alone(home) as lock:
             services = _known(home)
-            # Without a registry, servers are still to be found by their data.
+            # Without the registry file, running servers are found by their data.
             ran = _down(services or registry.create(home), lock, flush=not purge)
             if services is not None:
                 registry.save(services.with_broker(None).with_database(None))
@@ -74,10 +74,10 @@ def down(home: Path, *, purge: bool = False) -> bool:
 
 
 def running(home: Path) -> Endpoints | None:
-    """Where both servers answer, or None; looks at two small files and two of /proc.
+    """The addresses of both servers, None unless both run; reads only a few small files.
 
     Raises:
-        ServicesError: the file cannot be read.
+        ServicesError: the registry file cannot be read.
     """
     services = registry.load(home.resolve())
     if services is None or services.home != home.resolve() or rabbitmq.unfinished(services.home):
@@ -87,9 +87,9 @@ def running(home: Path) -> Endpoints | None:
 
 
 def _up(services: Services, lock: int) -> Services:
-    """The broker takes longest, so the database starts while it boots.
+    """Start the broker, which takes longest, and the database while the broker boots.
 
-    What either of them lacks is told before one is started. What runs needs nothing written.
+    Both servers are checked before one is started. If both run, no file is written.
     """
     broker = rabbitmq.Server(services.home, services.rabbitmq)
     database = postgres.Server(services.home, services.postgres, locks=[lock])
@@ -107,7 +107,7 @@ def _up(services: Services, lock: int) -> Services:
 
 
 def _down(services: Services, lock: int, *, flush: bool) -> bool:
-    """Stop the broker first: what still publishes notices there."""
+    """Stop both servers; the broker first, so that publishers notice."""
     broker, database = services.rabbitmq, services.postgres
     ran = False
     try:
@@ -120,9 +120,9 @@ def _down(services: Services, lock: int, *, flush: bool) -> bool:
 
 
 def _remove(home: Path) -> None:
-    """Delete what is the servers'.
+    """Delete the servers' files.
 
-    Directory and lock file stay: whoever waits for the lock must wait for the same file.
+    Directory and lock file stay: processes that wait for the lock must all use one file.
     """
     place.remove(home)
     rabbitmq.remove(home)
@@ -150,10 +150,10 @@ def _known(home: Path) -> Services | None:
 
 
 def _require_usable(home: Path) -> None:
-    """Refuse a path that PostgreSQL or RabbitMQ could not use, before either is asked.
+    """Refuse a path that PostgreSQL or RabbitMQ cannot use, before either starts.
 
     Raises:
-        ServicesError: says which rule it breaks.
+        ServicesError: the message says which rule the path breaks.
     """
     path = str(home)
     if not (path.isascii() and path.replace("\t", " ").isprintable()) or set(path) & _REFUSED:
@@ -178,9 +178,9 @@ def _unusable(home: Path, error: OSError) -> ServicesError:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[int]:
-    """Hold the home's lock file; the kernel lets go of it when a process dies."""
-    # Whoever can open it can hold it, and keep us waiting. Read only: nothing is written to it, and
-    # where everything runs already, the disk may be one that takes no writes.
+    """Hold the home's lock file; the kernel releases it when the process dies."""
+    # Mode 0600, because every process that can open the file can lock it, and keep us waiting.
+    # Opened read-only: if both servers run already, this also works on a read-only disk.
     descriptor = os.open(home / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
-"""Erlang's port mapper, of which the private broker has one of its own.
+"""Erlang's port mapper: the private broker has one of its own.
 
-Erlang starts it as a daemon by itself and never stops it. Ours is known by its port.
+Erlang starts it as a daemon and never stops it. We identify ours by its port.
 """
 
 import socket
@@ -15,10 +15,10 @@ _NAMES = struct.pack(">HB", 1, ord("n"))
 
 
 def require_port(port: int) -> None:
-    """See that a mapper can listen there, or one of an earlier broker still does.
+    """Check that a mapper can listen there, or that one of an earlier broker still does.
 
     Raises:
-        ServicesError: somebody else does.
+        ServicesError: another program listens there.
     """
     if not _answers(port):
         require_free(port, purpose="RabbitMQ, Erlang's port mapper")
@@ -27,13 +27,13 @@ def require_port(port: int) -> None:
 def stop(port: int, *, seconds: float) -> bool:
     """End the mapper on this port; False when it still answers after that many seconds.
 
-    It refuses while a node is registered, which is so for a moment after the broker's end.
+    It refuses while a node is registered; the broker's node stays so for a moment after its end.
     """
     return until(lambda: _asked_to_end(port), seconds=seconds)
 
 
 def _asked_to_end(port: int) -> bool:
-    """Ask once; True when it agreed, or nobody is there."""
+    """Ask once; True when the mapper agreed, or none is there."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as mapper:
             mapper.sendall(_KILL)
@@ -45,7 +45,7 @@ def _asked_to_end(port: int) -> bool:
 
 
 def _answers(port: int) -> bool:
-    """Whether a mapper is there: it begins its answer with its own port."""
+    """Whether a mapper listens there: it begins its answer with its own port."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as mapper:
             mapper.sendall(_NAMES)

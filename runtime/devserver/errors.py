@@ -1,4 +1,4 @@
-"""What can go wrong with the private servers."""
+"""Errors of the private servers."""
 
 from schemas.errors import StatesysError
 

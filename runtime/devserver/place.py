@@ -1,8 +1,8 @@
-"""Where PostgreSQL's files lie.
+"""The directory of PostgreSQL's files.
 
-Normally in the home directory. As root they belong to the service user, and where that one
-cannot reach the home (a clone below /root), they lie under /var/lib, and a symbolic link in the
-home says where.
+Normally it is in the home directory. For root it belongs to the service user; if that user cannot
+reach the home (a clone below /root), it is under /var/lib, and a symbolic link in the home points
+to it.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _SERVICE_USER = "postgres"
 
 
 class Identity(TypedDict, total=False):
-    """The arguments of `subprocess` that make a child another user; none for oneself."""
+    """The arguments of `subprocess` that run a child as another user; empty for our own."""
 
     user: int
     group: int
@@ -32,7 +32,7 @@ class Identity(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A user to run as; `uid` None is whoever we are."""
+    """A user to run as; `uid` None means our own user."""
 
     uid: int | None = None
     gid: int | None = None
@@ -52,7 +52,7 @@ class Account:
     def reaches(self, directory: Path) -> bool:
         """Whether this user may pass through a directory and all above it.
 
-        Asked of the system, because modes alone do not tell (access lists, mounts).
+        A child process tries it, because modes do not show everything (access lists, mounts).
         """
         asked = subprocess.run(
             ["/bin/sh", "-c", 'cd "$0"', str(directory)],
@@ -65,7 +65,7 @@ class Account:
 
 
 def for_postgres() -> Account:
-    """Ourselves, or the service user when we are root.
+    """The account for PostgreSQL: our own, or the service user's when we are root.
 
     Raises:
         ServicesError: we are root and there is no such user.
@@ -87,15 +87,15 @@ _ELSEWHERE = Path("/var/lib/statesys")
 
 
 def link(home: Path) -> Path:
-    """The name in the home: a directory, or a symbolic link to one."""
+    """PostgreSQL's path in the home: a directory, or a symbolic link to one."""
     return home / "postgres"
 
 
 def prepare(home: Path, account: Account) -> Path:
-    """Make the directory, if it is not there, and say where it really is.
+    """Make the directory if it is missing, and return its real path.
 
     Raises:
-        ServicesError: the user may not enter it.
+        ServicesError: the user may not enter the directory.
     """
     place = link(home)
     if not place.exists():
@@ -106,7 +106,7 @@ def prepare(home: Path, account: Account) -> Path:
             directory(_ELSEWHERE, mode=0o755)
             directory(elsewhere(home))
             place.symlink_to(elsewhere(home))
-    # Also what an `up` made that was ended before this line.
+    # In any case: an earlier `up` may have ended before this line.
     account.own(place)
     if not account.reaches(place.resolve()):
         msg = (
@@ -118,12 +118,12 @@ def prepare(home: Path, account: Account) -> Path:
 
 
 def elsewhere(home: Path) -> Path:
-    """The directory of a home that the service user cannot reach; one per home."""
+    """The directory for a home that the service user cannot reach; one per home."""
     return _ELSEWHERE / hashlib.sha256(str(home).encode()).hexdigest()[:12]
 
 
 def orphan(home: Path) -> Path | None:
-    """What lies elsewhere though this home knows nothing of it: the home was removed by hand."""
+    """The directory elsewhere, if the home has no link to it: the home was removed by hand."""
     left = elsewhere(home)
     return left if left.exists() and not link(home).exists() else None
 
@@ -135,7 +135,7 @@ def remove(home: Path) -> None:
         place.unlink()
     elif place.exists():
         shutil.rmtree(place)
-    # By its own name, not by what the link says: a copied home links to another home's data.
+    # The path comes from the home's name: in a copied home the link points to another home's data.
     if elsewhere(home).exists():
         shutil.rmtree(elsewhere(home))
         with suppress(OSError):  # other homes' data is in it

@@ -8,22 +8,22 @@ from runtime.devserver.processes import until
 
 HOST = "127.0.0.1"
 
-# Below the range from which Linux takes the local end of outgoing connections (32,768 and up):
-# a port there would now and then be taken at the next start by somebody's passing connection.
+# Below the range from which Linux takes the local ports of outgoing connections (32,768 and up):
+# at the next start, such a connection could use the port.
 _RANGE = range(20_000, 30_000)
 
-# Seconds that a killed server may take until its last thread lets go of its ports.
+# Seconds that a killed server may take until its last thread releases its ports.
 _LETTING_GO = 5
 
-# Looks before giving up. A machine with most of the range taken is not one to run this on.
+# Ports to try before giving up: by then most of the range is in use.
 _LOOKS = 1_000
 
 
 def choose(count: int) -> list[int]:
-    """Different ports that nobody listens on now.
+    """Different ports that are free now.
 
     Raises:
-        ServicesError: the range is as good as full.
+        ServicesError: too few free ports were found.
     """
     chosen: list[int] = []
     for port in random.sample(_RANGE, _LOOKS):
@@ -38,7 +38,7 @@ def choose(count: int) -> list[int]:
 def free(port: int) -> bool:
     """Whether a server could listen there now."""
     with socket.socket() as probe:
-        # Connections of a server that has ended are in TIME_WAIT for a minute and hinder nobody.
+        # Connections of a server that has ended stay in TIME_WAIT for a minute; ignore them.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -48,10 +48,10 @@ def free(port: int) -> bool:
 
 
 def require_free(port: int, *, purpose: str) -> None:
-    """Say clearly what a server would say in a stack trace.
+    """Require a free port, with a clear message in place of a server's stack trace.
 
     Raises:
-        ServicesError: somebody listens there.
+        ServicesError: another program listens there.
     """
     if not until(lambda: free(port), seconds=_LETTING_GO):
         msg = (

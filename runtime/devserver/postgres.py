@@ -1,7 +1,7 @@
 """The private PostgreSQL: made once with initdb, and run without a terminal.
 
-Durability is PostgreSQL's own default and stays so (fsync, synchronous_commit): the pipeline's
-promise is worth as much as the commit it ends in.
+Durability settings (fsync, synchronous_commit) stay at PostgreSQL's defaults: the pipeline loses
+no message only if a commit is durable.
 """
 
 import os
@@ -19,17 +19,17 @@ from runtime.devserver.processes import Process, tail, until
 from runtime.devserver.registry import NAME, Postgres
 from runtime.files import sync, write_private
 
-# Seconds. A start after a crash replays up to max_wal_size of log first.
+# Seconds. A start after a crash first replays up to max_wal_size of log.
 START = 120
 # Seconds; a fast shutdown writes one checkpoint.
 STOP = 60
 
 _LOG = "postgres.log"
 
-# Read at each start, after and over initdb's own postgresql.conf.
+# Read at each start, after initdb's postgresql.conf, whose settings it overrides.
 _OWN_SETTINGS = "statesys.conf"
 
-# Its own words in English, and no address of another server from our environment.
+# Its messages in English, and no address of another server from our environment.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
 
 _SETTINGS = """\
@@ -65,9 +65,10 @@ class Server:
         """Look up the programs and the user to run them as; nothing is started.
 
         Args:
-            home: whose it is.
+            home: of the server.
             service: its port and password.
-            locks: open lock files. Programs that outlive us hold them until they end.
+            locks: descriptors of lock files. PostgreSQL's programs inherit them, and so keep the
+                locks if we end first.
         """
         self._home = home
         self._service = service
@@ -76,7 +77,7 @@ class Server:
         self._account = for_postgres()
 
     def require_port(self, known: Process | None) -> None:
-        """See that it can listen, unless it does.
+        """Check that its port is free, unless it runs.
 
         Raises:
             ServicesError: the port is taken.
@@ -85,13 +86,13 @@ class Server:
             ports.require_free(self._service.port, purpose="PostgreSQL")
 
     def launch(self, write_down: Callable[[Process], None]) -> Process:
-        """Start it without waiting, and initialise it first if need be; `wait` waits.
+        """Start it without waiting, and initialise it first if needed; `wait` waits.
 
         Args:
-            write_down: keeps which process it will be, before it is started.
+            write_down: records the process, before the server starts in it.
 
         Raises:
-            ServicesError: it cannot be initialised, or another one uses this data and does not
+            ServicesError: it cannot be initialised, or another server uses this data and does not
                 stop.
         """
         self._clear_orphan()
@@ -104,7 +105,8 @@ class Server:
         return processes.spawn(
             [str(self._bin / "postgres"), "-D", str(data)],
             account=self._account,
-            # A pid file that a power cut left may name us by accident; this says that it is wrong.
+            # An old pid file, left by a power cut, may contain our pid by accident. With this
+            # variable PostgreSQL ignores such a file.
             env=_ENVIRONMENT | {"PG_GRANDPARENT_PID": str(os.getpid())},
             cwd=base,
             output=base / _LOG,
@@ -115,7 +117,7 @@ class Server:
         """Wait until it takes connections.
 
         Raises:
-            ServicesError: it ended, or did not come up in time; the message has its log's end.
+            ServicesError: it ended, or was not ready in time; the message has the end of its log.
         """
         data = self._data
 
@@ -132,8 +134,7 @@ class Server:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk.
 
         Args:
-            known: the process that was written down. Where it has ended, one that is not written
-                down is looked for.
+            known: the recorded process. If it has ended, an unrecorded one is searched for.
 
         Returns:
             False when nothing ran.
@@ -148,14 +149,14 @@ class Server:
         return place.link(self._home).resolve() / "data"
 
     def _clear_orphan(self) -> None:
-        """Data whose home is gone has no password any more, and its server may still run."""
+        """Delete data whose home is gone: its password is lost. Its server may still run."""
         orphan = place.orphan(self._home)
         if orphan is not None:
             _shut_down(orphan / "data", None)
             shutil.rmtree(orphan)
 
     def _initialise(self, data: Path) -> None:
-        """Make cluster and database under another name, then rename: there is no half of it."""
+        """Make cluster and database under another name, then rename, so that neither is partial."""
         unfinished = data.with_suffix(".new")
         if unfinished.exists():
             shutil.rmtree(unfinished)
@@ -168,19 +169,19 @@ class Server:
             f"--pwfile={password}",
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            # Sorts by code point, as Python does, and knows letters beyond ASCII.
+            # It sorts by code point, as Python does, and classifies letters beyond ASCII.
             "--locale=C.UTF-8",
         )
         password.unlink()
         with (unfinished / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(f"include '{_OWN_SETTINGS}'\n")
         self._configure(unfinished)
-        # Single-user mode: no server, no password, nothing to wait for.
+        # Single-user mode needs no server, no password and no waiting.
         self._run(
             "postgres", "--single", "-D", unfinished, "postgres", text=f"CREATE DATABASE {NAME}\n"
         )
         unfinished.rename(data)
-        # The next start must not begin anew, whatever happens to this machine.
+        # After a power cut the next start must find this data, and not initialise again.
         sync(data.parent)
 
     def _configure(self, data: Path) -> None:
@@ -194,7 +195,7 @@ class Server:
         self._write(data / _OWN_SETTINGS, settings)
 
     def _has_lz4(self, data: Path) -> bool:
-        """Ask the program itself: lz4 is a choice of whoever built it, from version 15 on."""
+        """Whether it has lz4, which is optional when PostgreSQL is built, from version 15 on."""
         own = ("-c", "config_file=/dev/null", "-c", "wal_compression=lz4")
         asked = subprocess.run(
             [self._bin / "postgres", "-D", data, *own, "-C", "wal_compression"],
@@ -207,12 +208,12 @@ class Server:
         return asked.returncode == 0
 
     def _has_library(self, name: str) -> bool:
-        """Whether a loadable library is there: naming one that is not keeps the server down."""
+        """Whether a loadable library exists: with a missing one the server would not start."""
         near = ("lib", "lib/postgresql", "lib64/pgsql")  # Debian's layout, upstream's, Fedora's
         return any((self._bin.parent / lib / f"{name}.so").exists() for lib in near)
 
     def _write(self, path: Path, text: str) -> None:
-        """Write a file that is the server's user's alone."""
+        """Write a file that only the server's user can read."""
         write_private(path, text)
         self._account.own(path)
 
@@ -223,14 +224,14 @@ class Server:
         argv = [str(self._bin / program), *map(str, arguments)]
         done = subprocess.run(
             argv,
-            # The service user may not stand where we stand.
+            # The service user may not be allowed into our directory.
             cwd="/",
             input=text,
             env=_ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,
-            # Whoever comes after us must not begin while it still works.
+            # If we die, the next command must wait until this program has ended.
             pass_fds=self._locks,
             **self._account.identity,
         )
@@ -247,8 +248,8 @@ def _shut_down(data: Path, known: Process | None) -> bool:
         return False
 
     def listens() -> bool:
-        # A shell without a terminal starts it deaf to SIGINT. It writes this file after it has
-        # said what is to happen then.
+        # A shell without a terminal starts it with SIGINT ignored. It writes this file after it
+        # has installed its own handler.
         return _pid_file(data)[:1] == [str(process.pid)]
 
     if not processes.stop(process, by=signal.SIGINT, listens=listens, seconds=STOP):
@@ -258,10 +259,10 @@ def _shut_down(data: Path, known: Process | None) -> bool:
 
 
 def _postmaster(data: Path) -> Process | None:
-    """The server of this data, whoever started it.
+    """The running server of this data, also if it is not recorded.
 
-    Its pid file may have survived a power cut, and the pid be another program's by now. A server
-    works in its data directory.
+    Its pid file may have survived a power cut, and another program may have the pid by now. So
+    the process must have the data directory as its working directory.
     """
     try:
         pid = int(_pid_file(data)[0])
@@ -272,7 +273,7 @@ def _postmaster(data: Path) -> Process | None:
 
 
 def _pid_file(data: Path) -> list[str]:
-    """Its lines: the pid first, the state of the server in the eighth."""
+    """The lines of the pid file: the first has the pid, the eighth the state of the server."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except OSError:

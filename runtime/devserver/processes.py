@@ -1,7 +1,7 @@
-"""Processes that belong to nobody's terminal, and how to know one again.
+"""Start processes without a terminal, and identify them later.
 
-A pid alone says little: the kernel gives it to another process later. A pid together with its
-start time and the boot it lived in is exact.
+A pid alone is not enough: the kernel gives it to another process later. A pid together with the
+start time and the boot identifies one process.
 """
 
 import os
@@ -17,12 +17,12 @@ from pathlib import Path
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.place import Account
 
-# Seconds between two looks: short beside any server's start, long beside one look's cost.
+# Seconds between two checks: short compared with a server's start, long compared with a check.
 PAUSE = 0.05
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Look until the condition holds; False when it did not within that many seconds."""
+    """Wait until the condition holds; False when it did not within that many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -31,14 +31,14 @@ def until(condition: Callable[[], bool], *, seconds: float) -> bool:
     return True
 
 
-# Enough for the reason, little enough for a terminal.
+# Enough to show the reason, few enough for a terminal.
 LINES = 20
 # Bytes from the end of a file that may be large.
 _TAIL = 16_384
 
 
 def tail(*files: Path) -> str:
-    """The last lines of each file that is there, each part under the file's name."""
+    """The last lines of each file that exists, under the file's name."""
     return "\n".join(f"--- {file}\n{_last_lines(file)}" for file in files if file.is_file())
 
 
@@ -49,11 +49,11 @@ def _last_lines(file: Path) -> str:
     return "\n".join(lines[-LINES:])
 
 
-# The shell is the leader of a new session and leaves at once: what it leaves behind has no
-# terminal to lose, no parent to die with, and no Ctrl-C to hear. That one waits for a line before
-# it becomes the program, and ends when there will be none.
-# The limit: sockets and files of a broker under load, for which the usual 1,024 are too few;
-# where less is allowed, less has to do.
+# The shell is the leader of a new session and ends at once. Its child then has no terminal, no
+# parent to end with it, and gets no Ctrl-C. The child waits for a line before it becomes the
+# program, and ends if none comes.
+# The limit is for sockets and files of a broker under load, which needs more than the usual 1,024;
+# if the hard limit is lower, the child uses that.
 _DETACH = """
 umask 077
 ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
@@ -63,15 +63,15 @@ echo $!
 """
 
 
-#: Open files without which a broker starts, and is out of them with its first clients.
+#: Open files that a broker needs. With fewer it starts, but its first clients use them up.
 LEAST_FILES = 1_024
 
 
 def require_files() -> None:
-    """Refuse a limit of open files with which a server would come up too slowly, or not at all.
+    """Refuse a limit of open files that is too low for the servers.
 
     Raises:
-        ServicesError: the limit, and what to do.
+        ServicesError: the limit is too low; the message says what to do.
     """
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
@@ -92,12 +92,12 @@ class Process:
 
 
 def identify(pid: int) -> Process | None:
-    """Whoever has this pid now; None when nobody has, or a zombie that has ended already."""
+    """The process that has this pid now; None when there is none, or only a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The second field is the name in parentheses and may itself hold blanks and parentheses.
+    # The second field is the name in parentheses, which may contain blanks and parentheses.
     state, *fields = stat.rpartition(")")[2].split()
     if state in "ZX":
         return None
@@ -110,7 +110,10 @@ def alive(process: Process | None) -> bool:
 
 
 def running(program: str | None = None, *, name: str, value: str) -> Iterator[Process]:
-    """Processes of one program, or of any, that were started with this variable, if we may look."""
+    """Processes of one program, or of any, that were started with this environment variable.
+
+    Only those whose environment we may read.
+    """
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             found = (directory / "comm").read_text(encoding="utf-8", errors="replace")
@@ -122,7 +125,7 @@ def running(program: str | None = None, *, name: str, value: str) -> Iterator[Pr
 
 
 def environment(process: Process) -> dict[str, str]:
-    """What a process was started with; empty when it has ended, or is another user's."""
+    """The environment at a process's start; empty when it has ended, or is another user's."""
     try:
         text = os.fsdecode(Path(f"/proc/{process.pid}/environ").read_bytes())
     except OSError:
@@ -143,12 +146,12 @@ def spawn(
 
     Args:
         argv: of the program.
-        account: whom it runs as.
-        env: all of its environment.
-        cwd: where it starts.
-        output: the file; made if it is not there.
-        write_down: called before the program starts. When it fails, or we die in it, the program
-            never starts: what runs is always written down.
+        account: the user it runs as.
+        env: its complete environment.
+        cwd: its working directory.
+        output: the file; made if it is missing.
+        write_down: records the process before the program starts. If it fails, or we die in it,
+            the program never starts: every program that runs is recorded.
 
     Raises:
         ServicesError: the output cannot be written.
@@ -179,11 +182,11 @@ def stop(
     """Ask a process to end and wait for it.
 
     Args:
-        process: that is to end.
-        by: the signal that asks it.
-        listens: whether it has got so far in its start that it understands the signal; earlier,
-            the signal would be lost.
-        seconds: to wait for each, that it listens and that it ends.
+        process: the one to end.
+        by: the signal to send.
+        listens: whether it handles the signal already; earlier in its start, the signal would be
+            lost.
+        seconds: to wait at most until it listens, and again until it ends.
 
     Returns:
         False when it still runs.
@@ -195,11 +198,11 @@ def stop(
 
 
 def kill(process: Process) -> None:
-    """End a process that does not listen."""
+    """Kill a process that ignores other signals."""
     if alive(process):
         os.kill(process.pid, signal.SIGKILL)
 
 
 def boot() -> str:
-    """Which start of this machine it is."""
+    """The id of this machine's current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

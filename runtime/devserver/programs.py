@@ -1,12 +1,12 @@
-"""Where the servers' own programs are."""
+"""Find the programs of the servers."""
 
 import shutil
 from pathlib import Path
 
 from runtime.devserver.errors import ServicesError
 
-# Debian keeps servers off PATH. Its /usr/sbin/rabbitmq-server insists on root or the service
-# user; the script behind it runs as anyone.
+# Debian's servers are not on PATH. Its /usr/sbin/rabbitmq-server requires root or the service
+# user; the script that it calls runs as any user.
 _DEBIAN_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
 
@@ -31,7 +31,7 @@ def postgresql_bin() -> Path:
     installed = [initdb.parent for initdb in _DEBIAN_POSTGRESQL.glob("*/bin/initdb")]
     if installed:
         return max(installed, key=_version)
-    # Resolved: what is on PATH may be a link, and the others lie beside what it points to.
+    # Resolved: initdb on PATH may be a link, and the other programs are beside its target.
     return _on_path("initdb", package="postgresql").resolve().parent
 
 

@@ -1,7 +1,8 @@
-"""The private RabbitMQ: the distribution's start script with everything of its own.
+"""The private RabbitMQ: the distribution's start script with a complete configuration of its own.
 
-Own node name, ports, port mapper, cookie, data, logs and configuration, all told through the
-environment, and everything bound to 127.0.0.1. It shares nothing with a system-wide RabbitMQ.
+It has its own node name, ports, port mapper, cookie, data, logs and configuration, all given
+through the environment, and binds everything to 127.0.0.1. It shares nothing with a system-wide
+RabbitMQ.
 """
 
 import base64
@@ -22,23 +23,24 @@ from runtime.devserver.processes import Process, tail, until
 from runtime.devserver.registry import NAME, Rabbitmq
 from runtime.files import directory, sync, write_private
 
-# Seconds. About 5 when empty; a broker that holds a large backlog reads its logs first.
+# Seconds. About 5 for an empty broker; one with a large backlog reads its logs first.
 START = 120
 # Seconds; quorum queues flush at the end.
 STOP = 60
 # Seconds for the port mapper to notice that its node is gone.
 _MAPPER_STOP = 10
 
-# There from before the first start until its end. A broker that ends in between may leave a
-# database with a virtual host and no user, and never make one: the next start begins anew.
+# This file exists from before the first start until that start is complete. A broker that ends in
+# between may leave a database with a virtual host and no user, and never create one. So the next
+# start deletes the data.
 _UNFINISHED = "first-start"
 
 _NODE = f"{NAME}@localhost"
 
-# Bytes. With less on its disk the broker takes no messages.
+# Bytes. With less free disk space the broker takes no messages.
 ROOM = 1_000_000_000
 
-# Variables by which a running broker tells whose it is.
+# Variables in a running broker's environment that show which home it belongs to.
 _PID_FILE = "RABBITMQ_PID_FILE"
 _MAPPER_PORT = "ERL_EPMD_PORT"
 
@@ -79,19 +81,19 @@ class Server:
     """One private RabbitMQ; starting and stopping it twice is harmless."""
 
     def __init__(self, home: Path, service: Rabbitmq) -> None:
-        """Remember whose it is; nothing is started."""
+        """Keep the arguments; nothing is started."""
         self._base = home / "rabbitmq"
         self._service = service
 
     def launch(self, write_down: Callable[[Process], None]) -> Process:
-        """Start it without waiting; `wait` does that.
+        """Start it without waiting; `wait` waits.
 
         Args:
-            write_down: keeps which process it will be, before it is started.
+            write_down: records the process, before the server starts in it.
 
         Raises:
-            ServicesError: it is not installed, too few files may be open, a port is taken, or
-                another one uses this data and does not stop.
+            ServicesError: it is not installed, the limit of open files is too low, a port is
+                taken, or another broker uses this data and does not stop.
         """
         script = programs.rabbitmq_server()
         processes.require_files()
@@ -117,7 +119,7 @@ class Server:
         """Wait until it answers on both ports. From then on it holds data.
 
         Raises:
-            ServicesError: it ended, or did not answer in time; the message has its log's end.
+            ServicesError: it ended, or did not answer in time; the message has the end of its log.
         """
 
         def settled() -> bool:
@@ -128,23 +130,22 @@ class Server:
             raise ServicesError(msg)
         if unfinished(self._base.parent):
             (self._base / _UNFINISHED).unlink()
-            # The next start must not begin anew, whatever happens to this machine.
+            # After a power cut the next start must keep this data.
             sync(self._base)
 
     def stop(self, known: Process | None, *, flush: bool = True) -> bool:
         """End broker and port mapper.
 
         Args:
-            known: the process that was written down. Where it has ended, one that is not written
-                down is looked for.
-            flush: queues, and end in order, which takes six seconds; not for data that is deleted
-                next.
+            known: the recorded process. If it has ended, an unrecorded one is searched for.
+            flush: stop cleanly and flush the queues, which takes six seconds. False kills the
+                broker, for data that is deleted next.
 
         Returns:
             False when nothing ran.
 
         Raises:
-            ServicesError: the broker did not end in time, and was killed: durable queues
+            ServicesError: the broker did not end in time, and was killed; durable queues
                 survive that as they survive a power cut.
         """
         process = known if processes.alive(known) else self._stray()
@@ -160,9 +161,9 @@ class Server:
 
     def _end(self, process: Process) -> None:
         def listens() -> bool:
-            # Erlang takes a SIGTERM from its first moments on, but one that comes before
-            # RabbitMQ's own start ends nothing and keeps it from starting. RabbitMQ writes this
-            # file a moment later, and before it touches its data.
+            # Erlang handles SIGTERM from the beginning. But a SIGTERM before RabbitMQ's own start
+            # does not end the process, and prevents that start. RabbitMQ writes this file a moment
+            # later, before it opens its data.
             with suppress(OSError):
                 return self._pid_file.read_text(encoding="ascii") == str(process.pid)
             return False
@@ -174,7 +175,7 @@ class Server:
             raise ServicesError(msg)
 
     def _kill(self) -> None:
-        """Kill the broker, and all that it has started: a start has machines of its own."""
+        """Kill the broker and its child processes: its start runs further Erlang machines."""
 
         def gone() -> bool:
             left = list(processes.running(name=_PID_FILE, value=str(self._pid_file)))
@@ -185,9 +186,10 @@ class Server:
         until(gone, seconds=STOP)
 
     def _stray(self) -> Process | None:
-        """A broker that uses this data and is not written down, because its registry is lost.
+        """A broker that uses this data and is not recorded, because the registry file is lost.
 
-        The oldest: a start has short-lived machines of its own, with the same environment.
+        The oldest process counts: a start runs further, short-lived Erlang machines with the same
+        environment.
         """
         strays = processes.running("beam.smp", name=_PID_FILE, value=str(self._pid_file))
         return min(strays, key=lambda process: process.started, default=None)
@@ -205,14 +207,14 @@ class Server:
         return self._output, self._base / "log" / f"{_NODE}.log"
 
     def _begin(self) -> None:
-        """Remove what a first start left that did not get to its end, and mark another one."""
+        """Remove the data of an incomplete first start, and mark the next first start."""
         data, mark = self._base / "data", self._base / _UNFINISHED
         if mark.exists() and data.exists():
             shutil.rmtree(data)
         if not data.exists():
             write_private(mark, "")
             sync(self._base)
-        # It names another process, and may come to name the new one by accident.
+        # It has the pid of an old process, and the new one may get that pid by accident.
         self._pid_file.unlink(missing_ok=True)
 
     def _configure(self) -> None:
@@ -228,11 +230,11 @@ class Server:
         )
         write_private(self._base / "rabbitmq.conf", configuration)
         write_private(self._base / "enabled_plugins", "[rabbitmq_management].\n")
-        # Erlang insists that nobody else can read it.
+        # Erlang requires that only the owner can read it.
         write_private(self._base / ".erlang.cookie", self._service.cookie, mode=0o400)
 
     def _environment(self, script: Path) -> dict[str, str]:
-        """All that it needs and nothing of ours: RABBITMQ_* of this shell mean another broker."""
+        """Its complete environment, without ours: RABBITMQ_* there are for another broker."""
         base, service = self._base, self._service
         return {
             # The script calls dirname, readlink and erl.
@@ -252,15 +254,15 @@ class Server:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(base / "advanced.config"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
             _PID_FILE: str(self._pid_file),
-            # Not there, so that the system-wide broker's is not read.
+            # A missing file, so that the system-wide broker's is not read.
             "RABBITMQ_CONF_ENV_FILE": str(base / "rabbitmq-env.conf"),
-            # Makes the script become the Erlang machine instead of its parent: the pid we know
-            # is the broker's own, and SIGTERM reaches it.
+            # Makes the script exec the Erlang machine: the recorded pid is then the broker's own,
+            # and SIGTERM reaches it.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
     def _speaks_amqp(self) -> bool:
-        """Whether a client would be greeted; the listener comes last in RabbitMQ's start."""
+        """Whether it answers on AMQP; the listener comes last in RabbitMQ's start."""
         try:
             with socket.create_connection((ports.HOST, self._service.amqp_port), 2) as client:
                 client.sendall(b"AMQP\x00\x00\x09\x01")
@@ -270,13 +272,13 @@ class Server:
             return False
 
     def _knows_user(self) -> bool:
-        """Whether the management API takes our password."""
+        """Whether the management API accepts our password."""
         secret = base64.b64encode(f"{NAME}:{self._service.password}".encode()).decode()
         request = urllib.request.Request(
             f"http://{ports.HOST}:{self._service.management_port}/api/whoami",
             headers={"Authorization": f"Basic {secret}"},
         )
-        # No proxy: the environment's is not meant for this machine.
+        # No proxy: the environment's proxy is not for local addresses.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=5) as answer:
@@ -286,7 +288,7 @@ class Server:
 
 
 def unfinished(home: Path) -> bool:
-    """Whether its first start has not come to its end, so that it holds no data yet."""
+    """Whether its first start is incomplete, so that it holds no data yet."""
     return (home / "rabbitmq" / _UNFINISHED).exists()
 
 

@@ -1,7 +1,7 @@
-"""What is kept about the private servers between two commands: `services.json`.
+"""The record of the private servers between two commands: `services.json`.
 
-Ports and passwords are chosen once and kept for as long as the data is; processes come and go.
-The file has the passwords and is its owner's alone.
+Ports and passwords are chosen once and kept for as long as the data; processes change. The file
+has the passwords, and only its owner can read it.
 """
 
 import json
@@ -63,7 +63,7 @@ class Services:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where they answer while they run."""
+        """The addresses of both servers while they run."""
         broker, database = self.rabbitmq, self.postgres
         return Endpoints(
             amqp_url=f"amqp://{NAME}:{broker.password}@{ports.HOST}:{broker.amqp_port}/%2F",
@@ -81,7 +81,7 @@ class Services:
 
 
 def create(home: Path) -> Services:
-    """New servers: free ports, passwords that nobody knows."""
+    """New servers, with free ports and random passwords."""
     postgres, amqp, management, distribution, epmd = ports.choose(5)
     return Services(
         home=home,
@@ -98,10 +98,10 @@ def create(home: Path) -> Services:
 
 
 def load(home: Path) -> Services | None:
-    """What `save` kept; None when there is nothing.
+    """Read what `save` wrote; None when there is no file.
 
     Raises:
-        ServicesError: the file is not readable, or not ours.
+        ServicesError: the file is not readable, or belongs to another user.
     """
     path = home / FILE
     try:
@@ -122,16 +122,16 @@ def load(home: Path) -> Services | None:
 
 
 def save(services: Services) -> None:
-    """Keep it, whole or not at all, readable by its owner only."""
+    """Write the file, completely or not at all; only its owner can read it."""
     path = services.home / FILE
     kept = asdict(services) | {
         "home": str(services.home),
-        # For people and other programs; `load` works them out again.
+        # For people and other programs; `load` ignores them.
         "endpoints": asdict(services.endpoints),
     }
     unfinished = path.with_suffix(".new")
     write_private(unfinished, json.dumps(kept, indent=2) + "\n")
-    # Data without its password is lost: this is to be as durable as they are.
+    # Data without its password is lost, so this file must be as durable as the data.
     sync(unfinished)
     unfinished.replace(path)
     sync(services.home)

@@ -1,4 +1,4 @@
-"""Health that tells the truth: what a worker says of itself, and who believes it."""
+"""The health of workers: heartbeat files, and how they are judged."""
 
 from runtime.workers.heartbeat import HeartbeatFile, read_heartbeats
 from runtime.workers.judging import Verdict, judge

@@ -1,12 +1,13 @@
-"""The pulse: a small file in which a worker says every second how it is.
+"""The heartbeat file: a small file in which a worker writes its health every second.
 
-A file, not a port: it needs no listener and no library, works for several workers on one machine,
-and a worker that hangs simply stops writing it.
+A file is simpler than a port: it needs no listener and no library, and works for several workers
+on one machine. A worker that hangs stops writing it.
 
-Ages are told by the monotonic clock, which all processes of a machine share and nobody can set.
+Ages are measured with the monotonic clock: all processes of a machine share it, and nobody can
+set it.
 
 Several containers or machines may share the directory. A process of another pid namespace or boot
-cannot be looked up here: its file is left alone, and is removed when it is a day old.
+cannot be looked up here: its file stays until it is a day old.
 """
 
 import json
@@ -27,29 +28,29 @@ from runtime.log_stream import unwritten_lines
 #: Seconds between two writes.
 _EVERY = 1.0
 #: Seconds since the last write after which the file of a process that cannot be looked up is
-#: removed. By the file's own time: one that lives writes it anew.
+#: removed. The file's modification time counts, because a running worker keeps writing.
 _FORGOTTEN = 86_400
 
 
 class HeartbeatFile:
-    """How one worker process is. `progress` and `trouble` may be called by any thread.
+    """The health of one worker process. Any thread may call `progress` and `trouble`.
 
     Args:
         home: the directory of `STATESYS_HOME`; the file is `run/<role>-<pid>-<random>.json` in
-            it, for another container may have the same pid.
+            it. The random part is there because another container may use the same pid.
         role: `relay` or `loader`.
     """
 
     def __init__(self, home: Path, role: str) -> None:
         self._path = home / "run" / f"{role}-{os.getpid()}-{secrets.token_hex(4)}.json"
         self._process = self._namespace = None
-        # Where /proc is hidden nobody can check this worker; that is no reason not to work.
+        # If /proc is hidden, nobody can check this worker; it works nevertheless.
         with suppress(OSError):
             process = identify(os.getpid())
             self._process = process and asdict(process)
             self._namespace = _pid_namespace()
         self._lock = threading.Lock()
-        # One thread writes at a time; another one that comes meanwhile need not.
+        # One thread writes at a time; another thread that comes meanwhile skips its write.
         self._writing = threading.Lock()
         self._troubles: dict[str, str] = {}
         self._progress_at = time.monotonic()
@@ -58,36 +59,36 @@ class HeartbeatFile:
         self._note: str | None = None
 
     def progress(self, who: str) -> None:
-        """Somebody got something done: his trouble is over."""
+        """The thread `who` made progress: its trouble is over."""
         with self._lock:
             self._progress_at = time.monotonic()
             self._troubles.pop(who, None)
 
     def clear(self, who: str) -> None:
-        """Somebody's trouble is over, without progress in what the worker is for."""
+        """The trouble of thread `who` is over, but it made no progress with deliveries."""
         with self._lock:
             self._troubles.pop(who, None)
 
     def trouble(self, who: str, why: str) -> None:
-        """Somebody waits for a server; `why` is a sentence."""
+        """The thread `who` waits for a server; `why` is a sentence."""
         with self._lock:
             self._troubles[who] = why
             held = self._held
-        # Whoever waits may be the very thread that beats.
+        # The thread that waits may be the one that calls `beat`.
         self.beat(held=held)
 
     def note(self, note: str | None) -> None:
-        """Say what an operator should know of a healthy worker too, in one sentence; or nothing."""
+        """Set one sentence that an operator should read even if the worker is healthy, or None."""
         with self._lock:
             self._note = note
 
     def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
-        """Write the file if a second has passed. Called from the worker's main loop.
+        """Write the file if a second has passed. The worker's main loop calls this.
 
         Args:
             held: unsettled deliveries.
             blocked: why the broker blocks our publishing, if it does.
-            now: write it whatever the time.
+            now: write at once.
         """
         at = time.monotonic()
         if not now and at - self._written_at < _EVERY:
@@ -97,13 +98,13 @@ class HeartbeatFile:
         with self._lock:
             self._held = held
             if held == 0:
-                # Nothing to do is as good as progress.
+                # A worker with nothing to do counts as making progress.
                 self._progress_at = at
             words: dict[str, Any] = {
                 "pid": os.getpid(),
                 "process": self._process,
                 "namespace": self._namespace,
-                # For people only; the other two are seconds of the monotonic clock.
+                # For people; "written" and "progress" are seconds of the monotonic clock.
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "written": at,
                 "progress": self._progress_at,
@@ -120,7 +121,7 @@ class HeartbeatFile:
                 self._writing.release()
 
     def _write(self, words: str) -> None:
-        # A full disk must not stop a worker; the old pulse then says that something is wrong.
+        # A full disk must not stop a worker; the age of the file then shows a problem.
         with suppress(OSError):
             our_directory(self._path.parent)
             part = self._path.with_suffix(".part")
@@ -128,15 +129,15 @@ class HeartbeatFile:
             part.replace(self._path)
 
     def end(self) -> None:
-        """Remove the file: the worker stopped in good order."""
+        """Remove the file: the worker stopped cleanly."""
         with suppress(OSError):
             self._path.unlink()
 
 
 def read_heartbeats(home: Path, role: str) -> list[dict[str, Any]]:
-    """The pulses of the workers of a role that are alive; files of dead ones are removed.
+    """The heartbeats of a role's running workers; files of workers that ended are removed.
 
-    A pid that another program has by now is no sign of life.
+    If another program has the pid by now, the worker has ended.
     """
     here = _pid_namespace()
     heartbeats = []
@@ -151,7 +152,7 @@ def read_heartbeats(home: Path, role: str) -> list[dict[str, Any]]:
         if known and alive(process):
             heartbeats.append(words)
             continue
-        # It may be another user's.
+        # The file may belong to another user.
         with suppress(OSError):
             if known or time.time() - path.stat().st_mtime > _FORGOTTEN:
                 path.unlink()
@@ -159,11 +160,11 @@ def read_heartbeats(home: Path, role: str) -> list[dict[str, Any]]:
 
 
 def _pid_namespace() -> int:
-    """Which processes a pid is one of: containers have their own."""
+    """The id of this process's pid namespace: a pid means another process in each container."""
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _unwritten() -> dict[str, Any] | None:
-    """The log lines that this process could not write; asking tries to tell of them in the log."""
+    """The log lines that this process lost; first tries to report them in the log."""
     lost = unwritten_lines()
     return lost and {"lines": lost.lines, "since": lost.since.isoformat(timespec="seconds")}

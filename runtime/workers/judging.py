@@ -1,13 +1,13 @@
-"""What a pulse means. Pure; time comes in as a value."""
+"""Judge heartbeats. Pure; time comes in as a value."""
 
 from typing import Any, NamedTuple
 
-#: Seconds without a new pulse after which a worker hangs.
+#: Seconds without a new heartbeat after which a worker counts as hanging.
 STALE_AFTER = 15.0
 
 
 class Verdict(NamedTuple):
-    """One worker's health: `problem` None is healthy. A `note` is worth knowing, and no problem."""
+    """One worker's health: `problem` is None if it is healthy; a `note` is only information."""
 
     pid: int
     problem: str | None
@@ -15,20 +15,20 @@ class Verdict(NamedTuple):
 
 
 def judge(heartbeat: dict[str, Any], *, now: float, interval: float) -> Verdict:
-    """Judge one pulse.
+    """Judge one heartbeat.
 
     A worker is healthy only if it made progress, or had nothing to do, within the interval.
 
     Args:
         heartbeat: as `read_heartbeats` returns it.
         now: seconds of the monotonic clock.
-        interval: seconds that work in hand may go without progress.
+        interval: seconds for which a worker may hold deliveries without progress.
     """
     return Verdict(int(heartbeat["pid"]), _problem(heartbeat, now, interval), _note(heartbeat))
 
 
 def _note(heartbeat: dict[str, Any]) -> str | None:
-    """What the worker itself notes, and lines that its log does not take."""
+    """The worker's own note, and lines that it could not write to its log."""
     notes = [heartbeat.get("note")]
     if lost := heartbeat.get("unwritten"):
         notes.append(f"cannot write its log: {lost['lines']} lines are lost since {lost['since']}")

@@ -1,8 +1,8 @@
-"""A thread for a while: what a library keeps for each thread ends with it.
+"""Work in short-lived threads: the memory that a library keeps for a thread is freed with it.
 
-lxml keeps every element and attribute name that a thread has ever read, also those of documents
-that were refused. Real reports share a few dozen; reports with ever new ones made a process grow by
-three times their size, for good.
+lxml keeps every element and attribute name that a thread has ever read, also those of refused
+documents. Real reports share a few dozen names. Reports with ever new names made a process grow by
+three times their size, and it never shrank again.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Bytes of XML after which a thread is renewed: at worst its names take about 200 MiB by then, and
-#: another thread costs nothing beside reading that much.
+#: Bytes of XML after which a thread is renewed. At worst its names take about 200 MiB by then, and
+#: a new thread costs nothing compared with reading that much.
 RENEW_AFTER = 64 * 1024 * 1024
-#: Seconds after which a signal is noticed at the latest.
+#: Seconds within which a signal is noticed.
 _NOTICE_SIGNALS = 0.1
 
 
 def run_until_renewal(name: str, work: Callable[[], T]) -> T:
-    """Do something in a thread of its own, and wait for it.
+    """Call a function in a new thread, and wait for it.
 
     Args:
         name: of the thread.
@@ -34,11 +34,11 @@ def run_until_renewal(name: str, work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 (it is raised where the work is waited for)
             future.set_exception(error)
 
-    # Who waits for it decides how long a process may live; a thread that hangs must not.
+    # A daemon: a thread that hangs must not keep the process alive.
     thread = Thread(target=run, name=name, daemon=True)
     thread.start()
     while thread.is_alive():
-        # Not for good: the kernel may hand a signal to any thread, Python handles it in the main
-        # thread, and that notices only when it has something to do.
+        # With a timeout: Python handles signals in the main thread, and that thread notices one
+        # sent to another thread only when it runs again.
         thread.join(_NOTICE_SIGNALS)
     return future.result()

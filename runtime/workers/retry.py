@@ -1,4 +1,4 @@
-"""Waiting for a server that is away: longer each time, never longer than a few seconds."""
+"""Retry while a server is away, with pauses that grow up to a few seconds."""
 
 import threading
 
@@ -20,13 +20,13 @@ def until_available(
 ) -> tenacity.Retrying:
     """Retry a step for as long as broker or database are away, or until `stop` is set.
 
-    Tables that are gone count as away: who is at work waits until they are there again.
-    The log is told of each reason once, and not of each try.
+    Missing tables count as away: a worker that runs waits until they are there again.
+    Each reason is logged once.
 
     Args:
         stop: also ends a pause at once.
-        worker: who waits, for the log.
-        heartbeat: also hears of it; `progress` of the same worker ends the trouble.
+        worker: its name in the log and in the heartbeat file.
+        heartbeat: gets the trouble; `progress` of the same worker ends it.
 
     Returns:
         A tenacity object; call it with the step. Once `stop` is set it raises the last error.

@@ -5,22 +5,22 @@ import signal
 import threading
 from types import FrameType
 
-#: Seconds from a first signal until the kernel ends a process that has not ended by itself,
-#: whatever it waits for. In good order it takes 30 at most; supervisors give 60.
+#: Seconds from the first signal until the kernel ends a process that still runs, whatever it waits
+#: for. A clean stop takes 30 at most; supervisors allow 60.
 _END_WITHIN = 50
 
 
 class Stop(threading.Event):
-    """Set by SIGTERM, SIGINT or SIGHUP. Whoever waits, waits on it.
+    """Set by SIGTERM, SIGINT or SIGHUP; threads wait on it.
 
-    SIGHUP is a terminal that was closed; where it is ignored, as under nohup, it stays so.
-    A process that does not end within 50 s of the signal is ended by SIGALRM.
+    SIGHUP means that the terminal was closed; if it is ignored, as under nohup, it stays ignored.
+    If the process still runs 50 s after the signal, SIGALRM ends it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # The handler runs in the main thread, whatever that is doing: perhaps it holds this very
-        # lock, in `wait`. The usual lock would then wait for itself for ever.
+        # The handler interrupts the main thread, which may hold this lock, in `wait`. With the
+        # usual lock, which is not reentrant, the handler would wait forever.
         self._cond = threading.Condition(threading.RLock())
 
     def install(self) -> "Stop":
@@ -32,22 +32,22 @@ class Stop(threading.Event):
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.is_set():
             if number == signal.SIGHUP:
-                # Kernel and shell both send it.
+                # Kernel and shell both send SIGHUP, so the second one is ignored.
                 return
-            # The operator means it. Nothing is lost: what is unsettled will be redelivered.
+            # The operator asked twice. Nothing is lost: unsettled messages are redelivered.
             os._exit(128 + number)
         self.set()
         signal.alarm(_END_WITHIN)
 
 
 def interrupt_on_signals() -> None:
-    """Make SIGTERM and SIGHUP what Ctrl-C is, for a command that has something to clean up.
+    """Make SIGTERM and SIGHUP act like Ctrl-C, for a command that has something to clean up.
 
     A second SIGTERM ends the process at once.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        # Kernel and shell both send SIGHUP.
+        # Kernel and shell both send SIGHUP, so the second one is ignored.
         again = signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL
         signal.signal(number, again)
         raise KeyboardInterrupt
