@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo unit test soak kills fuzz proofs matrix constraints check bench clean
+.PHONY: help setup packages browser up down demo unit test coverage mutants soak kills fuzz proofs matrix constraints check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -57,6 +57,17 @@ kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=2
 fuzz: setup ## hostile reports through every reader and into a database: make fuzz REPORTS=100000 SEED=1
 	@$(BIN)/python -m tests.fuzz.run --reports $(or $(REPORTS),100000) $(if $(SEED),--seed $(SEED))
 
+coverage: setup ## the unit and integration tests, and which lines and branches they miss
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile tests/unit tests/integration \
+		--cov --cov-report=term
+
+mutants: packages ## change the pure modules line by line; each change should fail a test
+	@$(PYTHON) -m venv .venv-mutants
+	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev,mutants]'
+	@.venv-mutants/bin/mutmut run >/dev/null || true
+	@.venv-mutants/bin/mutmut results
+
 proofs: kills soak fuzz ## the long forms, one after the other: about half an hour
 
 matrix: packages ## the unit tests on each Python that is here: make matrix PYTHONS="python3.12 python3.13"
@@ -71,7 +82,7 @@ matrix: packages ## the unit tests on each Python that is here: make matrix PYTH
 
 constraints: ## renew constraints.txt: the newest versions that pyproject.toml allows
 	@rm -rf .venv-new && $(PYTHON) -m venv .venv-new
-	@.venv-new/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@.venv-new/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutants]'
 	@{ head -2 constraints.txt; .venv-new/bin/python -m pip freeze --exclude-editable; } > constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-new
 
@@ -90,5 +101,5 @@ clean: ## stop the private servers, remove .venv, .statesys and caches
 	@$(PYTHON) -c 'from pathlib import Path; from runtime.devserver import down; \
 		[down(Path(home), purge=True) for home in (".statesys/demo", ".statesys", ".statesys-test")]'
 	@rm -rf .venv .venv-* .statesys .statesys-test build statesys.egg-info \
-		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+		mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
