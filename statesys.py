@@ -96,7 +96,7 @@ def main() -> None:
         run_command()
     finally:
         _drop_unwritable_output()
-        # The kernel then ends the process, even if it still waits for a thread or a child.
+        # If a thread or a child keeps the process alive longer, the kernel ends it.
         signal.alarm(_END_WITHIN)
 
 

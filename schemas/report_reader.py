@@ -1,4 +1,4 @@
-"""The full reader, bytes to report: it checks every rule for the content of a report.
+"""The full reader, bytes to report: it checks all rules for a report; later code checks none.
 
 The rules are those of `docs/wire.md`. The reader makes one pass over the tree, without XPath and
 schema validation: measured on a 2-core machine, validating against the XSD alone takes as long,
@@ -55,7 +55,7 @@ def parse_report(body: bytes) -> Report:
         body: UTF-16 with a byte-order mark, or UTF-8; at most 8 MiB.
 
     Raises:
-        Refused: with the reason; invalid bytes raise no other exception.
+        Refused: with the reason; it is the only exception, for any bytes.
     """
     return read_report(xml.parse(body, max_bytes=MAX_REPORT_BYTES))
 
@@ -138,7 +138,7 @@ def _message(element: etree._Element) -> StateMessage:
     topic_type = _number(_required(topic, "Type"))
     serial, serial_text = _serial(element.get("SerialNumber"), topic_type)
     id_type = about("IDType")
-    # Positional: keywords make this half as slow again.
+    # Positional: with keywords, making the tuple takes half as long again.
     return StateMessage(
         serial,
         serial_text,

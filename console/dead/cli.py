@@ -103,8 +103,8 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
     """Put dead letters back into the queues they came from; the others stay.
 
     The original body and properties are published, without the headers that say why the message
-    was refused. A message that was loaded before counts as a duplicate, so a second replay is
-    harmless.
+    was refused. A message that was loaded before counts as a duplicate, so a second replay changes
+    nothing.
 
     \b
     Example:

@@ -42,7 +42,7 @@ class Totals(NamedTuple):
     Attributes:
         as_of: when a loader counted `clients` to `reply_queues`; None: counted now.
         duplicates, reused: sums of the counters of all clients.
-        answered, unanswered: closed resync requests, with and without an answer.
+        answered, unanswered: resync requests closed so; overtaken ones count as answered.
         due: clients that a check would ask.
         silent: clients that left three requests unanswered and have sent nothing since.
         duplicate_identities: clients whose id two machines seem to share.
