@@ -1,7 +1,7 @@
 """The console command: builds the tree of commands, and turns errors into exit codes.
 
-Commands are loaded when they are called, not when the program starts: `statesys --help` stays
-quick, and a command pays only for the libraries of its own stage.
+A command is imported when it is called, not when the program starts: `statesys --help` stays
+quick, and a command imports only the libraries that it needs.
 """
 
 import os
@@ -15,11 +15,11 @@ import click
 from runtime.standard_streams import set_up_standard_streams
 from schemas.errors import ExitCode, StatesysError
 
-#: Seconds to end in once a command is done. Only Python's own end is left then: threads and child
-#: processes that it waits for.
+#: Seconds that the process may take to end after its command is done. Python then only waits for
+#: threads and child processes.
 _END_WITHIN = 30
 
-#: Where each command lives: name -> (module:attribute, one line for the help).
+#: Where each command is defined: name -> (module:attribute, one line for the help).
 COMMANDS = {
     "up": ("runtime.devserver.cli:up", "Start a private RabbitMQ and PostgreSQL."),
     "down": ("runtime.devserver.cli:down", "Stop the private servers; the data stays."),
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Every command, in the order of a day's work."""
+        """Every command, in the order in which the help lists them."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -90,18 +90,18 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line, and end."""
+    """Run the command line, then end the process."""
     set_up_standard_streams()
     try:
         run_command()
     finally:
         _drop_unwritable_output()
-        # Then the kernel ends the process, whatever it waits for.
+        # If a thread or a child keeps the process alive longer, the kernel ends it.
         signal.alarm(_END_WITHIN)
 
 
 def _drop_unwritable_output() -> None:
-    """Drop what stdout did not take: Python would try again, and end with a code of its own."""
+    """Drop output that stdout refused: Python would retry it and exit with its own code."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -109,7 +109,7 @@ def _drop_unwritable_output() -> None:
 
 
 def run_command() -> None:
-    """Run one command; a failure a user can cause is one sentence and an exit code."""
+    """Run one command; report a failure that a user can cause as a sentence and an exit code."""
     try:
         cli.main(prog_name="statesys", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -125,8 +125,8 @@ def run_command() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        # What the system refuses, such as output to a full disk. (A reader who has gone, click and
-        # rich end with 1 themselves, without a word.)
+        # The system refused something, such as output to a full disk. (When the reader of a pipe
+        # is gone, click and rich exit with 1 themselves, without a message.)
         click.echo(f"Error: {error}", err=True)
         sys.exit(ExitCode.FAILED)
 

@@ -1,1 +1,1 @@
-"""The operator's room: demo, status, verify, trace, dead letters, topics."""
+"""Commands for operators: status, trace, states, gaps, topics, dead letters, topology, health."""

@@ -1,4 +1,4 @@
-"""When a client is asked for its state, in words."""
+"""When a check asks a client for a resync, in words."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ def due_words(at: datetime | None, held_by: str | None, now: datetime) -> str:
 
     Args:
         at, held_by: as in `console.queries.rows.DueRow`.
-        now: the moment that they are of.
+        now: the moment at which they were read.
     """
     if held_by is None:
         return "now"

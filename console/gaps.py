@@ -1,4 +1,4 @@
-"""`statesys gaps`: what has not been received."""
+"""`statesys gaps`: the missing ranges."""
 
 from uuid import UUID
 
@@ -28,7 +28,7 @@ def gaps(
     """List missing ranges: serials below a client's highest that never arrived. Oldest first.
 
     "due" tells when the client is asked for its state, or why it is not, by the rules of the site.
-    With other rules as flags it tells what would be if the site had those.
+    With rules as flags, it tells the same as if the site had those rules.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def gaps(
         if client_id is not None:
             queries.known_client(client_id)
         now, rules = queries.now(), queries.rules()._replace(**given)
-        # One more than is shown tells whether there are more.
+        # One row more than is shown tells whether there are more.
         found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)
 
     shown = found[:limit]

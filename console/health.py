@@ -24,14 +24,14 @@ from schemas.errors import StatesysError
 def health(*, role: str, interval: float, as_json: bool) -> None:
     """Exit 0 only if the workers on this machine made progress, or had nothing to do.
 
-    Looks at workers that were started with the same STATESYS_HOME. A server that is away, a
-    blocked connection, deliveries that do not move and a process that hangs each say so.
+    Looks at workers that were started with the same STATESYS_HOME. The answer names the problem: a
+    server that is away, a blocked connection, deliveries without progress or a process that hangs.
 
     \b
     Example:
       statesys health loader
     """
-    # No logs: nothing writes any here, and supervisors ask again and again.
+    # No log set-up: this command logs nothing, and supervisors call it often.
     home = load_settings().home
     verdicts = [
         judge(p, now=time.monotonic(), interval=interval) for p in read_heartbeats(home, role)
@@ -39,7 +39,8 @@ def health(*, role: str, interval: float, as_json: bool) -> None:
     try:
         _show(verdicts, role, as_json=as_json)
     except OSError as error:
-        # The exit code is the answer: a full disk of a supervisor's own must not end a worker.
+        # The exit code is the answer: a full disk of the supervisor must not make a worker look
+        # unhealthy, because the supervisor would end it.
         click.echo(f"the verdict cannot be written: {error.strerror}", err=True)
     if not verdicts:
         raise StatesysError(f"no {role} runs here; start one with `statesys {role} run`")

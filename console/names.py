@@ -1,4 +1,4 @@
-"""Names of topics and states, where Microsoft documents one; numbers where not."""
+"""Names of topics and states where Microsoft documents one; otherwise their numbers."""
 
 from functools import cache
 

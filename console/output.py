@@ -17,13 +17,13 @@ from runtime.printable import as_json, printable
 from runtime.standard_streams import shows_any_character
 from schemas.serials import SerialRanges
 
-#: Columns of a table, on a narrow terminal too: an id that is broken over lines cannot be copied,
-#: and a line that the terminal wraps can.
+#: Width of a table in characters, on a narrow terminal too: an id that rich breaks over lines
+#: cannot be copied; a line that the terminal wraps can.
 _WIDE = 1000
 
 
 def stdout() -> Console:
-    """Where tables go; colours only on a terminal and without NO_COLOR."""
+    """The console for tables on stdout; with colours only on a terminal and without NO_COLOR."""
     return Console(
         file=sys.stdout,
         width=_WIDE,
@@ -34,15 +34,15 @@ def stdout() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; in ASCII where stdout lacks characters.
+    """Print one JSON document on stdout; in ASCII where stdout lacks characters.
 
-    The stream's own escapes are none of JSON's.
+    The escapes that the stream itself would write are not valid JSON.
     """
     click.echo(json.dumps(as_data(value), ensure_ascii=not shows_any_character(), indent=2))
 
 
 def as_data(value: Any) -> Any:
-    """A value as JSON knows it: moments as ISO 8601, durations in seconds, bytes in hex."""
+    """A value in JSON's types: moments as ISO 8601, durations in seconds, bytes in hex."""
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
             return convert(value)
@@ -72,7 +72,7 @@ def table(
     title: str | None = None,
     right: Iterable[str] = (),
 ) -> Table:
-    """A table of harmless texts; nothing in it is read as markup.
+    """A table of printable texts; rich reads nothing in it as markup.
 
     Args:
         right: names of the columns that are numbers.
@@ -104,7 +104,7 @@ def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Ta
 
 
 def moment(value: datetime | None) -> str:
-    """A moment in UTC, to the second; a dash for none."""
+    """A moment in UTC, to the second; a dash for None."""
     return "-" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 
 

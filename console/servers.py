@@ -1,4 +1,4 @@
-"""Where the servers are, as one value."""
+"""The addresses of the servers, as one value."""
 
 from typing import NamedTuple, Self
 
@@ -14,7 +14,7 @@ class Servers(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Those that the settings name, or the private ones.
+        """The servers that the settings name, or else the private ones.
 
         Raises:
             SettingsError: there are neither.

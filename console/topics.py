@@ -1,4 +1,4 @@
-"""`statesys topics`: the catalogue."""
+"""`statesys topics`: the topic catalogue."""
 
 import click
 

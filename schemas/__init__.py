@@ -1,1 +1,1 @@
-"""The contracts between the rooms; no I/O."""
+"""The contracts that all packages share; no I/O."""

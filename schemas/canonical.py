@@ -1,30 +1,31 @@
-"""The short way to read reports: by a grammar of the shape in which clients write them.
+"""The fast path: reads reports by a grammar of the shape in which clients write them.
 
 ConfigMgr's clients and ours always write a report in the same shape: elements and attributes in
 one order, no comments. Other programs write attributes in another order, and comments between the
 elements. In a text of that shape, regular expressions (`schemas/grammar.py`) find every value in
 a small part of the time that it takes to parse XML and walk its tree.
 
-**The law**: what is found here, `report_reader` and `smx` read with the same values. All else is
-left to them: None means "not of this shape", and never "refused". So the contract and its reasons
-are told there alone, and a guard that is too strict here costs time and nothing else. Tests hold
-the two ways equal, and the fuzz run does so on any number of mutated documents.
+**The law**: for every report found here, the full reader (`report_reader` and `smx`) reads the
+same values. The fast path leaves all other texts to the full reader: None means "not of this
+shape", and never "refused". So only the full reader holds the contract and its reasons, and a
+check that is too strict here costs only time. Tests hold the two readers equal, and the fuzz run
+does so on any number of mutated documents.
 
 How the grammar keeps the law:
 
-- **Nothing is searched for.** Each part begins where the part before it has ended, from the first
-  character to the last. A `</Report>` or `</SMX>` inside a text is a part of that text.
-- **A text is what stands there.** It has no `<`, no `>`, and no carriage return, which XML reads as
-  a line feed. An attribute has no tab and no line feed either, which XML reads as spaces. A CDATA
-  section has no `]`, except at its end. `&` stands in parameters and details alone, in the four
-  references that every writer of XML makes.
+- **The expressions match without gaps.** Each part begins where the part before it has ended, from
+  the first character to the last. A `</Report>` or `</SMX>` inside a text is a part of that text.
+- **A text is read as it is written.** It has no `<`, no `>`, and no carriage return, which XML
+  reads as a line feed. An attribute has no tab and no line feed either, which XML reads as spaces.
+  A CDATA section has `]` at its end only. `&` occurs in parameters and details only, in the four
+  references that every writer of XML uses.
 - **No other markup**: no instruction, no DOCTYPE, no namespace, and comments between elements
-  only. An attribute stands there once.
+  only. An attribute occurs once.
 - **A number has one form and stays in its range**: no leading zeros, up to 18 digits for a serial.
 - **A date exists**: the days of each month, leap years, and years that no offset moves out of
   1970 to 2200.
-- **What a form cannot say is looked at afterwards**: a serial that comes twice, and whether a
-  claim covers the serials. If either is doubtful, the text goes the long way.
+- **`_consistent` checks what an expression cannot**: that no serial is repeated, and that a claim
+  covers the serials. If either check fails, the text goes to the full reader.
 """
 
 import re
@@ -45,9 +46,9 @@ class Canonical(NamedTuple):
     """A report of the canonical shape, found in a text.
 
     Attributes:
-        begin, end: where its root element stands.
-        head: what comes before the messages.
-        messages: one or more.
+        begin, end: where its root element begins and ends in the text.
+        head: the match up to the first message.
+        messages: one match for each message; one or more.
     """
 
     text: str
@@ -63,18 +64,18 @@ class Canonical(NamedTuple):
 
     @property
     def claim(self) -> tuple[str, str, str] | None:
-        """As of `Plain`."""
+        """As in `Plain`."""
         request_id, first, last = self.head.group("request", "first", "last")
         return None if request_id is None else (_guid(request_id), first, last)
 
     @property
     def lane(self) -> Lane:
-        """As of `Report`."""
+        """As in `Report`."""
         priority = self.head["priority"]
         return lane_of(None if priority is None else int(priority), self.claim)
 
     def smx_text(self, batch_id: str, envelope: _Found) -> SmxText:
-        """Its values, in an envelope."""
+        """The values of the report and of its envelope."""
         smx_id, received_at, forwarded_at, reply_to = envelope.groups()
         client_id, version, name, date = self.head.group("client", "version", "name", "date")
         return SmxText(
@@ -93,7 +94,7 @@ class Canonical(NamedTuple):
 
 
 def find_report(text: str) -> Canonical | None:
-    """The report that a document of the canonical shape is; None for any other."""
+    """The report in a document of the canonical shape; None for any other document."""
     before = grammar.before_root(text)
     assert before is not None
     found = _report(text, before.end())
@@ -101,7 +102,7 @@ def find_report(text: str) -> Canonical | None:
 
 
 def read_batch(body: bytes) -> list[SmxText]:
-    """Read a batch the short way as far as that goes, and what is left the long way.
+    """Read a batch on the fast path as far as it can, and the rest with the full reader.
 
     Raises:
         Refused: as `parse_batch` does.
@@ -115,7 +116,7 @@ def read_batch(body: bytes) -> list[SmxText]:
     try:
         return found + _read_fully(rest.encode())
     except Refused:
-        # In the words that fit the whole.
+        # Read the whole body again, so that the detail describes the batch as it was sent.
         return _read_fully(body)
 
 
@@ -125,7 +126,7 @@ def _read_fully(body: bytes) -> list[SmxText]:
 
 
 def _begin(text: str) -> tuple[list[SmxText], str]:
-    """The SMX with which a batch begins, and a batch of the rest; empty when there is none."""
+    """The leading canonical SMX, and a batch of the rest, empty when nothing is left."""
     batch = grammar.batch(text)
     if batch is None:
         return [], text
@@ -158,7 +159,7 @@ def _report(text: str, begin: int) -> Canonical | None:
 
 
 def _consistent(found: Canonical) -> bool:
-    """Whether no serial comes twice, and a claim covers all of them."""
+    """Whether each serial occurs once, and a claim covers all of them."""
     serials = [
         serial
         for serial, topic_type in (m.group(grammar.SERIAL, grammar.TYPE) for m in found.messages)
@@ -216,5 +217,5 @@ def _unescaped(text: str) -> str:
     if "&" not in text:
         return text
     text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"')
-    # Last: what this makes must not be taken for the beginning of another.
+    # Last: an `&` written here must not be read as the beginning of another reference.
     return text.replace("&amp;", "&")

@@ -31,7 +31,7 @@ def parse(text: str) -> datetime:
     """
     if _FORM.fullmatch(text):
         try:
-            # The C parser does the calendar; the form is already certain.
+            # The expression has checked the form; the C parser checks the calendar.
             moment = datetime.fromisoformat(f"{text[:8]}T{text[8:21]}+00:00")
             offset = text[21:]
             if offset not in ("+000", "-000"):
@@ -51,7 +51,7 @@ def render(moment: datetime) -> str:
     """Write a moment as a CIM datetime in UTC (offset `+000`).
 
     Args:
-        moment: aware; of any zone.
+        moment: aware; any zone.
     """
     # strftime takes ten times as long.
     m = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

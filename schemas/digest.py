@@ -12,16 +12,16 @@ FIELD, PARAM, ABSENT = "\x1f", "\x1d", "\x1e"
 
 
 def digest(message: StateMessage) -> bytes:
-    """SHA-256, 16 bytes kept, over the values of a message in a fixed order.
+    """The first 16 bytes of SHA-256 over the values of a message in a fixed order.
 
     The number as sent is one of them: the same state under a new serial is a new message.
-    Times count as moments (UTC), so the offset they were written with does not matter.
+    Times are compared as moments in UTC, so the offset they were written with does not matter.
     """
     return digest_of(digested(message))
 
 
 def digested(message: StateMessage) -> str:
-    """The values of a message as the text that its digest is taken of."""
+    """The values of a message as the text from which its digest is computed."""
     (
         serial,
         serial_text,
@@ -38,7 +38,7 @@ def digested(message: StateMessage) -> str:
         details_type,
     ) = message
     number = serial_text if serial is None else serial
-    # One format string: twice as fast as joining texts made one by one.
+    # One format string is twice as fast as joining separate texts.
     return (
         f"{ABSENT if number is None else number}{FIELD}{topic_type}{FIELD}{topic_id}{FIELD}"
         f"{ABSENT if id_type is None else id_type}{FIELD}{user_name}{FIELD}{user_sid}{FIELD}"

@@ -22,7 +22,7 @@ from schemas.refusal import Reason
 
 
 class ExitCode(IntEnum):
-    """With which code a command ends; README.md tells the same. Click ends with 1 and 2, too."""
+    """The exit codes of commands; README.md lists them too. Click also ends with 1 and 2."""
 
     DONE = 0
     #: Failed, or not verified.
@@ -31,12 +31,12 @@ class ExitCode(IntEnum):
     USAGE = 2
     BROKER = 3
     DATABASE = 4
-    #: By Ctrl-C, or without an answer to its question.
+    #: The user pressed Ctrl-C or did not answer a question.
     INTERRUPTED = 128 + signal.SIGINT
 
 
 class StatesysError(Exception):
-    """The root: a failure that is told to a person in one sentence, without a traceback.
+    """The base class: a command shows the error as one sentence, without a traceback.
 
     The message says what is wrong and what to do about it.
     """
@@ -58,12 +58,12 @@ class Refused(StatesysError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type["Refused"], tuple[Reason, str]]:
-        """For another process: by its own words, not by those of the sentence made of them."""
+        """Pickle reason and detail, for another process; `args` holds only the joined text."""
         return type(self), (self.reason, self.detail)
 
 
 class NotTaken(StatesysError):
-    """RabbitMQ returned a message that no queue takes, or did not accept it."""
+    """RabbitMQ returned a message because no queue takes it, or did not accept it."""
 
 
 class BrokerUnavailable(StatesysError):
@@ -73,19 +73,19 @@ class BrokerUnavailable(StatesysError):
 
 
 class PermissionMissing(StatesysError):
-    """RabbitMQ's user may not do this. It stays so until somebody grants it: no waiting."""
+    """RabbitMQ's user lacks a permission. An operator must grant it: waiting does not help."""
 
     exit_code = ExitCode.BROKER
 
 
 class TopologyWrong(StatesysError):
-    """A queue or exchange is there and is not what `schemas/topology.py` says: no waiting."""
+    """A queue or exchange differs from `schemas/topology.py`: waiting does not help."""
 
     exit_code = ExitCode.BROKER
 
 
 class DatabaseUnavailable(StatesysError):
-    """PostgreSQL cannot be reached, refuses us or is unwell; the same may succeed later."""
+    """PostgreSQL cannot be reached, refuses access or is unwell; a retry may succeed."""
 
     exit_code = ExitCode.DATABASE
 

@@ -1,9 +1,9 @@
 """The shape in which clients write reports, as regular expressions that read like its grammar.
 
 A report begins with a *head*, up to its first state message; then come *messages*, and a *tail*.
-Each is an expression of its own, and there are two hands of it: real clients write attributes in
-one order, other programs in any, and comments between elements. What the shape leaves out, and
-why, is told in `schemas/canonical.py`, which reads by it.
+Each is an expression of its own, in two variants (hands): real clients write attributes in one
+order; other programs write them in any order, and comments between elements.
+`schemas/canonical.py` reads by this grammar and says what the shape leaves out, and why.
 
 Repetitions are possessive, so that the time grows no faster than the text.
 """
@@ -15,14 +15,14 @@ from typing import NamedTuple
 from schemas.report import MAX_NAME_LENGTH, MAX_PARAMS
 from schemas.smx import FORMAT
 
-#: What XML 1.0 does not have, and the carriage return.
+#: Characters that XML 1.0 forbids, and the carriage return.
 _FOREIGN = r"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff"
 _BLANKS = r"[ \t\r\n]*+"
 _COMMENT = rf"<!--[^\-{_FOREIGN}]*+(?:-[^\-{_FOREIGN}]++)*+-->"
 
 
 class _Attribute(NamedTuple):
-    """An attribute that is read: its value becomes the group of a match."""
+    """An attribute whose value is read, as a group of the match."""
 
     name: str
     group: str
@@ -31,23 +31,23 @@ class _Attribute(NamedTuple):
 
 
 class _Style(NamedTuple):
-    """How a program writes.
+    """How a program writes the shape.
 
     Attributes:
         start: makes the beginning of a tag, up to its last attribute.
-        space: what may stand between elements.
+        space: matches what may come between elements.
     """
 
     start: Callable[..., str]
     space: str
 
     def parent(self, name: str, *parts: str) -> str:
-        """An element of elements."""
+        """An element that holds elements."""
         return self.space.join((f"<{name}>", *parts, f"</{name}>"))
 
 
 def _ordered(tag: str, *attributes: _Attribute) -> str:
-    """As real clients write it."""
+    """The beginning of a tag as real clients write it, with its attributes in this order."""
     written = [_attribute(a.name, f"(?P<{a.group}>{a.value})") for a in attributes]
     each = [
         text if a.required else _optional(text) for a, text in zip(attributes, written, strict=True)
@@ -56,7 +56,7 @@ def _ordered(tag: str, *attributes: _Attribute) -> str:
 
 
 def _in_any_order(tag: str, *attributes: _Attribute) -> str:
-    """The same with its attributes in any order: none of them twice, and all that must be there."""
+    """The same with its attributes in any order: each at most once, and all required ones."""
     each = "|".join(f'(?({a.group})(?!)|{a.name}="(?P<{a.group}>{a.value})")' for a in attributes)
     there = "".join(f"(?({a.group})|(?!))" for a in attributes if a.required)
     return rf"<{tag}(?:[ \t\r\n]++(?:{each}))*+{there}"
@@ -67,7 +67,7 @@ _ANY = _Style(_in_any_order, f"{_BLANKS}(?:{_COMMENT}{_BLANKS})*+")
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":
-    """Compile, with conditions on groups that come later: Python knows them by number only."""
+    """Compile, with conditions on later groups by name: Python allows those by number only."""
     condition = re.compile(r"\(\?\((\w+)\)")
     numbers = re.compile(condition.sub("(?:", pattern)).groupindex
     return re.compile(condition.sub(lambda found: f"(?({numbers[found[1]]})", pattern))
@@ -78,7 +78,7 @@ def _attribute(name: str, value: str) -> str:
 
 
 def _unread(first: str, second: str) -> str:
-    """Two attributes with numbers that nobody reads, each if it is there."""
+    """Two optional attributes with numbers that are not read."""
     one, other = _attribute(first, _INT4), _attribute(second, _INT4)
     return f"(?:{other}{one}|{_optional(one)}{_optional(other)})"
 
@@ -94,7 +94,7 @@ def _optional(part: str) -> str:
 # -- values -----------------------------------------------------------------------------------
 
 _TEXT = rf"[^<&>{_FOREIGN}]*+"
-#: A text in which the letters of markup are written as every XML writer does it.
+#: A text whose markup characters are written as the four usual references.
 _ESCAPED = rf"{_TEXT}(?:&(?:amp|lt|gt|quot);{_TEXT})*+"
 _HEADER_TEXT = rf"[^<&>{_FOREIGN}]{{0,{MAX_NAME_LENGTH}}}+"
 _CDATA = rf"<!\[CDATA\[(?P<cdata>[^\]{_FOREIGN}]*+)\]\]>"
@@ -104,9 +104,9 @@ _TEN_DIGITS = (
     "(?:1[0-9]{9}|2(?:0[0-9]{8}|1(?:[0-3][0-9]{7}|4(?:[0-6][0-9]{6}|7(?:[0-3][0-9]{5}|"
     "4[0-7][0-9]{4})))))"
 )
-#: Nearly all that an int4 can hold; the last thousands before 2^31 are no numbers of real senders.
+#: Nearly every int4: real senders do not use the last thousands before 2^31.
 _INT4 = rf"(?:0|-?+(?:[1-9][0-9]{{0,8}}|{_TEN_DIGITS}))"
-#: HRESULTs, which some senders write without a sign.
+#: Some states are HRESULTs, which some senders write without a sign.
 _STATE_ID = rf"(?:{_INT4}|[23][0-9]{{9}})"
 _SERIAL = r"[1-9][0-9]{0,17}+"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -130,7 +130,7 @@ def _time(colon: str) -> str:
 
 
 _CIM = rf"{_date('')}{_time('')}\.[0-9]{{6}}[+-][0-9]{{3}}"
-#: As Python writes a moment in UTC: a fraction of zero is left out.
+#: As Python writes a moment in UTC: it leaves out a fraction of zero.
 _ISO = rf"{_date('-')}T{_time(':')}(?:\.(?!000000)[0-9]{{6}})?+\+00:00"
 
 # -- a report ---------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def _head(style: _Style) -> str:
 # -- a message --------------------------------------------------------------------------------
 
 _PARAM = _element("Param", f"({_ESCAPED})")
-#: Without comments, since its parameters are cut out by their tags.
+#: Comments are not allowed here, since `params` finds the parameters by their tags.
 _PARAMETERS = (
     f"<UserParameters{_unread('Flags', 'Count')}>{_BLANKS}(?P<parameters>"
     f"(?:{_element('Param', _ESCAPED)}{_BLANKS}){{0,{MAX_PARAMS}}}+"
@@ -241,19 +241,19 @@ _SMX = (
     + ">"
 )
 
-# -- what reads -------------------------------------------------------------------------------
+# -- the compiled expressions -----------------------------------------------------------------
 
 before_root = re.compile(f"(?:{_DECLARATION})?+{_BLANKS}").match
 behind_root = re.compile(rf"{_BLANKS}\0?+{_BLANKS}").fullmatch
-#: Groups: client, version, name, priority; date, and of a claim request, first, last.
+#: Groups: client, version, name, priority, date; for a claim also request, first, last.
 head, any_head = (_compiled(_head(style)).match for style in (_REAL, _ANY))
 _messages = [_compiled(_message(style)) for style in (_REAL, _ANY)]
-#: Groups: the values of a message, in the order of its elements and of their attributes.
+#: Groups: the values of a message, in the order of its elements and their attributes.
 message, any_message = (pattern.match for pattern in _messages)
-#: Two of these groups; by number they are found in half the time.
+#: The numbers of two of these groups: access by number takes half the time.
 SERIAL, TYPE = map(_messages[0].groupindex.__getitem__, ("serial", "type"))
 tail = re.compile(_ANY.space.join(("", "</ReportBody>", "</Report>"))).match
-#: Of the group "parameters": no text there has a tag.
+#: Finds the texts in the group "parameters"; they hold no tags.
 params = re.compile(_PARAM).findall
 batch = re.compile(_BATCH).match
 smx = re.compile(_SMX).match

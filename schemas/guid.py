@@ -1,4 +1,4 @@
-"""GUIDs as ConfigMgr writes them: `GUID:` and 36 characters, or bare; of any letter case."""
+"""GUIDs as ConfigMgr writes them: `GUID:` and 36 characters, or bare; in any letter case."""
 
 import re
 from uuid import UUID
@@ -14,5 +14,5 @@ def parse_guid(text: str) -> UUID | None:
 
 
 def render_guid(guid: UUID) -> str:
-    """Write it with the prefix, in capitals."""
+    """Write a GUID with the prefix, in capitals."""
     return f"GUID:{str(guid).upper()}"

@@ -1,10 +1,10 @@
-"""Why something lies in `statesys.dead`: the closed list of reasons, with what each means."""
+"""Why a message is in `statesys.dead`: the closed list of reasons, and what each means."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """One broken rule. The value is what the header `statesys-reason` carries."""
+    """One broken rule. The header `statesys-reason` carries its value."""
 
     meaning: str
 

@@ -1,8 +1,8 @@
 """The report: what a client says, as values.
 
-Tuples, not validated models: the reader (`report_reader`) is the one door through which reports
-come in from outside, it refuses everything that breaks the contract, and at tens of thousands of
-state messages a second a named tuple costs a tenth of a validated object.
+Tuples, not validated models: reading refuses every report from outside that breaks the contract,
+and at tens of thousands of state messages a second a named tuple costs a tenth of a validated
+object.
 """
 
 from datetime import datetime
@@ -19,13 +19,13 @@ MAX_PARAMS = 5
 #: Levels of elements; a real report has five, unknown elements may bring more.
 MAX_DEPTH = 100
 
-#: Topic types that the protocol itself uses; the rest of the catalogue is only names.
+#: Topic types that the code treats specially; the rest of the catalogue is only names.
 RESYNC_TOPIC = 700
 HEARTBEAT_TOPIC = 701
 PULL_DISTRIBUTION_POINT_TOPIC = 902
 #: Topic types whose SerialNumber is not the client's counter.
 UNNUMBERED_TOPICS = frozenset({PULL_DISTRIBUTION_POINT_TOPIC})
-#: Topic types that are numbered and kept in the history but are no state of the client.
+#: Topic types that are numbered and kept in the history but are not part of the current state.
 STATELESS_TOPICS = frozenset({RESYNC_TOPIC, HEARTBEAT_TOPIC})
 
 
@@ -41,10 +41,10 @@ class StateMessage(NamedTuple):
     """One client's condition on one topic at one time.
 
     Attributes:
-        serial: the client's counter, 1..2^63-2; None where it takes no part in the counting.
+        serial: the client's counter, 1..2^63-2; None when the message is not numbered by it.
         serial_text: SerialNumber as sent, where it is no counter (topic type 902); else None.
-        topic_type, topic_id, id_type: what it is about; `id_type` None when not sent.
-        user_name, user_sid: whose topic it is; empty for the machine's own.
+        topic_type, topic_id, id_type: what the message is about; `id_type` None when not sent.
+        user_name, user_sid: the user of the topic; empty for a topic of the machine.
         state_id, criticality: the condition.
         message_time: when the state changed, by the client's clock; aware, UTC.
         params: 0 to 5 insertion strings, empty ones kept.
@@ -68,7 +68,7 @@ class StateMessage(NamedTuple):
 
     @property
     def topic(self) -> tuple[int, str, str]:
-        """What a client has one current state for: (type, id, user SID)."""
+        """The key of the current state within a client: (type, id, user SID)."""
         return (self.topic_type, self.topic_id, self.user_sid)
 
 
@@ -89,7 +89,7 @@ class Report(NamedTuple):
         client_version: version of the client software; empty when not sent.
         date: when the client rendered it, by its clock; aware, UTC.
         messages: one or more.
-        priority: 0 urgent, 1 high, 5 normal, 10 low; None when not sent or no number.
+        priority: 0 urgent, 1 high, 5 normal, 10 low; None when not sent or not a number.
         claim: set in every report of a resync answer.
     """
 
@@ -103,7 +103,7 @@ class Report(NamedTuple):
 
     @property
     def lane(self) -> Lane:
-        """Which queue it takes."""
+        """Which queue the report takes."""
         return lane_of(self.priority, self.claim)
 
     @property
@@ -113,7 +113,7 @@ class Report(NamedTuple):
 
 
 def lane_of(priority: int | None, claim: tuple[object, ...] | None) -> Lane:
-    """The lane of a priority; a resync answer never overtakes fresh news."""
+    """The lane of a priority; a resync answer takes low, so that it never overtakes reports."""
     if claim is not None:
         return Lane.LOW
     return _LANES.get(priority, Lane.NORMAL)

@@ -1,8 +1,8 @@
-"""Bytes to report: everything that can be refused is refused here, and nowhere later.
+"""The full reader, bytes to report: it checks all rules for a report; later code checks none.
 
-The rules are those of `docs/wire.md`. One pass over the tree, no XPath and no schema validation:
-measured on a 2-core machine, validating against the XSD takes as long as the whole of this, and
-can name no reason. A test holds the XSD and this reader against each other.
+The rules are those of `docs/wire.md`. The reader makes one pass over the tree, without XPath and
+schema validation: measured on a 2-core machine, validating against the XSD alone takes as long,
+and gives no refusal reason. A test compares the XSD with this reader.
 """
 
 from functools import lru_cache
@@ -30,12 +30,13 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 _INT4 = range(-(2**31), 2**31)
 #: Some states are HRESULTs, which some senders write with a sign and some without.
 _STATE_IDS = range(-(2**31), 2**32)
-#: Sign and ten digits; longer texts are neither, and Python reads huge integers slowly.
+#: Sign and ten digits. Longer texts are out of range, and Python reads huge integers slowly.
 _NUMBER_LETTERS = 11
 _SERIAL_LETTERS = 19
 
 _Children: TypeAlias = "dict[str, etree._Element]"  # noqa: SLF001 (lxml's name of the type)
-#: Refused in a StateMessage where they are not read: taken for unknown, they would be lost.
+#: Known elements, refused where a StateMessage does not expect them: skipped as unknown, they
+#: would be lost.
 _ONCE_OR_ELSEWHERE = frozenset(
     {"Topic", "State", "UserParameters", "StateDetails", "StateMessage", "Param"}
 )
@@ -54,7 +55,7 @@ def parse_report(body: bytes) -> Report:
         body: UTF-16 with a byte-order mark, or UTF-8; at most 8 MiB.
 
     Raises:
-        Refused: with the reason; no other exception, whatever the bytes.
+        Refused: with the reason; it is the only exception, for any bytes.
     """
     return read_report(xml.parse(body, max_bytes=MAX_REPORT_BYTES))
 
@@ -137,7 +138,7 @@ def _message(element: etree._Element) -> StateMessage:
     topic_type = _number(_required(topic, "Type"))
     serial, serial_text = _serial(element.get("SerialNumber"), topic_type)
     id_type = about("IDType")
-    # Positional: with keywords, making the tuple costs half as much again.
+    # Positional: with keywords, making the tuple takes half as long again.
     return StateMessage(
         serial,
         serial_text,
@@ -172,7 +173,7 @@ def _params(element: etree._Element) -> tuple[str, ...]:
 
 
 def _serial(text: str | None, topic_type: int) -> tuple[int | None, str | None]:
-    """The counted serial, or the number as sent where it counts nothing."""
+    """The serial, or the number as sent where the topic type is unnumbered."""
     if text is None:
         return None, None
     if topic_type in UNNUMBERED_TOPICS:
@@ -230,7 +231,7 @@ def _check_cover(claim: Claim, messages: tuple[StateMessage, ...]) -> None:
 
 
 def _priority(*places: _Children) -> int | None:
-    """Unknown priorities are normal, so a text that is no number is no error."""
+    """The priority; None for a text that is no number, since unknown priorities are normal."""
     for place in places:
         if (found := place.get("Priority")) is not None:
             text = (found.text or "").strip()
@@ -241,7 +242,7 @@ def _priority(*places: _Children) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _number(text: str) -> int:
-    """Types and ids are few and come again and again."""
+    """A type or criticality; cached, because few distinct texts are repeated very often."""
     number = _in(_INT4, text)
     if number is None:
         raise Refused(
@@ -281,13 +282,13 @@ def _required(element: etree._Element, attribute: str) -> str:
 
 
 def _children(parent: etree._Element, *containers: str) -> _Children:
-    """Child elements by name. Of those that are read, none may stand there twice.
+    """Child elements by name. An element that is read may occur once.
 
-    Taking the first of two would drop the other in silence.
+    Reading one of two would silently drop the other.
 
     Args:
-        containers: the children that are looked through next. A known name in another place is
-            an unknown element, and may be as deep as one.
+        containers: the children that the caller reads next. A known name in another place counts
+            as an unknown element, so its depth is checked like one.
     """
     found = {}
     for child in parent:
@@ -301,12 +302,12 @@ def _children(parent: etree._Element, *containers: str) -> _Children:
 
 
 def _check_depth(unknown: etree._Element) -> None:
-    """Refuse what could be read by itself, but not inside a batch.
+    """Refuse nesting that could be read in a report, but not inside a batch.
 
-    libxml2 reads 2,048 levels. Only unknown elements can be deep: the known ones are looked
-    through one by one.
+    libxml2 reads 2,048 levels. Only unknown elements can be deep: the reader checks the children
+    of the known ones.
     """
-    # Above it stand Report, ReportHeader, Identification and Machine at most.
+    # Above it are at most Report, ReportHeader, Identification and Machine.
     depth, level = 4, [unknown]
     while level:
         depth += 1
@@ -330,7 +331,7 @@ def _text(children: _Children, tag: str) -> str:
 def _content(element: etree._Element) -> str:
     if len(element):
         raise _bad_structure(f"{_name(element)} must hold text only")
-    # Joined in linear time: the parser leaves no text in pieces.
+    # The parser leaves each text in one piece, so lxml joins nothing here.
     return element.text or ""
 
 

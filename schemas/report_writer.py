@@ -7,9 +7,9 @@ from schemas import cim_datetime
 from schemas.guid import render_guid
 from schemas.report import Claim, Report, StateMessage
 
-#: A bare carriage return in text would be read back as a line feed (XML 1.0, section 2.11).
+#: XML reads a bare carriage return in text as a line feed (XML 1.0, section 2.11).
 _TEXT_ENTITIES = {"\r": "&#13;"}
-#: What XML or the way it is read would take for something else; few texts hold any of it.
+#: Finds characters that need escaping. Few texts hold any, so most skip `escape`.
 _special = re.compile(r"""[&<>"'\t\r\n]""").search
 
 
@@ -17,7 +17,7 @@ def render_report(report: Report) -> bytes:
     """Render a report as a client sends it: UTF-16 (little-endian) with a byte-order mark.
 
     Args:
-        report: its texts hold characters legal in XML 1.0 only.
+        report: its texts hold only characters legal in XML 1.0.
     """
     text = '<?xml version="1.0" encoding="UTF-16"?>\n' + report_xml(report)
     return b"\xff\xfe" + text.encode("utf-16-le")
@@ -76,7 +76,7 @@ def _details(m: StateMessage) -> str:
     if m.details is None:
         return ""
     kind = "" if m.details_type is None else f" Type={_quoted(m.details_type)}"
-    # CDATA can hold neither its own end nor a carriage return that survives reading.
+    # CDATA cannot hold `]]>`, and XML reads a carriage return in it as a line feed.
     if "]]>" in m.details or "\r" in m.details:
         return f"<StateDetails{kind}>{_escaped(m.details)}</StateDetails>"
     return f"<StateDetails{kind}><![CDATA[{m.details}]]></StateDetails>"

@@ -13,7 +13,7 @@ from schemas.guid import parse_guid, render_guid
 from schemas.refusal import Reason
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL, SerialRange
 
-#: Ranges named in one request; a client answers with its whole state, however many there are.
+#: Ranges named in one request. A client answers with its whole state, so the rest can be left out.
 MAX_REQUEST_RANGES = 100
 #: Bytes; a request with all its ranges is about 6 KiB.
 MAX_REQUEST_BYTES = 64 * 1024
@@ -32,8 +32,8 @@ class ResyncRequest(NamedTuple):
     """One request to one client.
 
     Attributes:
-        highest_serial: the server's; the client goes on above it, whatever the reason.
-        requested_at: from which moment on it was to be sent; aware, UTC.
+        highest_serial: the highest that the server knows; the client continues above it.
+        requested_at: the earliest moment to send the request; aware, UTC.
         ranges: missing ranges, at most 100 of them.
         more: there are more ranges than are named.
     """
@@ -83,7 +83,7 @@ def parse_request(body: bytes) -> ResyncRequest:
             request_id=_guid(root, "ID"),
             client_id=_guid(root, "ClientID"),
             reason=ResyncReason(str(root.attrib["Reason"])),
-            # 0: nothing numbered ever came.
+            # 0: the server has received no numbered message.
             highest_serial=_serial(root, "HighestSerial", at_least=0),
             requested_at=requested_at,
             ranges=tuple(map(_range, root)),
@@ -108,7 +108,7 @@ def _guid(element: etree._Element, attribute: str) -> UUID:
 
 
 def _serial(element: etree._Element, attribute: str, *, at_least: int = FIRST_SERIAL) -> int:
-    """A number that a client may count on from: what it believes, it numbers by."""
+    """A serial within bounds: the client continues its numbering above the highest one."""
     text = str(element.attrib[attribute])
     if text.isascii() and text.isdigit() and at_least <= int(text) <= LAST_SERIAL:
         return int(text)

@@ -1,8 +1,8 @@
 """Sets of serials as sorted, disjoint, inclusive ranges.
 
-The arithmetic of the whole promise is one line of it: *missing = [1, highest] - accounted*.
-PostgreSQL keeps the same sets as `int8multirange`; this is the value the rest of the
-program computes with, and the one the laws are stated in.
+The promise that no message is lost rests on one line: *missing = [1, highest] - accounted*.
+PostgreSQL keeps the same sets as `int8multirange`; the rest of the program and the tests of the
+laws use these values.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ LAST_SERIAL = 2**63 - 2
 
 
 class SerialRange(NamedTuple):
-    """An inclusive run of serials, `first <= last`."""
+    """An inclusive range of serials, `first <= last`."""
 
     first: int
     last: int
@@ -28,7 +28,7 @@ class SerialRange(NamedTuple):
 class SerialRanges:
     """An immutable set of serials.
 
-    Built from any ranges in any order; overlapping and touching ones become one.
+    Built from any ranges in any order; overlapping and adjacent ones become one.
 
     Example:
         >>> SerialRanges([(1, 3), (4, 6), (9, 9)])
@@ -107,7 +107,7 @@ class SerialRanges:
         return self - (self - other)
 
     def missing(self, highest: int) -> "SerialRanges":
-        """What of 1..highest is not in here; empty for `highest` 0."""
+        """The serials of 1..highest that are not in this set; empty for `highest` 0."""
         if highest < FIRST_SERIAL:
             return SerialRanges()
         return SerialRanges([(FIRST_SERIAL, highest)]) - self

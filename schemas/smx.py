@@ -1,4 +1,4 @@
-"""SMX: a report as the relay hands it on, and the batches in which they travel.
+"""SMX: a report as the relay publishes it, and the batches that hold them.
 
     <Batch ID Relay Format>
       <SMX ID ReceivedAt ForwardedAt MessageID ReplyTo><Report>…</Report></SMX>…
@@ -25,22 +25,23 @@ from schemas.report_writer import report_xml
 
 #: Bytes of one SMX. UTF-16 of mostly East Asian text grows by half in UTF-8.
 MAX_SMX_BYTES = 12 * 1024 * 1024
-#: A batch is closed before it passes its size; only a single SMX may be larger than that.
+#: Bytes of a batch that are read. The relay closes a batch before it exceeds its configured size;
+#: only a batch of a single SMX may exceed that.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
-#: Of batches, raised by a release whose SMX or reports a loader before it would refuse or read
-#: otherwise. 1 has no mark; since 2 a StateMessage may hold unknown elements, and state ids reach
-#: 2^32-1.
+#: Of batches. A release raises it when an older loader would refuse its SMX or reports, or read
+#: them otherwise. 1 is not written; since 2 a StateMessage may hold unknown elements, and state
+#: ids reach 2^32-1.
 FORMAT = 2
 _FORMAT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _PLAIN = re.compile(r"[\w.-]*", re.ASCII)
 
 
 class Envelope(NamedTuple):
-    """What the relay knows of a report beside the report.
+    """What the relay knows of a report besides its content.
 
     Attributes:
-        smx_id: given by the relay.
+        smx_id: made by the relay.
         received_at: when the relay took it from its queue; aware, UTC.
         forwarded_at: the sender's AMQP timestamp, None when not sent.
         message_id: the sender's AMQP message id, None when not sent.
@@ -73,8 +74,8 @@ def render_smx(envelope: Envelope, report: bytes | Report) -> bytes:
     """One `SMX` element, UTF-8.
 
     Args:
-        report: the element as its sender wrote it (`xml.root_element`), so that what the reader
-            does not know travels on; or a report value.
+        report: the element as its sender wrote it (`xml.root_element`), which keeps content that
+            the reader does not know; or a report value.
 
     Raises:
         Refused: `too_large`, over 12 MiB.
@@ -107,7 +108,7 @@ def parse_batch(body: bytes, *, any_format: bool = False) -> Batch:
     """Read a batch.
 
     Args:
-        any_format: read a newer one too, as far as it can be read: for looking, not for loading.
+        any_format: try to read a newer format too: to show the batch, not to load it.
 
     Raises:
         Refused: when it, or any report in it, breaks the contract.
@@ -124,12 +125,12 @@ def parse_batch(body: bytes, *, any_format: bool = False) -> Batch:
 
 
 def _quoted(value: str) -> str:
-    # Ids and queue names hardly ever need what is five times as slow.
+    # quoteattr is five times as slow, and ids and queue names hardly ever need it.
     return f'"{value}"' if _PLAIN.fullmatch(value) else quoteattr(value)
 
 
 def _require_known_format(root: etree._Element) -> None:
-    """Before anything in the batch is read: in a newer format it may mean something else."""
+    """Refuse a newer format before the batch is read: its content may have another meaning."""
     text = root.get("Format", "1")
     if _FORMAT.fullmatch(text) is None:
         raise Refused(Reason.BAD_STRUCTURE, f"Format {text[:60]!r} is no number")

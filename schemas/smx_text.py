@@ -1,6 +1,6 @@
-"""An SMX with all its values as text: what digests and the rows of the stage are made of.
+"""An SMX with all its values as text: the input for digests and rows of the table `stage`.
 
-The short way and the long way of reading meet here.
+The fast path returns it directly; `plain` makes it from what the full reader returns.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class SmxText(NamedTuple):
     """One SMX. GUIDs are bare and in small letters, moments ISO 8601 in UTC.
 
     Attributes:
-        claim: request id, first and last serial; None where no claim is made.
+        claim: request id, first and last serial; None when the report makes no claim.
         texts: its messages, as `schemas.digest.digested` writes them.
     """
 

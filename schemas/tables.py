@@ -1,4 +1,4 @@
-"""The tables as files, and whether those of a database are this version's."""
+"""The SQL files that make the tables, and whether a database has those of this version."""
 
 from collections.abc import Collection
 from importlib.resources import files as _resources
@@ -16,10 +16,10 @@ def unapplied(applied: Collection[str]) -> list[tuple[str, str]]:
     """The files that a database lacks.
 
     Args:
-        applied: names of those that it has.
+        applied: names of the files that it has.
 
     Raises:
-        StatesysError: it has some that this version does not know.
+        StatesysError: it has files that this version does not know.
     """
     ours = files()
     newer = sorted(set(applied) - {name for name, _ in ours})
@@ -34,8 +34,8 @@ def require_current(applied: Collection[str]) -> None:
     """Refuse tables of another version.
 
     Raises:
-        StatesysError: they are a newer one's.
-        SchemaMissing: they are an older one's.
+        StatesysError: a newer version made them.
+        SchemaMissing: an older version made them.
     """
     lacking = [name for name, _ in unapplied(applied)]
     if lacking:

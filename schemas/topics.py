@@ -1,6 +1,6 @@
 """The topic catalogue: names of topic types and state ids.
 
-Microsoft documents only a part of them; unknown pairs are normal and stored as they are.
+Microsoft documents only some of them; unknown pairs are normal and stored as they are.
 """
 
 import csv

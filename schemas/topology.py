@@ -1,4 +1,4 @@
-"""Queues and exchanges as data: the one table everything that declares or publishes reads."""
+"""Queues and exchanges as data: the only source for all code that declares or publishes."""
 
 import re
 from typing import NamedTuple
@@ -19,8 +19,9 @@ INCOMING = {
 WORK = (REPORTS, *INCOMING.values())
 _REPLY_QUEUE = re.compile(r"statesys\.resync\.[0-9a-f]{8}")
 
-#: Returns of one delivery before the broker dead-letters it. A return counts for everything that
-#: was outstanding, so the number is large: the limit is the last resort, not the way out.
+#: Returns of one message before the broker dead-letters it. When a channel closes, the broker
+#: counts a return for every message outstanding on it, so the number is large: workers dead-letter
+#: bad messages themselves, and the limit is the last resort.
 DELIVERY_LIMIT = 1000
 #: RabbitMQ 3.10 takes -1 for "drop at the first requeue", so "never" is the largest int32.
 NO_DELIVERY_LIMIT = 2**31 - 1
@@ -41,7 +42,7 @@ _WORK: dict[str, str | int] = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD,
     "x-dead-letter-strategy": "at-least-once",
-    # At-least-once dead lettering asks for it; and a publisher must hear of a full queue.
+    # At-least-once dead lettering needs it, and it tells the publisher that a queue is full.
     "x-overflow": "reject-publish",
 }
 _LASTING: dict[str, str | int] = {
@@ -55,16 +56,16 @@ QUEUES = (
     Queue(INCOMING[Lane.NORMAL], "batches", _WORK),
     Queue(INCOMING[Lane.LOW], "batches of priority 10 and resync answers", _WORK),
     Queue(RESYNC, "resync requests for senders that name no queue", _LASTING),
-    # RabbitMQ 4 would otherwise delete a dead letter after 20 looks.
+    # RabbitMQ 4 would otherwise delete a dead letter after 20 returns, and `dead list` returns it.
     Queue(DEAD, "refused reports and poison", _LASTING),
 )
 
 
 def reply_queue(store_id: UUID) -> Queue:
-    """The queue on which the fleet of one store is asked."""
+    """The queue for resync requests to the fleet of one store."""
     return Queue(f"{RESYNC}.{store_id.hex[:8]}", "resync requests for one fleet", _LASTING)
 
 
 def is_reply_queue(name: str) -> bool:
-    """Whether a `reply_to` is honoured: nobody makes the loader write into another queue."""
+    """Whether a name has our form: a sender cannot make the loader write to another queue."""
     return _REPLY_QUEUE.fullmatch(name) is not None

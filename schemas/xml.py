@@ -1,10 +1,10 @@
 """The hardened XML parser: bytes in, a tree or the contract error out.
 
-What makes XML dangerous is switched off twice. Any DOCTYPE is refused before libxml2 sees the
-document, because entities in attribute values are expanded while parsing whatever
-`resolve_entities` says, and `huge_tree` lifts the limit on how far; and the parser itself loads
-nothing and resolves nothing. Encodings other than UTF-8 and UTF-16 are not read: the byte-order
-mark decides, not the XML declaration, so that no exotic encoding hides a DOCTYPE from the search.
+Dangerous features of XML are blocked twice. `utf8` refuses any DOCTYPE before libxml2 sees the
+document, because libxml2 expands entities in attribute values regardless of `resolve_entities`,
+and `huge_tree` lifts the limit on how far. The parser itself loads and resolves nothing. Only
+UTF-8 and UTF-16 are read: the byte-order mark decides, not the XML declaration, so that no other
+encoding can hide a DOCTYPE from the check.
 """
 
 import re
@@ -24,14 +24,14 @@ _UTF16 = {
 }
 _DOCTYPE = b"<!DOCTYPE"
 _SPACE = b" \t\r\n"
-#: What a C program writes behind a string.
+#: C programs write it behind a string.
 _NUL = b"\0"
-#: What may stand before the root element, a DOCTYPE left out.
+#: What may come before the root element, except a DOCTYPE.
 _BEFORE_ROOT = re.compile(rb"(?:\xef\xbb\xbf)*(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 
 
 class _Parsers(threading.local):
-    """A parser for each thread: lxml locks one that threads share."""
+    """A parser for each thread: lxml locks a shared parser."""
 
     def __init__(self) -> None:
         self.own = etree.XMLParser(
@@ -39,14 +39,14 @@ class _Parsers(threading.local):
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
-            # Large text nodes are legal; the caller limits the size of the whole.
+            # Large text nodes are legal; the caller limits the size of the document.
             huge_tree=True,
             remove_comments=True,
             remove_pis=True,
-            # A repeated xml:id is an error of the document; two harmless reports in one
-            # batch would make the batch unreadable.
+            # libxml2 refuses a repeated xml:id: two valid reports with the same one would make
+            # their batch unreadable.
             collect_ids=False,
-            # A text is one piece then. lxml joins pieces in quadratic time: a long text and
+            # Keeps a text in one piece. lxml joins pieces in quadratic time: a long text and
             # 59,000 CDATA sections behind it took ten seconds.
             strip_cdata=True,
         )
@@ -56,12 +56,12 @@ _parsers = _Parsers()
 
 
 def text(body: bytes) -> str | None:
-    """A document as text, without its byte-order mark; None where the bytes are no letters."""
+    """A document as text, without its byte-order mark; None where the bytes cannot be decoded."""
     encoding = _UTF16.get(body[:2])
     try:
         if encoding is None:
             return body.decode().removeprefix("\ufeff")
-        # The codec takes the mark off, and what stands behind it is kept.
+        # The codec "utf-16" removes the mark; a second mark stays.
         return body.decode(encoding)
     except UnicodeDecodeError:
         return None
@@ -71,26 +71,26 @@ def utf8(body: bytes, *, max_bytes: int) -> bytes:
     """A document as UTF-8, certain to have no DOCTYPE, and without the NUL that may end it.
 
     Args:
-        body: UTF-8, or UTF-16 with a byte-order mark (a missing one is forgiven).
+        body: UTF-8, or UTF-16 with or without a byte-order mark.
         max_bytes: refuse larger bodies unread.
 
     Raises:
-        Refused: `too_large`, `doctype`, or `not_well_formed` for what is no UTF-16.
+        Refused: `too_large`, `doctype`, or `not_well_formed` for invalid UTF-16.
     """
     if len(body) > max_bytes:
         raise Refused(Reason.TOO_LARGE, f"{len(body)} bytes; at most {max_bytes} are read")
     encoding = _UTF16.get(body[:2])
     if encoding is not None:
         try:
-            # Not left to libxml2, so that there is one encoding in which a DOCTYPE can hide.
+            # Decoded here, not by libxml2, so that the DOCTYPE check sees UTF-8 only.
             body = body.decode(encoding).encode()
         except UnicodeDecodeError as error:
             raise Refused(Reason.NOT_WELL_FORMED, str(error)) from None
     body = _unterminated(body)
-    # A DOCTYPE stands before the root element, where only white space, comments and processing
-    # instructions may be. No second XML parser is asked: two parsers differ in what they accept
-    # (expat knows the names of XML 1.0's fourth edition, libxml2 those of the fifth), and
-    # whatever stops the first one early would let the second read a DOCTYPE unseen.
+    # A DOCTYPE comes before the root element, where otherwise only white space, comments and
+    # processing instructions may be. A second XML parser could not check this: two parsers differ
+    # in what they accept (expat knows the names of XML 1.0's fourth edition, libxml2 those of the
+    # fifth), and an error that stops the first one early would hide a DOCTYPE from it.
     if body.startswith(_DOCTYPE, _root_at(body)):
         raise Refused(Reason.DOCTYPE, "the document has a DOCTYPE")
     return body
@@ -113,11 +113,11 @@ def parse(body: bytes, *, max_bytes: int) -> etree._Element:
 
 
 def parse_utf8(document: bytes) -> etree._Element:
-    """Parse what `utf8` returned.
+    """Parse a document that `utf8` returned.
 
     Raises:
         Refused: `doctype` or `not_well_formed`.
-        MemoryError: there is not enough; the document may be a good one.
+        MemoryError: there is not enough memory; the document may be valid.
     """
     try:
         root = etree.fromstring(document, _parsers.own)
@@ -134,15 +134,15 @@ def parse_utf8(document: bytes) -> etree._Element:
 def root_element(document: bytes) -> bytes:
     """The root element of a document that `parse_utf8` has read, as its sender wrote it.
 
-    Written anew it would cost half as much as parsing did, and CDATA and `>` could grow four- or
-    fivefold. So comments and instructions that follow are still behind it: to find its end, what
-    they hold would have to be told apart from it, and `parse` leaves them out anywhere.
+    Rendering the tree again would cost half as much as parsing, and CDATA and `>` could grow four-
+    or fivefold. Comments and instructions behind the root element stay: finding its end would need
+    a parser, and `parse` ignores them anyway.
     """
     return document[_root_at(document) :].rstrip(_SPACE)
 
 
 def _unterminated(document: bytes) -> bytes:
-    """Cut one U+0000 behind the root, white space around it or not; more of them stay an error."""
+    """Cut one U+0000 behind the root, with or without white space; more stay an error."""
     root = document.rstrip(_SPACE + _NUL)
     return root if document.count(_NUL, len(root)) == 1 else document
 

@@ -1,1 +1,1 @@
-"""Dead letters: what was refused, why, and putting it back."""
+"""Dead letters: list, show, replay and purge them."""

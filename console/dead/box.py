@@ -1,11 +1,10 @@
-"""The dead queue as a box of letters: look, choose, put back, throw away.
+"""Reads, replays and purges the dead letters in `statesys.dead`.
 
-To look means to take all letters without settling them, and to give them back at the end: nothing
-is lost or moved, and if this process dies, the broker gives them back itself. While somebody
-looks, somebody else sees an empty queue.
+`look` takes all dead letters without settling them and requeues them at the end: none is lost or
+moved, and if this process dies, the broker requeues them. Meanwhile, others see an empty queue.
 
-How many letters there are is found out by taking them: for a moment after letters were given back,
-the depth of a quorum queue still tells the number without them.
+Dead letters are counted by taking them: for a moment after a requeue, the depth of a quorum queue
+still leaves them out.
 """
 
 import sys
@@ -21,10 +20,10 @@ from schemas.topology import DEAD, QUEUES
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Letters by name, by reason, or all.
+    """Which dead letters a command means: by name, by reason, or all.
 
     Attributes:
-        names: of letters; empty means any.
+        names: of dead letters; empty means any.
         reason: None means any.
     """
 
@@ -32,16 +31,16 @@ class Choice:
     reason: str | None = None
 
     def __call__(self, letter: Letter) -> bool:
-        """Whether a letter is meant."""
+        """Whether a dead letter is chosen."""
         return (not self.names or letter.name in self.names) and (
             self.reason is None or letter.reason == self.reason
         )
 
     def check_found(self, letters: Sequence[Letter]) -> None:
-        """See that every name was met.
+        """Check that every name was found.
 
         Raises:
-            StatesysError: there is no such letter (any more).
+            StatesysError: a name is not among the dead letters, or no longer.
         """
         unknown = sorted(self.names - {letter.name for letter in letters})
         if unknown:
@@ -52,18 +51,18 @@ class Choice:
             )
 
 
-#: Letters that are looked at; more are only counted. Each costs a round trip to the broker.
+#: Dead letters that `look` reads at most by default. Each costs a round trip to the broker.
 MOST = 10_000
 
 
 @dataclass
 class Moved:
-    """What became of the chosen letters, and of the others.
+    """What a replay or purge did with each dead letter.
 
     Attributes:
-        done: put back, or thrown away.
-        kept: not chosen.
-        stuck: chosen, but it is not known where to put them; they stay.
+        done: replayed or deleted.
+        kept: how many were not chosen.
+        stuck: chosen, but their queue is unknown or took no message; they stay.
     """
 
     done: list[Letter] = field(default_factory=list)
@@ -72,13 +71,13 @@ class Moved:
 
 
 class Box:
-    """The letters in `statesys.dead`.
+    """The dead letters in `statesys.dead`.
 
     Args:
         admin: an open connection.
 
     Attributes:
-        cut: the last `look` left letters out.
+        cut: the last `look` left dead letters out.
     """
 
     def __init__(self, admin: Administration) -> None:
@@ -86,17 +85,17 @@ class Box:
         self.cut = False
 
     def look(self, *, most: int = MOST) -> Iterator[tuple[Letter, Delivery]]:
-        """Every letter, oldest first, with its delivery; all are given back at the end.
+        """Every dead letter, oldest first, with its delivery; all are requeued at the end.
 
         Args:
-            most: letters at most; `cut` then says that there are more.
+            most: dead letters at most; `cut` then says that there are more.
         """
         self.cut = False
         last: int | None = None
         try:
             exists = self._admin.depth(DEAD) is not None
             for number in count(1):
-                # Taking from a queue that nobody has declared yet would be an error.
+                # Taking from a queue that is not declared yet would be an error.
                 delivery = self._admin.take(DEAD) if exists else None
                 if delivery is None:
                     break
@@ -110,13 +109,13 @@ class Box:
                 self._admin.requeue(last, up_to=True)
 
     def replay(self, chosen: Callable[[Letter], bool]) -> Moved:
-        """Put letters back into the queues they came from.
+        """Publish dead letters to the queues they came from.
 
-        A letter is gone only when the broker has confirmed the message that was put back. Dying
-        in between leaves both, and loading a message twice changes nothing.
+        A dead letter is acknowledged only after the broker has confirmed the published message.
+        A crash in between leaves both, and loading a message twice changes nothing.
 
         Raises:
-            TopologyWrong: a queue that exists is not what it must be; no letter was moved.
+            TopologyWrong: an existing queue differs from the topology; no dead letter was moved.
         """
         self._admin.declare([queue for queue in QUEUES if self._admin.depth(queue.name)])
 
@@ -137,16 +136,16 @@ class Box:
         return self._move(chosen, put_back)
 
     def purge(self, chosen: Callable[[Letter], bool]) -> Moved:
-        """Throw letters away."""
+        """Delete dead letters."""
         return self._move(chosen, lambda _delivery, _letter: True)
 
     def _move(
         self, chosen: Callable[[Letter], bool], act: Callable[[Delivery, Letter], bool]
     ) -> Moved:
-        """Act on the chosen letters and settle them; give the others back.
+        """Act on the chosen dead letters and acknowledge them; requeue the others.
 
-        Only as many are taken as lie there at the start: what is put back may be refused again,
-        and would come round for ever.
+        It takes only as many as there are at the start: a replayed message may be refused again,
+        and the loop would never end.
         """
         letters = sum(1 for _ in self.look(most=sys.maxsize))
         moved = Moved()
@@ -167,6 +166,6 @@ class Box:
                     moved.stuck.append(letter)
         finally:
             if kept:
-                # What was acked in between is settled, so "up to" means the rest only.
+                # Acknowledged deliveries are settled already, so "up to" requeues only the rest.
                 self._admin.requeue(kept[-1], up_to=True)
         return moved

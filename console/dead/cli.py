@@ -26,10 +26,10 @@ _reason = click.option(
 
 @click.group()
 def dead() -> None:
-    """Dead letters: what was refused, why, and putting it back.
+    """Dead letters: list, show, replay and purge them.
 
-    A letter's id is its message_id, or the first 16 digits of its body's SHA-256 where it has
-    none. Letters of one id are copies of one message and are chosen together.
+    The id of a dead letter is its message_id, or the first 16 digits of its body's SHA-256 where
+    it has none. Dead letters with one id are copies of one message and are chosen together.
     """
 
 
@@ -37,7 +37,7 @@ def dead() -> None:
 @_reason
 @json_option
 def list_letters(*, reason: str | None, as_json: bool) -> None:
-    """List the dead letters, oldest first, at most 10,000. Nothing is taken away.
+    """List the dead letters, oldest first, at most 10,000. They all stay in the queue.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def list_letters(*, reason: str | None, as_json: bool) -> None:
 @click.option("--raw", is_flag=True, help="Only the body, byte for byte.")
 @json_option
 def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
-    """Show a letter: why it lies there, its headers, its body as text.
+    """Show a dead letter: why it was refused, its headers, its body as text.
 
     \b
     Example:
@@ -92,10 +92,11 @@ def show(*, letter_id: str, raw: bool, as_json: bool) -> None:
 @_reason
 @json_option
 def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_json: bool) -> None:
-    """Put letters back into the queues they came from; the others stay.
+    """Put dead letters back into the queues they came from; the others stay.
 
-    The original body and properties are published, without the headers that say why the letter
-    lay here. A message that was loaded before counts as a duplicate, so twice changes nothing.
+    The original body and properties are published, without the headers that say why the message
+    was refused. A message that was loaded before counts as a duplicate, so a second replay changes
+    nothing.
 
     \b
     Example:
@@ -122,9 +123,9 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool) -> None:
-    """Delete letters for good: all, or those of a reason, or those named.
+    """Delete dead letters for good: all, or those of a reason, or those named.
 
-    What is deleted stays known as missing until its client answers a resync.
+    Deleted messages stay missing until their client answers a resync.
 
     \b
     Example:
@@ -138,7 +139,7 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
     if seen and not yes:
         question = f"Delete {counted(len(seen), 'dead letter')} for good?"
         click.confirm(question, abort=True, err=True)
-    # Only what was counted: a letter that came while somebody thought about it stays.
+    # Delete only what was counted: a dead letter that arrived during the question stays.
     names = {letter.name for letter in seen}
     moved = Moved()
     if seen:

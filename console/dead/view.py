@@ -1,4 +1,4 @@
-"""Dead letters for a person."""
+"""Shows dead letters to a person."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from schemas.topology import INCOMING
 
 
 class Content(NamedTuple):
-    """A run of serials of one client."""
+    """A range of serials of one client."""
 
     client_id: UUID
     first_serial: int
@@ -29,10 +29,10 @@ class Content(NamedTuple):
 
 
 def contents(letter: Letter, delivery: Delivery) -> list[Content]:
-    """What a letter holds, as far as anybody can tell.
+    """The clients and serials in a dead letter, as far as headers and body tell them.
 
-    A report's headers say it, also where the body cannot be read any more. A batch may hold many
-    clients, so its body is asked first.
+    A report's headers come first, because its body may be unreadable. A batch may hold many
+    clients, so its body comes first.
     """
     headers = _from_headers(letter)
     if letter.queue in INCOMING.values():
@@ -67,12 +67,12 @@ def _singles(report: Report) -> list[Content]:
 
 
 _BOMS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8"))
-#: Without a mark, a zero byte beside `<` tells UTF-16.
+#: Without a byte-order mark, a zero byte beside `<` means UTF-16.
 _HEADS = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
 
 
 def list_table(letters: Sequence[Letter]) -> Table:
-    """One line for each letter; the number is what `show` takes."""
+    """A table with one line for each dead letter; `show` takes its number."""
     columns = ["#", "id", "stage", "reason", "queue", "client", "serials", "first refused", "bytes"]
     rows = [
         (
@@ -92,7 +92,7 @@ def list_table(letters: Sequence[Letter]) -> Table:
 
 
 def show_letter(letter: Letter, delivery: Delivery, console: Console) -> None:
-    """All of a letter: why it lies there, its headers, its body as text."""
+    """Print a dead letter: why it was refused, its headers, its body as text."""
     console.print(
         facts(
             [

@@ -1,4 +1,4 @@
-"""Everything the console asks PostgreSQL."""
+"""All queries of the console to PostgreSQL."""
 
 from console.queries.queries import Queries
 

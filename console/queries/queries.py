@@ -42,12 +42,12 @@ from runtime.statements import statements
 from schemas.errors import SchemaMissing, StatesysError
 from schemas.serials import SerialRanges
 
-#: Bytes of tables up to which a reader waits for a count (about a tenth of a second). Beyond, rows
-#: are estimated, and totals are those that the loaders counted last.
+#: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
+#: Beyond, rows are estimated, and totals are those that the loaders counted last.
 COUNTED_BYTES = 128 * 1024 * 1024
-#: What totals are counted of.
+#: Tables from which the totals are counted.
 _TOTALLED = ("client", "missing_message_range", "resync_request")
-#: Messages that the queue time is taken of, and pages that hold about as many.
+#: Messages from which the queue time is computed, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
 #: Rows fetched at a time by the streams of `verify`.
 STREAM_ROWS = 10_000
@@ -56,14 +56,14 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class RowCount(NamedTuple):
-    """Rows of a table; `exact` False means the planner's estimate."""
+    """The number of rows of a table; `exact` False means the planner's estimate."""
 
     rows: int
     exact: bool
 
 
 class Queries:
-    """The questions, over one session.
+    """The queries, over one session.
 
     Raises:
         DatabaseUnavailable: from every method, when PostgreSQL is away or unwell.
@@ -86,7 +86,7 @@ class Queries:
             SchemaMissing: the tables are not migrated to this version.
             StatesysError: a newer version made them.
         """
-        # A reader may wait, for a lock and between two rows of a stream, as long as it likes.
+        # No timeouts: a console command may wait for a lock, and between two rows of a stream.
         waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
         with shared_session(url, name, different=waits) as session, session.translated():
             require_current_tables(session)
@@ -94,21 +94,21 @@ class Queries:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All queries inside see one moment of the database; the streams need it."""
+        """Inside, all queries read one snapshot of the database; the streams need it."""
         with self._session.transaction(isolation=IsolationLevel.REPEATABLE_READ) as connection:
-            # A stream is read to its end: plan for all rows, not for the first.
+            # The caller reads a stream to its end: plan for all rows, not for the first.
             connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-            # The first query is what makes the snapshot; from here on it stands.
+            # PostgreSQL takes the snapshot at the first query, which is this one.
             connection.execute("SELECT pg_current_snapshot()")
             yield
 
     def now(self) -> datetime:
-        """The database's clock."""
+        """The time of the database's clock."""
         found: datetime = self._scalar("now")
         return found
 
     def rules(self) -> SiteRules:
-        """Who is asked, and when: the rules that all loaders of the site follow."""
+        """The site's rules, which all loaders follow: who is asked for a resync, and when."""
         found = self._all("rules", SiteRules)
         if not found:
             raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
@@ -119,14 +119,15 @@ class Queries:
         return self._all("rules_written", RulesWritten)[0]
 
     def loaders(self) -> list[LoaderRow]:
-        """The loaders at work."""
+        """The loaders that run."""
         return self._all("loaders", LoaderRow)
 
     def totals(self, *, now: datetime | None = None, rules: SiteRules | None = None) -> Totals:
         """Counts over the whole site, in one snapshot.
 
         Args:
-            now, rules: the database's clock and the site's rules by default; here and below.
+            now, rules: by default the database's clock and the site's rules, as in the methods
+                below.
         """
         with self.snapshot():
             return Totals(
@@ -136,11 +137,11 @@ class Queries:
             )
 
     def loaded(self) -> RowCount:
-        """Messages in the history: counted while that is quick, estimated beyond."""
+        """The number of messages in the history: counted in a small table, else estimated."""
         return self._rows("state_message")
 
     def queue_time(self) -> QueueTime:
-        """Received to loaded, over the latest messages."""
+        """The time from received to loaded, over the latest messages."""
         with (
             self._session.transaction() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
@@ -158,7 +159,7 @@ class Queries:
             return QueueTime(*found)
 
     def client(self, client_id: UUID) -> ClientRow | None:
-        """One client, None when the server never heard of it."""
+        """One client, None when the server does not know it."""
         found = self._all("client", ClientRow, client_id=client_id)
         return found[0]._replace(accounted=_ranges(found[0].accounted)) if found else None
 
@@ -166,7 +167,7 @@ class Queries:
         """One client.
 
         Raises:
-            StatesysError: the server never heard of it.
+            StatesysError: the server does not know it.
         """
         found = self.client(client_id)
         if found is None:
@@ -179,14 +180,14 @@ class Queries:
     def condition(
         self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
     ) -> str | None:
-        """What is the matter with a client, None when the server never heard of it."""
+        """The condition of a client (see the glossary), None when the server does not know it."""
         found = self._scalars("condition", client_id=client_id, **self._view(now, rules))
         return found[0] if found else None
 
     def due(
         self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
     ) -> DueRow | None:
-        """Whether and when a client is asked, None when there is no cause."""
+        """Whether and when a client is asked for a resync, None when there is no cause."""
         found = self._all("due", DueRow, client_id=client_id, **self._view(now, rules))
         return found[0] if found else None
 
@@ -221,7 +222,7 @@ class Queries:
         ]
 
     def message(self, client_id: UUID, serial: int) -> list[MessageRow]:
-        """What the history has of one serial."""
+        """The rows of the history with one serial of a client."""
         return self._all("message", MessageRow, client_id=client_id, serial=serial)
 
     def last_messages(self, client_id: UUID, *, limit: int) -> list[MessageRow]:
@@ -229,16 +230,16 @@ class Queries:
         return self._all("last_messages", MessageRow, client_id=client_id, limit=limit)
 
     def accounts(self) -> Iterator[AccountRow]:
-        """Every client with its books, by client; inside a `snapshot` only."""
+        """Every client with its accounted and missing serials, by client; needs `snapshot`."""
         for row in self._stream("accounts", AccountRow):
             yield row._replace(accounted=_ranges(row.accounted), missing=_ranges(row.missing))
 
     def histories(self) -> Iterator[HistoryRow]:
-        """Every numbered message, by client and serial; inside a `snapshot` only."""
+        """Every numbered message, by client and serial; needs `snapshot`."""
         return self._stream("histories", HistoryRow)
 
     def currents(self) -> Iterator[CurrentRow]:
-        """Every current state, by client; inside a `snapshot` only."""
+        """Every current state, by client; needs `snapshot`."""
         return self._stream("currents", CurrentRow)
 
     def inconsistent(self) -> list[UUID]:
@@ -246,17 +247,18 @@ class Queries:
         return self._scalars("inconsistent")
 
     def arrival(self) -> Arrival:
-        """How far the server is with what was sent to it."""
+        """How far the server has processed what was sent to it."""
         return self._all("arrival", Arrival)[0]
 
     def closing_counts(self) -> ClosingCounts:
-        """What the database holds in the end, counted one by one."""
+        """What the database holds after a demo, counted row by row."""
         return self._all("closing_counts", ClosingCounts)[0]
 
     def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
-        """The moment and the rules, as the functions of the database take them.
+        """The moment and the rules, as parameters of the functions in the database.
 
-        Values, not subqueries: PostgreSQL plans such a function into the statement that calls it.
+        They are values, not subqueries, so that PostgreSQL can inline such a function into the
+        statement that calls it.
         """
         rules = rules or self.rules()
         return {
@@ -270,7 +272,7 @@ class Queries:
         if not self._small(*_TOTALLED):
             for kept in self._all("kept_totals", SiteTotals):
                 return kept
-        # Of a small site, or of one whose loaders have not counted yet.
+        # The site is small, or its loaders have not counted yet.
         counted = self._all("counted_totals", SiteTotals, **self._view(now, rules))
         return counted[0]._replace(as_of=None)
 
@@ -313,13 +315,13 @@ class Queries:
 
 
 def _text(name: str) -> LiteralString:
-    # The file is ours and constant, which is what LiteralString is about.
+    # The file is part of the package and constant, so it is safe as a LiteralString.
     text = statements("console.queries", "queries.sql")[name].rstrip(";")
     return cast(LiteralString, text)  # type: ignore[redundant-cast]
 
 
 def _ranges(value: object) -> SerialRanges:
-    """An int8multirange, whose ranges PostgreSQL writes as [lower, upper)."""
+    """The serials of an int8multirange, whose ranges PostgreSQL writes as [lower, upper)."""
     assert isinstance(value, Multirange)
     ranges: list[Range[int]] = list(value)
     return SerialRanges(

@@ -1,15 +1,15 @@
--- Every question the console asks. Each has a name and a purpose; `queries.py` has a method for
--- each. They only read. Tables are named with their schema, so that no search_path matters.
+-- All queries of the console. Each has a name and a purpose; `queries.py` has a method for each.
+-- They only read. Tables are named with their schema, so that the search_path does not matter.
 
 -- name: bytes
--- Size of tables on disk, partitions included: small enough to be counted for a reader who waits?
+-- Size of tables on disk, partitions included. It decides whether their rows are counted.
 SELECT coalesce(sum(pg_relation_size(coalesce(part.relid, root))), 0)::bigint
 FROM unnest(%(tables)s::regclass[]) AS root
 LEFT JOIN pg_partition_tree(root) AS part ON true
 WHERE part.isleaf IS NOT FALSE;
 
 -- name: count
--- Rows of a table, counted one by one.
+-- The exact number of rows of a table.
 SELECT count(*) FROM {table};
 
 -- name: estimate
@@ -29,11 +29,11 @@ SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
 FROM statesys.count_totals(%(now)s, %(min_age)s, %(merge_interval)s);
 
 -- name: open_work
--- What is missing and what was asked for, of this moment on a site of any size: the indexes of
--- open ranges and requests have hardly anything else.
+-- What is missing and what was requested, counted now on a site of any size: this is quick,
+-- because the indexes of open ranges and requests hold hardly any other rows.
 SELECT m.ranges, m.serials, r.pending, r.unsent, r.next_unsent_at
 FROM (SELECT count(*) AS ranges,
-             -- Two clients that sent the largest serial there is are enough to exceed an int8.
+             -- Two clients that sent the largest serial are enough to exceed an int8.
              least(coalesce(sum(last_serial - first_serial + 1), 0), 9223372036854775807)::bigint
                  AS serials
       FROM statesys.missing_message_range
@@ -55,18 +55,19 @@ FROM statesys.site;
 SELECT origin, written_by, written_at FROM statesys.site;
 
 -- name: loaders
--- The loaders at work. Each is seen about once a minute; one that was not for five has died.
+-- The loaders that run. Each renews its row about once a minute. A loader whose row is five minutes
+-- old has died.
 SELECT name, rules, started_at, seen_at
 FROM statesys.loader
 WHERE seen_at > now() - interval '5 minutes'
 ORDER BY name COLLATE "C", started_at;
 
 -- name: now
--- The database's clock: the one that the moments in its tables were read from.
+-- The time of the database's clock, from which the moments in its tables were read.
 SELECT now();
 
 -- name: condition
--- What is the matter with one client.
+-- The condition of one client.
 SELECT condition
 FROM statesys.client_condition(%(now)s, %(min_age)s, %(heartbeat_interval)s)
 WHERE client_id = %(client_id)s;
@@ -78,13 +79,13 @@ FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
 WHERE client_id = %(client_id)s;
 
 -- name: newest_partition
--- The newest partition with rows, and its pages. Days ahead have a partition but no rows yet.
+-- The newest partition with rows, and its number of pages. Partitions of coming days are empty.
 SELECT n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::bigint
 FROM pg_partition_tree('statesys.state_message') AS t
 JOIN pg_class AS c ON c.oid = t.relid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE t.isleaf AND pg_relation_size(c.oid) > 0
--- A bound reads FOR VALUES FROM ('2026-01-31 00:00:00+00') TO …: it sorts as text.
+-- A bound is written as FOR VALUES FROM ('2026-01-31 00:00:00+00') TO …, so it sorts as text.
 ORDER BY pg_get_expr(c.relpartbound, c.oid) COLLATE "C" DESC
 LIMIT 1;
 
@@ -119,7 +120,7 @@ ORDER BY topic_type, topic_id, user_sid;
 
 -- name: missing
 -- Missing ranges, oldest first, of one client or of all; with each open one, whether and when its
--- client is asked. (LIMIT 1 makes PostgreSQL look at the clients of this list alone.)
+-- client is asked. (LIMIT 1 makes PostgreSQL compute this for the clients in the list only.)
 SELECT m.client_id, c.name, m.first_serial, m.last_serial, m.merged, m.detected_at, m.closed_at,
        m.closed_how, r.requested_at, r.sent_at, r.closed_how, d.reason, d.since, d.at, d.held_by
 FROM (SELECT *
@@ -150,7 +151,7 @@ ORDER BY coalesce(requested_at, closed_at) DESC NULLS FIRST, request_id
 LIMIT %(limit)s;
 
 -- name: message
--- What the history has of one serial of a client; more than one row where the serial was reused.
+-- The rows of the history with one serial of a client; several where the serial was reused.
 SELECT serial, serial_text, digest, topic_type, topic_id, user_sid, state_id, criticality,
        message_time, report_date, forwarded_at, received_at, smx_id, batch_id, reused,
        resync_request_id, loaded_at
@@ -169,7 +170,8 @@ ORDER BY serial DESC
 LIMIT %(limit)s;
 
 -- name: accounts
--- Every client with its books, in the order of the merge: what verify holds against the stores.
+-- Every client with its accounted and missing serials, in the order in which verify merges them
+-- with the stores.
 SELECT c.client_id, c.highest_serial, c.resynced_below, c.accounted,
        coalesce(m.missing, '{}'::int8multirange), c.duplicate_identity_at IS NOT NULL
 FROM statesys.client AS c
@@ -180,21 +182,21 @@ LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]'
 ORDER BY c.client_id;
 
 -- name: histories
--- Every numbered message, in the order of the merge.
+-- Every numbered message, in the order in which verify merges them.
 SELECT client_id, serial, digest, reused
 FROM statesys.state_message
 WHERE serial IS NOT NULL
 ORDER BY client_id, serial;
 
 -- name: currents
--- Every current state, in the order of the merge.
+-- Every current state, in the order in which verify merges them.
 SELECT client_id, topic_type, topic_id, user_sid, serial, digest
 FROM statesys.current_state
 ORDER BY client_id;
 
 -- name: inconsistent
--- Clients whose open ranges are not [1, highest] - accounted. A merged range stands for serials
--- that are accounted already, so it is left out.
+-- Clients whose open ranges are not [1, highest] - accounted. The serials of a merged range are
+-- accounted for already, so the query leaves it out.
 SELECT c.client_id
 FROM statesys.client AS c
 LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing
@@ -206,7 +208,7 @@ WHERE coalesce(m.missing, '{}'::int8multirange)
 ORDER BY c.client_id;
 
 -- name: closing_counts
--- The closing count of a demo, whose clients are alone in the database.
+-- The counts at the end of a demo. They cover all clients in the database, which are the demo's.
 SELECT (SELECT count(*) FROM statesys.state_message),
        (SELECT coalesce(sum(duplicates), 0)::bigint FROM statesys.client),
        (SELECT count(*) FROM statesys.missing_message_range),
@@ -216,7 +218,8 @@ SELECT (SELECT count(*) FROM statesys.state_message),
         WHERE requested_at IS NOT NULL AND closed_how IN ('answered', 'overtaken'));
 
 -- name: arrival
--- How far the server is: the sum of all highest serials, open ranges and open requests.
+-- How far the server has processed what was sent: the sum of all highest serials, and the numbers
+-- of open ranges and open requests.
 SELECT (SELECT least(coalesce(sum(highest_serial), 0), 9223372036854775807)::bigint
         FROM statesys.client),
        (SELECT count(*) FROM statesys.missing_message_range WHERE closed_at IS NULL),

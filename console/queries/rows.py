@@ -8,10 +8,10 @@ from schemas.serials import SerialRanges
 
 
 class SiteTotals(NamedTuple):
-    """Counts that walk whole tables, as the loaders keep them.
+    """Counts that need a scan of whole tables, so the loaders keep them.
 
     Attributes:
-        as_of: the moment that they are of.
+        as_of: the moment at which they were counted.
     """
 
     as_of: datetime | None
@@ -27,7 +27,7 @@ class SiteTotals(NamedTuple):
 
 
 class OpenWork(NamedTuple):
-    """What is missing and what was asked for."""
+    """What is missing and what was requested."""
 
     missing_ranges: int
     missing_serials: int
@@ -40,17 +40,17 @@ class Totals(NamedTuple):
     """Counts over the whole site: those of `SiteTotals` and `OpenWork`, and the current states.
 
     Attributes:
-        as_of: what a loader counted then, from `clients` to `reply_queues`; None: counted now.
-        duplicates, reused: counters of the clients, summed.
-        answered, unanswered: resync requests by their fate.
+        as_of: when a loader counted `clients` to `reply_queues`; None: counted now.
+        duplicates, reused: sums of the counters of all clients.
+        answered, unanswered: resync requests closed so; overtaken ones count as answered.
         due: clients that a check would ask.
-        silent: clients that left three requests unanswered and were not heard of since.
-        duplicate_identities: clients that two machines seem to share.
-        reply_queues: on which fleets are asked, as the clients named them; at most 100.
+        silent: clients that left three requests unanswered and have sent nothing since.
+        duplicate_identities: clients whose id two machines seem to share.
+        reply_queues: the queues that clients named for resync requests; at most 100.
         missing_ranges, missing_serials: open ranges, and the serials in them.
-        pending: resync requests without an answer.
-        unsent: pending ones that wait for their moment; the next goes at `next_unsent_at`.
-        current_states_exact: False means about so many.
+        pending: open resync requests.
+        unsent: pending ones that are not sent yet; the next is sent at `next_unsent_at`.
+        current_states_exact: False means an estimate.
     """
 
     as_of: datetime | None
@@ -73,7 +73,7 @@ class Totals(NamedTuple):
 
 
 class RulesWritten(NamedTuple):
-    """Where the site's rules come from: `default` or `loader`, which one, and since when."""
+    """The origin of the site's rules: `default` or `loader`, who wrote them, and when."""
 
     origin: str
     written_by: str
@@ -81,7 +81,7 @@ class RulesWritten(NamedTuple):
 
 
 class LoaderRow(NamedTuple):
-    """A loader at work; `rules` are those that it was started with, as text by name."""
+    """A loader that runs; `rules` are those that it was started with, as text by name."""
 
     name: str
     rules: dict[str, str]
@@ -93,9 +93,9 @@ class DueRow(NamedTuple):
     """Whether and when a client is asked for its state.
 
     Attributes:
-        since: when the cause came up.
-        at: a check asks from then on; None when only a change can bring it about.
-        held_by: what the client waits for; None once it is due.
+        since: when the cause arose.
+        at: from this moment on a check asks; None when time alone does not make the client due.
+        held_by: why the client is not asked yet; None once it is due.
     """
 
     reason: str
@@ -105,7 +105,7 @@ class DueRow(NamedTuple):
 
 
 class QueueTime(NamedTuple):
-    """Received to loaded, in seconds, over the latest messages; None where there are none."""
+    """Times from received to loaded, in seconds, over the latest messages; None without any."""
 
     messages: int
     p50: float | None
@@ -171,12 +171,12 @@ class StateRow(NamedTuple):
 
 
 class MissingRow(NamedTuple):
-    """A missing range, open or closed, and the client's newest and next resync request.
+    """A missing range, open or closed, with the client's newest and next resync request.
 
     Attributes:
         asked_at: when the newest request was made, None when there is none.
         ask_closed_how: None while that request is open.
-        due_reason, due_since, due_at, held_by: as in `DueRow`; None of a closed range.
+        due_reason, due_since, due_at, held_by: as in `DueRow`; None for a closed range.
     """
 
     client_id: UUID
@@ -213,7 +213,7 @@ class RequestRow(NamedTuple):
 
 
 class HistoryRow(NamedTuple):
-    """What `verify` needs of a row of the history."""
+    """The values of a row of the history that `verify` needs."""
 
     client_id: UUID
     serial: int
@@ -222,7 +222,7 @@ class HistoryRow(NamedTuple):
 
 
 class CurrentRow(NamedTuple):
-    """What `verify` needs of a current state."""
+    """The values of a current state that `verify` needs."""
 
     client_id: UUID
     topic_type: int
@@ -233,7 +233,7 @@ class CurrentRow(NamedTuple):
 
 
 class AccountRow(NamedTuple):
-    """What `verify` needs of a client."""
+    """The values of a client that `verify` needs."""
 
     client_id: UUID
     highest_serial: int
@@ -244,7 +244,7 @@ class AccountRow(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """How far the server is: the sum of all highest serials, open ranges, open requests."""
+    """How far the server is: sum of all highest serials, numbers of open ranges and requests."""
 
     highest_serials: int
     open_ranges: int
@@ -256,8 +256,8 @@ class ClosingCounts(NamedTuple):
 
     Attributes:
         loaded: state messages in the history.
-        duplicates: messages that came again.
-        ranges_opened, ranges_closed: missing ranges; those that were only late leave no row.
+        duplicates: messages that arrived again.
+        ranges_opened, ranges_closed: missing ranges; a range that was only late leaves no row.
         requested, answered: resync requests.
     """
 

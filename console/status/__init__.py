@@ -1,1 +1,1 @@
-"""`statesys status`: where everything is at this moment."""
+"""`statesys status`: the present state of queues, dead letters, clients and messages."""

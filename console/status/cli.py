@@ -16,8 +16,8 @@ from runtime.options import json_option
 def status(*, as_json: bool) -> None:
     """Show queues, dead letters, clients, messages, missing ranges and resyncs.
 
-    Dead letters are looked at and given back, at most 10,000. When the broker or the database is
-    away, the other half is shown, and the command exits with 3 or 4.
+    At most 10,000 dead letters are read; they all stay in their queue. When the broker or the
+    database is away, the other half is shown, and the command exits with 3 or 4.
 
     \b
     Example:

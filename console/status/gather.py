@@ -1,4 +1,4 @@
-"""Asks broker and database; what one of them does not tell, the other still does."""
+"""Asks broker and database; when one of them is away, it still returns the other's half."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from schemas.topology import QUEUES, Queue, is_reply_queue
 
 
 class QueueStatus(NamedTuple):
-    """A queue; None is unknown, and all None a queue that does not exist.
+    """A queue. None means unknown; a queue that does not exist has only None.
 
     Attributes:
         ready: waiting messages.
-        unacked: handed out and not settled.
-        consumers: that take from it.
-        incoming: messages a second that come in.
-        settled: messages a second that are acked.
+        unacked: delivered messages that are not settled.
+        consumers: the number of its consumers.
+        incoming: messages a second that arrive.
+        settled: messages a second that are acknowledged.
     """
 
     name: str
@@ -48,7 +48,7 @@ class BrokerStatus(NamedTuple):
 
     Attributes:
         management: whether unacked counts and rates are known.
-        letters_cut: there are more letters than were looked at.
+        letters_cut: there are more dead letters than were read.
     """
 
     queues: list[QueueStatus]
@@ -58,10 +58,10 @@ class BrokerStatus(NamedTuple):
 
 
 class DifferingLoader(NamedTuple):
-    """A loader at work that was started with other rules than the site's, which it follows.
+    """A running loader that was started with other rules than the site's, which it follows.
 
     Attributes:
-        rules: what differs, by name, as text.
+        rules: its own rules that differ, by name, as text.
     """
 
     name: str
@@ -69,7 +69,7 @@ class DifferingLoader(NamedTuple):
 
 
 class SiteStatus(NamedTuple):
-    """The rules of the site, as text by name, and who differs from them."""
+    """The rules of the site, as text by name, and the loaders that differ from them."""
 
     rules: dict[str, str]
     written: RulesWritten
@@ -80,7 +80,7 @@ class DatabaseStatus(NamedTuple):
     """The database's half.
 
     Attributes:
-        messages: in the history; `messages_exact` False means about so many.
+        messages: rows of the history; `messages_exact` False means an estimate.
     """
 
     site: SiteStatus
@@ -95,7 +95,7 @@ class Status(NamedTuple):
     """Both halves, and why one of them is missing.
 
     Attributes:
-        exit_code: done, or what the missing half asks for.
+        exit_code: `DONE`, or the exit code of the error that cost a half.
     """
 
     at: datetime
@@ -110,7 +110,7 @@ _UNKNOWN = QueueStatistics(None, None, None)
 
 
 def gather(settings: Settings) -> Status:
-    """Everything that can be had; never raises for a server that is away."""
+    """Read both halves; an unreachable server becomes a trouble, not an exception."""
     troubles: list[StatesysError] = []
     database: DatabaseStatus | None = None
     broker: BrokerStatus | None = None
@@ -133,7 +133,7 @@ def gather(settings: Settings) -> Status:
         broker,
         database,
         [str(error) for error in troubles],
-        # The broker's trouble comes first on a message's way, so it comes first here.
+        # If both are away, the broker's code counts, because messages pass the broker first.
         troubles[-1].exit_code if troubles else ExitCode.DONE,
     )
 
@@ -181,7 +181,7 @@ def _site(queries: Queries) -> SiteStatus:
     rules = queries.rules().as_text()
     differing = []
     for loader in queries.loaders():
-        # What one of the two does not know yet, an older or newer loader, is no difference.
+        # An older or newer loader may have other rules. Compare only the rules that both know.
         others = {
             name: value for name, value in loader.rules.items() if rules.get(name, value) != value
         }

@@ -1,4 +1,4 @@
-"""`status` for a person."""
+"""Shows the status to a person."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ _UNKNOWN = "?"
 
 
 def show(status: Status, console: Console) -> None:
-    """Print both halves; a missing one is said in red."""
+    """Print both halves; for a missing one, print the reason in red."""
     if status.broker is not None:
         _show_broker(status.broker, console)
     if status.database is not None:
@@ -94,7 +94,7 @@ def _show_differing(site: SiteStatus, console: Console) -> None:
 
 
 def _resyncs(totals: Totals, now: datetime) -> str:
-    """The requests by their fate, and when the next of those goes that wait for their moment."""
+    """The requests by their outcome, and when the next unsent one is sent."""
     pending = f"{totals.pending:,} pending"
     if totals.next_unsent_at is not None:
         wait = totals.next_unsent_at - now
@@ -109,10 +109,10 @@ def _rows(count: int, *, exact: bool) -> str:
 
 
 def _as_of(totals: Totals, now: datetime) -> str:
-    """How old a count is that a loader made."""
+    """The age of a count that a loader keeps; empty for one counted now."""
     if totals.as_of is None:
         return ""
-    # The clocks of two machines.
+    # The two moments are from the clocks of two machines, so the difference may be negative.
     return f" (as of {age(max(now - totals.as_of, timedelta(0)))} ago)"
 
 

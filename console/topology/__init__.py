@@ -1,1 +1,1 @@
-"""Whether queues, exchanges and policies of the broker are as they must be."""
+"""Checks the queues, exchanges and policies of the broker."""

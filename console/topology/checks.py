@@ -1,4 +1,4 @@
-"""Asks the broker about every queue and exchange, by AMQP and by the management API."""
+"""Checks every queue and exchange of the broker, by AMQP and by the management API."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,18 +13,18 @@ from schemas.topology import QUEUES, REPORTS, RESYNC, Queue, is_reply_queue
 
 
 class Force(NamedTuple):
-    """What may be in force: the definition, and for each key of it who set it."""
+    """A definition that may be in force, and for each of its keys the policy that sets it."""
 
     definition: dict[str, Any]
     sources: dict[str, str]
 
 
 def in_force(name: str, kinds: Iterable[str], policies: Iterable[Policy]) -> Iterator[Force]:
-    """Every definition that may be in force; nothing where no policy matches.
+    """Every definition that may be in force; empty when no policy matches.
 
     Args:
         name: of the queue or exchange.
-        kinds: the values of "apply to" that mean it.
+        kinds: the values of "apply to" that include it.
     """
     fitting = [p for p in policies if p.apply_to in {"all", *kinds} and _matches(p.pattern, name)]
     ours = _first([policy for policy in fitting if not policy.operator])
@@ -59,11 +59,11 @@ def _matches(pattern: str, name: str) -> bool:
     try:
         return re.search(pattern, name) is not None
     except re.error:
-        # Erlang knows patterns that Python does not: better look at one policy too many.
+        # Erlang knows patterns that Python does not. Judge such a policy rather than skip it.
         return True
 
 
-#: Keys of a policy that lose messages whatever their value is, and how.
+#: Keys of a policy that lose messages with any value, and how.
 _HARMFUL = {
     "message-ttl": "messages that wait longer are dropped",
     "expires": "the queue is deleted, with what is in it, when nobody uses it for that long",
@@ -73,7 +73,7 @@ _KEEPS = "reject-publish"
 
 
 def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) -> list[str]:
-    """What is wrong with a queue, in sentences; empty when it is right."""
+    """The problems of a queue, in sentences; empty when it is right."""
     is_wrong = [
         (f"is a {found.kind} queue; needed is a quorum queue", found.kind != "quorum"),
         ("is not durable: a restart of the broker deletes it", not found.durable),
@@ -93,7 +93,7 @@ def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) ->
 
 
 def judge_exchange(found: FoundExchange | None, policies: Iterable[Policy]) -> list[str]:
-    """What is wrong with the exchange of reports, in sentences."""
+    """The problems of the exchange of reports, in sentences; empty when it is right."""
     if found is None:
         return ["does not exist"]
     is_wrong = [
@@ -127,9 +127,9 @@ def _value(arguments: dict[str, Any], name: str) -> str:
 
 
 def _harmful_settings(needed: Queue, force: Force) -> Iterator[str]:
-    """What a definition does against the arguments of the queue.
+    """The problems that a definition causes for a queue with its arguments.
 
-    For quorum queues RabbitMQ takes the smaller of two numbers, the overflow of the policy, and
+    For quorum queues, RabbitMQ uses the smaller of two numbers, the overflow of the policy, and
     the dead-letter settings of the arguments: a policy's dead-letter exchange changes nothing.
     """
     definition, sources = force
@@ -163,18 +163,18 @@ _UNSEEN = (
 
 
 class Checked(NamedTuple):
-    """A queue or exchange, and what is wrong with it; nothing is right."""
+    """A queue or exchange, and its problems; without any it is right."""
 
     what: str
     problems: list[str]
 
 
 class Check(NamedTuple):
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        unseen: what could not be looked at, in words.
-        trouble: why the management API could not be read, though there is a URL for it.
+        unseen: what could not be checked, in words.
+        trouble: why the management API could not be read, although its URL is set.
     """
 
     checked: list[Checked]
@@ -188,11 +188,11 @@ class Check(NamedTuple):
 
 
 def check(settings: Settings) -> Check:
-    """Declare what is ours, and look at the rest.
+    """Declare our queues and exchanges, and inspect what the management API shows.
 
     Raises:
-        BrokerUnavailable: AMQP cannot be had.
-        SettingsError: no broker.
+        BrokerUnavailable: the broker cannot be reached by AMQP.
+        SettingsError: the settings name no broker.
     """
     amqp_url, management_url = settings.required_amqp_url(), settings.optional_management_url()
     unseen: list[str] = []
@@ -204,12 +204,12 @@ def check(settings: Settings) -> Check:
         found = inspect(management_url, amqp_url)
     except BrokerUnavailable as error:
         return Check(_by_amqp(declared), [*unseen, *_UNSEEN], error)
-    # What it tells is more than the first difference that a declaration names, or the same.
+    # The API shows every difference; a declaration names only the first.
     return Check(_by_both(declared, found), [])
 
 
 def _declared(admin: Administration, queue: Queue, unseen: list[str]) -> list[str]:
-    """What RabbitMQ says against a declaration."""
+    """The error with which RabbitMQ refuses a declaration; empty when it accepts it."""
     try:
         unseen += admin.declare([queue])
     except (TopologyWrong, PermissionMissing) as error:
@@ -234,7 +234,7 @@ def _by_both(declared: dict[str, list[str]], found: Inspection) -> list[Checked]
             else judge_queue(queue, there, found.policies)
         )
         checked.append(Checked(f"queue {queue.name}", problems))
-    # Where the API shows nothing wrong, a refused declaration still is.
+    # A refused declaration is a problem even where the API shows none.
     if not any(one.problems for one in checked):
         checked += [one for one in _by_amqp(declared) if one.problems]
     return checked

@@ -17,12 +17,12 @@ def topology() -> None:
 @topology.command()
 @json_option
 def check(*, as_json: bool) -> None:
-    """Create what is missing of queues and exchanges, and verify all that exists.
+    """Create missing queues and exchanges, and verify the existing ones.
 
     A property, argument or policy that drops messages, lets them expire or deletes a queue is
     wrong; a length limit with overflow reject-publish and more bindings are right. Policies, and
     the reply queues of fleets, are read from the management API (STATESYS_MANAGEMENT_URL);
-    without it they are named as not looked at.
+    without it they are listed as not looked at.
 
     Exit codes: 0 right, 3 something is wrong, a permission is missing, or RabbitMQ or its
     management API cannot be reached.

@@ -1,1 +1,1 @@
-"""`statesys trace`: where a message is, or went."""
+"""`statesys trace`: where a message is, or what became of it."""

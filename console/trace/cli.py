@@ -24,7 +24,7 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 )
 @json_option
 def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_json: bool) -> None:
-    """Tell where a message is or went; without a serial, sum up the client.
+    """Tell where a message is, or what became of it; without a serial, sum up the client.
 
     \b
     Example:

@@ -20,10 +20,10 @@ class FleetSide(NamedTuple):
     """What the client's own store knows.
 
     Attributes:
-        last_serial: the last it gave.
-        digest: of the message under the serial; None when it never numbered one.
-        in_outbox: no broker has confirmed it.
-        faults: done on purpose to reports that carried it.
+        last_serial: the last serial that the client used.
+        digest: of the message with the serial; None when there is none.
+        in_outbox: the message, or any message of the client, is not confirmed by the broker yet.
+        faults: injected into reports that carried the serial, or any serial of the client.
         answers: of the client to resync requests.
     """
 
@@ -38,11 +38,11 @@ class SerialTrace(NamedTuple):
     """Everything that is known of one serial.
 
     Attributes:
-        client: None when the server never heard of it.
+        client: None when the server does not know it.
         rows: of the history.
-        letters: dead letters that hold it; None when the broker was not to be reached.
-        ranges: missing ranges that hold or held it.
-        requests: the client's resync requests.
+        letters: dead letters that hold it; None when the broker could not be read.
+        ranges: missing ranges, open and closed, that include it.
+        requests: the client's resync requests that concern it.
     """
 
     client_id: UUID
@@ -56,7 +56,7 @@ class SerialTrace(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Where it is, in one sentence."""
+        """Where the message is, in one sentence."""
         if self.rows:
             return self._loaded()
         if self.letters:
@@ -114,8 +114,8 @@ class ClientTrace(NamedTuple):
 
     Attributes:
         at: the moment of `condition` and `due`.
-        condition: what is the matter with it.
-        due: whether and when it is asked; None when there is no cause.
+        condition: see the glossary.
+        due: whether and when it is asked for a resync; None when there is no cause.
     """
 
     at: datetime
@@ -148,7 +148,7 @@ def trace_serial(
     """Everything that is known of one serial.
 
     Args:
-        directory: of a fleet's store; None asks the server only.
+        directory: of a fleet's store; None: only the server is asked.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
         client = queries.client(client_id)
@@ -177,7 +177,7 @@ def trace_client(settings: Settings, client_id: UUID, directory: Path | None) ->
     """A summary of one client.
 
     Raises:
-        StatesysError: the server never heard of it.
+        StatesysError: the server does not know it.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
         client = queries.known_client(client_id)
@@ -197,7 +197,7 @@ def trace_client(settings: Settings, client_id: UUID, directory: Path | None) ->
 
 
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
-    """Dead letters of the client (and the serial), None without a broker."""
+    """Dead letters of the client (and the serial), None when the broker cannot be read."""
     try:
         with Administration(settings.required_amqp_url(), name=_NAME) as admin:
             return [
@@ -214,7 +214,7 @@ def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Le
 
 
 def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:
-    """The client's own side.
+    """What the client's own store knows.
 
     Raises:
         StatesysError: the store does not hold the client.

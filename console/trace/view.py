@@ -1,4 +1,4 @@
-"""A trace for a person: the verdict first, then everything that supports it."""
+"""Shows a trace to a person: the verdict first, then everything that supports it."""
 
 from collections.abc import Sequence
 
