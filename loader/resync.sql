@@ -107,14 +107,3 @@ ON CONFLICT (one_row) DO UPDATE SET
     reused = excluded.reused, answered = excluded.answered, unanswered = excluded.unanswered,
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
-
--- name: lock_client
--- A separate statement, so that the next one sees what a chunk with this lock has committed.
-SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
-
--- name: forget_client
--- Deletes all of a client but its history, which is dropped with its partitions.
-WITH gone AS (DELETE FROM current_state WHERE client_id = %(client_id)s),
-     ranges AS (DELETE FROM missing_message_range WHERE client_id = %(client_id)s),
-     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s)
-DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id;
