@@ -4,14 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from loader.migrations import migrate as apply
-from loader.service import Loader
-from loader.store import ResyncStore
 from runtime.command import settings_and_logs
 from runtime.options import (
     client_argument,
@@ -24,6 +21,9 @@ from runtime.options import (
 from runtime.rules import given_rules
 from runtime.workers.signals import Stop
 from schemas.errors import StatesysError
+
+if TYPE_CHECKING:
+    from loader.store import ResyncStore
 
 
 @click.group()
@@ -55,6 +55,10 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
       statesys loader run --threads 8 --chunk-size 1024
       statesys loader run --resync-check-interval 2s --min-missing-message-age 3s
     """
+    # Imported late, here and below: the grammar of reports and psycopg take 0.3 s, which --help
+    # does not need.
+    from loader.service import Loader  # noqa: PLC0415
+
     settings = settings_and_logs(**flags)
     Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
 
@@ -67,6 +71,8 @@ def migrate() -> None:
     Example:
       statesys loader migrate
     """
+    from loader.migrations import migrate as apply  # noqa: PLC0415
+
     applied = apply(settings_and_logs().required_database_url())
     click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
 
@@ -158,8 +164,10 @@ def forget(client_id: UUID) -> None:
 
 
 @contextmanager
-def _resyncs(**rules: timedelta | None) -> Iterator[ResyncStore]:
+def _resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
     """Open the request store of the configured database, after a check of its schema version."""
+    from loader.store import ResyncStore  # noqa: PLC0415
+
     url = settings_and_logs().required_database_url()
     with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
         store.require_current_tables()

@@ -104,7 +104,7 @@ class ResyncStore:
             now: timezone-aware.
             limit: maximum number of clients to ask.
             check_interval: interval of checks for missing ranges.
-            signs_interval: interval of checks for the other causes.
+            others_interval: interval of checks for the other causes.
 
         Returns:
             The clients that are asked.
