@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import click
 
+from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
 from runtime.options import (
     client_argument,
@@ -125,7 +125,7 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
 
 @resync.command()
 @client_argument
-def request(client_id: UUID) -> None:
+def request(client: GivenClient) -> None:
     """Ask one client now, regardless of the intervals; a running loader sends the request.
 
     Also clears a duplicate identity.
@@ -135,21 +135,22 @@ def request(client_id: UUID) -> None:
       statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
     """
     with _resyncs() as store:
+        client_id = store.client_id_of(client)
         request_id = store.request(client_id, now=store.now())
     if request_id is None:
         raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
     click.echo(str(request_id))
 
 
-@click.group()
-def client() -> None:
+@click.group("client")
+def client_group() -> None:
     """Manage the clients in the database."""
 
 
-@client.command()
+@client_group.command()
 @client_argument
 @click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
-def forget(client_id: UUID) -> None:
+def forget(client: GivenClient) -> None:
     """Remove a client; its history stays until its partitions are dropped.
 
     \b
@@ -157,6 +158,7 @@ def forget(client_id: UUID) -> None:
       statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
     """
     with _resyncs() as store:
+        client_id = store.client_id_of(client)
         known = store.forget(client_id)
     if not known:
         raise StatesysError(f"client {client_id} is not known")

@@ -108,6 +108,14 @@ ON CONFLICT (one_row) DO UPDATE SET
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
 
+-- name: forget_conditions
+DELETE FROM condition_totals;
+
+-- name: keep_conditions
+-- Stores how many clients are in which condition, beside the other totals.
+INSERT INTO condition_totals (condition, clients)
+SELECT condition, clients FROM count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);
+
 -- name: lock_client
 -- A separate statement, so that the next one sees what a chunk with this lock has committed.
 SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
