@@ -34,7 +34,7 @@ def bench() -> None:
 
 
 def cores_option(default: int | None) -> Decorator:
-    """The option `--cores`; it takes effect at once, for all that this process starts."""
+    """The option `--cores`; it applies at once to this process and all that it starts."""
 
     def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
         usable = sorted(os.sched_getaffinity(0))
@@ -264,7 +264,7 @@ def steady(
 def _drain(
     run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
 ) -> None:
-    """The runs of `lab.bench.runs` that a command line asks for."""
+    """Make the runs of a command line, one for each combination, and measure them."""
     from lab.bench import runs as kinds  # noqa: PLC0415
     from lab.bench.job import Shape, combinations  # noqa: PLC0415
 
@@ -289,10 +289,10 @@ def _chosen(
     existing_days: int = 1,
     **flags: Any,
 ) -> "tuple[Settings, Job, WorkerSettings]":
-    """What a command line chose; what it has no option for is as in the standard job."""
+    """Turn options into settings, a job and workers; the rest is as in the standard job."""
     from lab.bench.job import Job, WorkerSettings  # noqa: PLC0415
 
-    # What the loader's duties say here is no result; trouble still is worth a line.
+    # The log lines of the loader's periodic tasks are noise here; errors still matter.
     settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
     job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
@@ -301,7 +301,7 @@ def _chosen(
 
 
 def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> "Existing":
-    """What is to be in the tables before."""
+    """Check how much is to be in the tables before the run."""
     from lab.bench.job import NOTHING, Existing  # noqa: PLC0415
 
     if not clients and not messages:
