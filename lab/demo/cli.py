@@ -74,7 +74,7 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
     from lab.demo.site import prepare  # noqa: PLC0415
     from runtime.workers.signals import Stop  # noqa: PLC0415
 
-    # A demo shows its progress; the fleet's own lines would only run through it.
+    # A demo shows its progress; log lines of the fleet would interrupt it.
     settings = settings_and_logs(usual_level="warning")
     if reset:
         click.echo("--reset does nothing any more: the demo has servers of its own", err=True)
