@@ -64,7 +64,7 @@ def measure(name: str) -> Measured:
     """Try one shape in all sizes, and repeatedly in one size for its memory."""
     try:
         return _measure(SHAPES[name])
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is what we look for)
+    except Exception as error:  # noqa: BLE001 (any exception is a finding)
         # As text, since not every exception can be pickled.
         return Measured((), 0, "", f"{type(error).__name__}: {error}"[:200])
 
