@@ -30,15 +30,17 @@ COMMANDS = {
     "status": ("console.status.cli:status", "Queues, dead letters, clients, messages, resyncs."),
     "verify": ("lab.verify.cli:verify", "Prove that what was sent is what is stored."),
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
+    "clients": ("console.clients:clients", "Which clients there are, and how they are."),
     "states": ("console.states:states", "The current state of a client."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
+    "top": ("console.top.cli:top", "Which clients or topics send most, in an hour and a day."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
     "health": ("console.health:health", "Whether the workers here do their work."),
     "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
-    "client": ("loader.cli:client", "Forget a client."),
+    "client": ("loader.cli:client_group", "Forget a client, or erase its history too."),
 }
 
 

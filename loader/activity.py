@@ -37,7 +37,7 @@ class TopicCounts:
 
 
 class ActivityTask:
-    """Writes this loader's counts by topic, and takes the site's snapshots of the clients' counters.
+    """Writes this loader's counts by topic, and takes the snapshots of the clients' counters.
 
     Args:
         open_store: opens a database connection.

@@ -4,14 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loader.migrations import migrate as apply
-from loader.service import Loader
-from loader.store import ClientStore, Removed, ResyncStore
+from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
 from runtime.options import (
     client_argument,
@@ -25,6 +22,9 @@ from runtime.printable import printable
 from runtime.rules import given_rules
 from runtime.workers.signals import Stop
 from schemas.errors import StatesysError
+
+if TYPE_CHECKING:
+    from loader.store import ClientStore, Removed, ResyncStore
 
 
 @click.group()
@@ -56,6 +56,10 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
       statesys loader run --threads 8 --chunk-size 1024
       statesys loader run --resync-check-interval 2s --min-missing-message-age 3s
     """
+    # Imported late, here and below: the grammar of reports and psycopg take 0.3 s, which --help
+    # does not need.
+    from loader.service import Loader  # noqa: PLC0415
+
     settings = settings_and_logs(**flags)
     Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
 
@@ -68,6 +72,8 @@ def migrate() -> None:
     Example:
       statesys loader migrate
     """
+    from loader.migrations import migrate as apply  # noqa: PLC0415
+
     applied = apply(settings_and_logs().required_database_url())
     click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
 
@@ -120,7 +126,7 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
 
 @resync.command()
 @client_argument
-def request(client_id: UUID) -> None:
+def request(client: GivenClient) -> None:
     """Ask one client now, regardless of the intervals; a running loader sends the request.
 
     Also clears a duplicate identity.
@@ -130,21 +136,22 @@ def request(client_id: UUID) -> None:
       statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
     """
     with _resyncs() as store:
+        client_id = store.client_id_of(client)
         request_id = store.request(client_id, now=store.now())
     if request_id is None:
         raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
     click.echo(str(request_id))
 
 
-@click.group()
-def client() -> None:
+@click.group("client")
+def client_group() -> None:
     """Manage the clients in the database."""
 
 
-@client.command()
+@client_group.command()
 @client_argument
 @click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
-def forget(client_id: UUID) -> None:
+def forget(client: GivenClient) -> None:
     """Remove a client; its history stays until its partitions are dropped.
 
     A client that sends again comes back as a new one.
@@ -154,6 +161,7 @@ def forget(client_id: UUID) -> None:
       statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
     """
     with _clients() as store:
+        client_id = store.client_id_of(client)
         removed = store.forget(client_id)
     if not removed.clients:
         raise StatesysError(f"client {client_id} is not known")
@@ -165,11 +173,11 @@ def forget(client_id: UUID) -> None:
     )
 
 
-@client.command()
+@client_group.command()
 @client_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def erase(*, client_id: UUID, yes: bool, as_json: bool) -> None:
+def erase(*, client: GivenClient, yes: bool, as_json: bool) -> None:
     """Delete a client and its history for good, because its person asks for it.
 
     Also deletes the history of a client that was forgotten before. Needs the right to delete from
@@ -181,6 +189,7 @@ def erase(*, client_id: UUID, yes: bool, as_json: bool) -> None:
       statesys client erase GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
     """
     with _clients() as store:
+        client_id = store.client_id_of(client)
         held = store.held(client_id)
         if not any(held):
             raise StatesysError(f"client {client_id} is not known, and the history has none of it")
@@ -204,7 +213,7 @@ _LEFT = (
 )
 
 
-def _counts(removed: Removed, *, history: bool = False) -> str:
+def _counts(removed: "Removed", *, history: bool = False) -> str:
     counts = [
         (removed.states, "current state"),
         (removed.ranges, "missing range"),
@@ -215,15 +224,19 @@ def _counts(removed: Removed, *, history: bool = False) -> str:
 
 
 @contextmanager
-def _clients() -> Iterator[ClientStore]:
-    """Open the client store of the configured database."""
+def _clients() -> "Iterator[ClientStore]":
+    """Open the client store of the configured database, after a check of its schema version."""
+    from loader.store import ClientStore  # noqa: PLC0415
+
     with closing(ClientStore(settings_and_logs().required_database_url())) as store:
         yield store
 
 
 @contextmanager
-def _resyncs(**rules: timedelta | None) -> Iterator[ResyncStore]:
+def _resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
     """Open the request store of the configured database, after a check of its schema version."""
+    from loader.store import ResyncStore  # noqa: PLC0415
+
     url = settings_and_logs().required_database_url()
     with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
         store.require_current_tables()

@@ -107,3 +107,11 @@ ON CONFLICT (one_row) DO UPDATE SET
     reused = excluded.reused, answered = excluded.answered, unanswered = excluded.unanswered,
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
+
+-- name: forget_conditions
+DELETE FROM condition_totals;
+
+-- name: keep_conditions
+-- Stores how many clients are in which condition, beside the other totals.
+INSERT INTO condition_totals (condition, clients)
+SELECT condition, clients FROM count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from console.queries.queries import Queries
+from console.queries.asking import Asking
 
 
 class Snapshot(NamedTuple):
@@ -52,18 +52,21 @@ class TopicActivity(NamedTuple):
     usual: int | None
 
 
-class ActivityQueries(Queries):
-    """The queries of `activity.sql`, beside the others."""
+class TopicTotals(NamedTuple):
+    """Messages of all topic types in two windows."""
 
-    _file = "activity.sql"
+    hour: int
+    day: int
+
+
+class ActivityQueries(Asking):
+    """The queries of `activity.sql`."""
 
     def snapshots(self, *, now: datetime) -> list[Snapshot]:
         """The snapshots of the clients' counters that are kept, newest first; at least one."""
         return self._all("snapshots", Snapshot, now=now)
 
-    def top_clients(
-        self, *, hour: int, day: int, by_day: bool, limit: int
-    ) -> list[ClientActivity]:
+    def top_clients(self, *, hour: int, day: int, by_day: bool, limit: int) -> list[ClientActivity]:
         """The clients that sent most.
 
         Args:
@@ -71,16 +74,20 @@ class ActivityQueries(Queries):
             by_day: the order is that of the longer window.
         """
         chosen = {"hour": hour, "day": day, "by_day": by_day, "limit": limit}
-        return self._all("clients", ClientActivity, **chosen)
+        return self._all("top_clients", ClientActivity, **chosen)
 
     def typical(self, *, hour: int, day: int) -> dict[str, Typical]:
         """By window, what all clients sent; a window in which nobody sent anything is left out."""
-        return {row.window: row for row in self._all("medians", Typical, hour=hour, day=day)}
+        return {row.window: row for row in self._all("typical", Typical, hour=hour, day=day)}
 
     def first_topic_hour(self) -> datetime | None:
         """The first hour of which there are counts by topic."""
         found: datetime | None = self._scalar("first_topic_hour")
         return found
+
+    def topic_totals(self, *, now: datetime, hour: datetime, day: datetime) -> TopicTotals:
+        """The messages of all topic types; arguments as in `top_topics`."""
+        return self._all("topic_totals", TopicTotals, now=now, hour=hour, day=day)[0]
 
     def top_topics(
         self, *, now: datetime, hour: datetime, day: datetime, by_day: bool, limit: int | None
@@ -92,4 +99,4 @@ class ActivityQueries(Queries):
             by_day: the order is that of the longer window.
         """
         chosen = {"now": now, "hour": hour, "day": day, "by_day": by_day, "limit": limit}
-        return self._all("topics", TopicActivity, **chosen)
+        return self._all("top_topics", TopicActivity, **chosen)

@@ -5,7 +5,7 @@
 -- from before the clock was set back.
 SELECT number, least(taken_at, %(now)s) FROM statesys.activity_snapshot ORDER BY number DESC;
 
--- name: clients
+-- name: top_clients
 -- The clients that sent most since a snapshot, and what they sent since another one.
 WITH sent AS (
     SELECT c.client_id, c.name,
@@ -18,7 +18,7 @@ WHERE CASE WHEN %(by_day)s THEN day ELSE hour END > 0
 ORDER BY CASE WHEN %(by_day)s THEN day ELSE hour END DESC, day DESC, client_id
 LIMIT %(limit)s;
 
--- name: medians
+-- name: typical
 -- Over all clients that sent anything since each snapshot: how many they are, what they sent in
 -- all, and the median of it (the lower of two). Many clients share a count, so counting how often
 -- each count occurs is quicker than sorting the clients.
@@ -44,7 +44,7 @@ FROM ranked GROUP BY which;
 -- The first hour of which there are counts by topic.
 SELECT min(hour) FROM statesys.topic_activity;
 
--- name: topics
+-- name: top_topics
 -- Messages by topic type in two windows that end now, and the median of the full hours before them
 -- in which the type had any (null without one).
 SELECT topic_type,
@@ -58,3 +58,10 @@ HAVING coalesce(sum(messages) FILTER (WHERE hour >= %(day)s), 0) > 0
 ORDER BY CASE WHEN %(by_day)s THEN sum(messages) FILTER (WHERE hour >= %(day)s)
               ELSE sum(messages) FILTER (WHERE hour >= %(hour)s) END DESC NULLS LAST, 3 DESC, 1
 LIMIT %(limit)s;
+
+-- name: topic_totals
+-- Messages of all topic types in two windows that end now.
+SELECT coalesce(sum(messages) FILTER (WHERE hour >= %(hour)s), 0)::bigint,
+       coalesce(sum(messages) FILTER (WHERE hour >= %(day)s), 0)::bigint
+FROM statesys.topic_activity
+WHERE hour <= %(now)s;

@@ -1,11 +1,12 @@
 """One method for each query of `queries.sql`: values in, values out."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from console.queries.asking import named_text
+from console.queries.clients import ClientQueries
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -25,34 +26,22 @@ from console.queries.rows import (
     StateRow,
     Totals,
 )
+from runtime.client_names import GivenClient
 from runtime.database import (
-    IsolationLevel,
     Multirange,
     Range,
-    Session,
-    args_row,
-    require_current_tables,
     scalar_row,
-    shared_session,
     sql,
     tuple_row,
 )
 from runtime.rules import SiteRules
-from runtime.statements import statements
-from schemas.errors import SchemaMissing, StatesysError
+from schemas.errors import StatesysError
 from schemas.serials import SerialRanges
 
-#: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
-#: Beyond, rows are estimated, and totals are those that the loaders counted last.
-COUNTED_BYTES = 128 * 1024 * 1024
 #: Tables from which the totals are counted.
 _TOTALLED = ("client", "missing_message_range", "resync_request")
 #: Messages from which the queue time is computed, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
-#: Rows fetched at a time by the streams of `verify`.
-STREAM_ROWS = 10_000
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class RowCount(NamedTuple):
@@ -62,57 +51,13 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries:
+class Queries(ClientQueries):
     """The queries, over one session.
 
     Raises:
         DatabaseUnavailable: from every method, when PostgreSQL is away or unwell.
         SchemaMissing: from every method, when the database is not migrated.
     """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @classmethod
-    @contextmanager
-    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
-        """Connect, read only; use as a context manager.
-
-        Args:
-            name: `application_name`.
-
-        Raises:
-            SettingsError: the URL cannot be used.
-            SchemaMissing: the tables are not migrated to this version.
-            StatesysError: a newer version made them.
-        """
-        # No timeouts: a console command may wait for a lock, and between two rows of a stream.
-        waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-        with shared_session(url, name, different=waits) as session, session.translated():
-            require_current_tables(session)
-            yield cls(session)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Inside, all queries read one snapshot of the database; the streams need it."""
-        with self._session.transaction(isolation=IsolationLevel.REPEATABLE_READ) as connection:
-            # The caller reads a stream to its end: plan for all rows, not for the first.
-            connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-            # PostgreSQL takes the snapshot at the first query, which is this one.
-            connection.execute("SELECT pg_current_snapshot()")
-            yield
-
-    def now(self) -> datetime:
-        """The time of the database's clock."""
-        found: datetime = self._scalar("now")
-        return found
-
-    def rules(self) -> SiteRules:
-        """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        found = self._all("rules", SiteRules)
-        if not found:
-            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-        return found[0]
 
     def rules_written(self) -> RulesWritten:
         """Where the site's rules come from."""
@@ -146,11 +91,13 @@ class Queries:
             self._session.transaction() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            newest = cursor.execute(_text("newest_partition")).fetchone()
+            newest = cursor.execute(named_text("newest_partition")).fetchone()
             if newest is None:
                 return QueueTime(0, None, None, None)
             schema, table, pages = newest
-            query = sql.SQL(_text("queue_time")).format(partition=sql.Identifier(schema, table))
+            query = sql.SQL(named_text("queue_time")).format(
+                partition=sql.Identifier(schema, table)
+            )
             found = cursor.execute(
                 query,
                 {"from_page": f"({max(pages - LATEST_PAGES, 0)},0)", "limit": LATEST_MESSAGES},
@@ -176,6 +123,10 @@ class Queries:
                 "first report that is loaded"
             )
         return found
+
+    def known(self, given: GivenClient) -> ClientRow:
+        """The client that a person means; errors as in `known_client` and `client_id_of`."""
+        return self.known_client(self.client_id_of(given))
 
     def condition(
         self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
@@ -254,20 +205,6 @@ class Queries:
         """What the database holds after a demo, counted row by row."""
         return self._all("closing_counts", ClosingCounts)[0]
 
-    def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
-        """The moment and the rules, as parameters of the functions in the database.
-
-        They are values, not subqueries, so that PostgreSQL can inline such a function into the
-        statement that calls it.
-        """
-        rules = rules or self.rules()
-        return {
-            "now": now or self.now(),
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
-
     def _site_totals(self, now: datetime | None, rules: SiteRules | None) -> SiteTotals:
         if not self._small(*_TOTALLED):
             for kept in self._all("kept_totals", SiteTotals):
@@ -276,13 +213,9 @@ class Queries:
         counted = self._all("counted_totals", SiteTotals, **self._view(now, rules))
         return counted[0]._replace(as_of=None)
 
-    def _small(self, *tables: str) -> bool:
-        names = [f"statesys.{table}" for table in tables]
-        return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
-
     def _rows(self, table: str) -> RowCount:
         exact = self._small(table)
-        query = sql.SQL(_text("count" if exact else "estimate"))
+        query = sql.SQL(named_text("count" if exact else "estimate"))
         with (
             self._session.transaction() as connection,
             connection.cursor(row_factory=scalar_row) as cursor,
@@ -290,34 +223,6 @@ class Queries:
             of_table = query.format(table=sql.Identifier("statesys", table))
             found: Any = cursor.execute(of_table).fetchone()
         return RowCount(found if exact else int(found[0]["Plan"]["Plan Rows"]), exact)
-
-    def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=args_row(row)) as cursor,
-        ):
-            return cursor.execute(_text(name), parameters).fetchall()
-
-    def _scalars(self, name: str, **parameters: Any) -> list[Any]:
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=scalar_row) as cursor,
-        ):
-            return cursor.execute(_text(name), parameters).fetchall()
-
-    def _scalar(self, name: str) -> Any:
-        return self._scalars(name)[0]
-
-    def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
-        with self._session.connection.cursor(name, row_factory=args_row(row)) as cursor:
-            cursor.itersize = STREAM_ROWS
-            yield from cursor.execute(_text(name), binary=True)
-
-
-def _text(name: str) -> LiteralString:
-    # The file is part of the package and constant, so it is safe as a LiteralString.
-    text = statements("console.queries", "queries.sql")[name].rstrip(";")
-    return cast(LiteralString, text)  # type: ignore[redundant-cast]
 
 
 def _ranges(value: object) -> SerialRanges:

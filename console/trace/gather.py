@@ -12,6 +12,7 @@ from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, Requ
 from producers.store import Answer, InjectedFault, open_store
 from runtime.broker import Administration
 from runtime.broker.dead_letters import Letter
+from runtime.client_names import GivenClient
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
 
@@ -143,7 +144,7 @@ _NAME = "statesys trace"
 
 
 def trace_serial(
-    settings: Settings, client_id: UUID, serial: int, directory: Path | None
+    settings: Settings, given: GivenClient, serial: int, directory: Path | None
 ) -> SerialTrace:
     """Everything that is known of one serial.
 
@@ -151,6 +152,7 @@ def trace_serial(
         directory: of a fleet's store; None: only the server is asked.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
+        client_id = queries.client_id_of(given)
         client = queries.client(client_id)
         rows = queries.message(client_id, serial)
         ranges = queries.missing(client_id, closed=True)
@@ -173,14 +175,15 @@ def trace_serial(
     )
 
 
-def trace_client(settings: Settings, client_id: UUID, directory: Path | None) -> ClientTrace:
+def trace_client(settings: Settings, given: GivenClient, directory: Path | None) -> ClientTrace:
     """A summary of one client.
 
     Raises:
         StatesysError: the server does not know it.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
-        client = queries.known_client(client_id)
+        client = queries.known(given)
+        client_id = client.client_id
         now, rules = queries.now(), queries.rules()
         return ClientTrace(
             at=now,

@@ -41,7 +41,7 @@ def bench() -> None:
 
 
 def cores_option(default: int | None) -> Decorator:
-    """The option `--cores`; it takes effect at once, for all that this process starts."""
+    """The option `--cores`; it applies at once to this process and all that it starts."""
 
     def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
         usable = sorted(os.sched_getaffinity(0))
@@ -267,7 +267,7 @@ def steady(
 def _drain(
     run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
 ) -> None:
-    """The runs of `lab.bench.runs` that a command line asks for."""
+    """Make the runs of a command line, one for each combination, and measure them."""
     settings, job, worker_settings = _chosen(**flags)
     shapes = list(Shape) if shape == "all" else [Shape(shape)]
     runs = [
@@ -289,8 +289,8 @@ def _chosen(
     existing_days: int = 1,
     **flags: Any,
 ) -> tuple[Settings, Job, WorkerSettings]:
-    """What a command line chose; what it has no option for is as in the standard job."""
-    # What the loader's duties say here is no result; trouble still is worth a line.
+    """Turn options into settings, a job and workers; the rest is as in the standard job."""
+    # The log lines of the loader's periodic tasks are noise here; errors still matter.
     settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
     job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
@@ -299,7 +299,7 @@ def _chosen(
 
 
 def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> Existing:
-    """What is to be in the tables before."""
+    """Check how much is to be in the tables before the run."""
     if not clients and not messages:
         return NOTHING
     reports = messages // size

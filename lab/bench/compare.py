@@ -1,7 +1,7 @@
-"""The standard job in all shapes and the bare pipe, in turns on the same servers.
+"""The standard job in all shapes and the bare pipe, alternating on the same servers.
 
-The medians go into docs/performance.md. Only the ratio of two numbers of one run means something
-on another machine, or on this one at another hour: that is why they are measured in turns.
+The medians go into docs/performance.md. Absolute numbers change with the machine and the hour;
+the ratio of two numbers does not, provided that both are measured alternately.
 
 Example:
     python -m lab.bench.compare
@@ -42,7 +42,7 @@ _BARE = "bare pipe"
 @click.option("--write/--no-write", default=True, show_default=True, help="The table in the page.")
 @cores_option(2)
 def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (a flag)
-    """Measure all in turns, print the medians as JSON, and write them into the page."""
+    """Measure all alternately, print the medians as JSON, and write them into the page."""
     settings = settings_and_logs()
     interrupt_on_signals()
     job = Job(reports=reports)
@@ -104,7 +104,7 @@ def _median(runs: Sequence[Result], of: Callable[[Result], float]) -> float:
 
 
 def _lines(columns: dict[str, list[Result]]) -> str:
-    """The table, and what it was measured on."""
+    """Format the table, headed by the machine that it was measured on."""
     bare, about = columns[_BARE], machine()
     theirs = _median(bare, lambda r: r.messages_per_second)
 

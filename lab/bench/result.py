@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a run, and how it is shown."""
 
 import os
 import platform
@@ -25,17 +25,17 @@ class Result:
 
     Attributes:
         kind: the subcommand.
-        worker_settings: None where no worker of it took part.
-        reports, messages: that were carried.
-        short_way: reports of these that relay and loader read as canonical ones; None where
-            neither took part.
+        worker_settings: None where the run had no workers.
+        reports, messages: how many went through.
+        short_way: reports that relay and loader read by the fast path; None where neither took
+            part.
         seconds: from the first delivery to the last commit or confirm.
         cpu: seconds by process: relay, loader, broker, database, producers.
         peak: bytes of memory by process.
-        queue: received to loaded; None where nothing was loaded, or the wait was of the bench's
-            own making.
+        queue: from received to loaded; None where nothing was loaded, or the bench itself caused
+            the wait.
         total: from the moment a report was due to loaded; only at a constant rate.
-        disturbance: a partition was dropped meanwhile.
+        disturbance: the effect of a partition dropped during the run.
         cores: processors that servers and workers had.
     """
 
@@ -55,32 +55,32 @@ class Result:
 
     @property
     def messages_per_second(self) -> float:
-        """The rate that counts."""
+        """State messages a second, the main result."""
         return self.messages / self.seconds
 
     @property
     def reports_per_second(self) -> float:
-        """The same in reports."""
+        """Reports a second."""
         return self.reports / self.seconds
 
     @property
     def long_way(self) -> int | None:
-        """Reports that were parsed as XML; None as of `short_way`."""
+        """Reports that took the full reader; None where `short_way` is."""
         return None if self.short_way is None else self.reports - self.short_way
 
     @property
     def cpu_per_report(self) -> dict[str, float]:
-        """Microseconds of CPU by process, and `sum`: full processors carry 1 s / sum reports."""
+        """Microseconds of CPU by process, and `sum`: a busy core handles 1 s / sum reports."""
         each = {name: seconds / self.reports * 1e6 for name, seconds in self.cpu.items()}
         return {**each, "sum": sum(each.values())}
 
     @property
     def clients(self) -> int:
-        """How many clients this is, at one report in 15 minutes."""
+        """How many clients send this many reports, at one report in 15 minutes."""
         return round(self.reports_per_second * CYCLE)
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The output of `--json`."""
         return {
             "kind": self.kind,
             "cores": self.cores,
@@ -122,7 +122,7 @@ def _drop(found: Disturbance) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine that it was measured on, as far as it matters."""
+    """Describe this machine, as far as it matters for the result."""
     return {
         "cores": psutil.cpu_count() or 1,
         "memory_bytes": psutil.virtual_memory().total,
@@ -141,14 +141,14 @@ def _processor() -> str:
 
 
 _MIB = 1024 * 1024
-#: Processes in the order of the flow.
+#: Processes in the order in which a report meets them.
 _PROCESSES = ("producers", "relay", "loader", "broker", "database")
 
 Cell = Callable[[Result], str]
 
 
 def results_table(results: Sequence[Result]) -> Table:
-    """All runs side by side; lines that say nothing in any of them are left out."""
+    """All runs side by side; a line without a value in any run is left out."""
     rows = [(label, [cell(result) for result in results]) for label, cell in _rows()]
     shown = [(label, *cells) for label, cells in rows if any(cell != "-" for cell in cells)]
     columns = [results[0].kind, *(f"run {number}" for number in range(1, len(results) + 1))]
@@ -156,7 +156,7 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def last_line(results: Sequence[Result]) -> str:
-    """What the best run of each shape means: they are told together."""
+    """The best run of each shape, in clients, as one line."""
     best: dict[str, int] = {}
     for result in results:
         best[result.job.shape] = max(result.clients, best.get(result.job.shape, 0))

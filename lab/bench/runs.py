@@ -1,4 +1,4 @@
-"""The runs that begin with a full queue: relay and loader, each alone and both together."""
+"""The runs of `statesys bench`: on a full queue, of the producers, and at a constant rate."""
 
 import json
 import shutil
@@ -26,13 +26,13 @@ from schemas.report_writer import render_report
 
 
 class Run(NamedTuple):
-    """What a run has at hand."""
+    """The workers of a run, and the meter that watches them."""
 
     workers: BenchWorkers
     meter: Meter
 
     def short_way(self) -> int:
-        """Reports that the relays, still at work, have sent as canonical ones."""
+        """Reports that the relays read by the fast path; only while the relays run."""
         return sum(event.canonical for event in self.workers.events("relay"))
 
     def result(
@@ -45,7 +45,7 @@ class Run(NamedTuple):
         last: float,
         short_way: int,
     ) -> Result:
-        """What the run was, between two moments (seconds since 1970)."""
+        """The result of the run between two moments (seconds since 1970)."""
         found = {role: self.meter.peak(role) for role in ("relay", "loader")}
         return Result(
             kind=kind,
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 
 @contextmanager
 def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
-    """Watch the servers from now on; workers come as they are started, and go at the end."""
+    """Measure the servers, and each worker once it is started; stop the workers at the end."""
     with (
         Meter(testbed.processes) as meter,
         BenchWorkers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
@@ -71,13 +71,13 @@ def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
 
 
 def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
-    """A rate is worth nothing when something is missing.
+    """Check that all messages are loaded; otherwise the rate means nothing.
 
     Args:
-        since: when the run began (seconds since 1970); what was there before does not count.
+        since: when the run began (seconds since 1970); earlier messages do not count.
 
     Raises:
-        StatesysError: the history has not what was sent.
+        StatesysError: the history has another number of messages than were sent.
     """
     found = loaded(testbed.servers.database_url, since)
     if found != job.total:
@@ -85,7 +85,7 @@ def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
 
 
 def prefill(testbed: Testbed, job: Job) -> None:
-    """Start with tables as the job wants them and all reports of a job in `mp_relayendpoint`."""
+    """Fill the tables as the job wants them, and publish all its reports."""
     testbed.clear()
     fill(testbed.servers.database_url, job.existing, testbed.show)
     with Feed(testbed.servers.amqp_url, testbed.show) as feed:
@@ -148,9 +148,10 @@ _FLEET = "fleet"
 
 
 def run_publish(testbed: Testbed, job: Job) -> Result:
-    """Forward cycles of a fleet without faults, in a process of its own.
+    """Run forward cycles of a fleet without faults, in a process of its own.
 
-    A fleet is no exact copy of a job: now and then a client has no network, or more to say.
+    The number of reports only comes close to the job's: now and then a client has no network, or
+    more messages.
     """
     testbed.clear()
     fleet = testbed.directory / _FLEET
@@ -202,15 +203,15 @@ def run_steady(
     rate: float,
     drop_partition: bool = False,
 ) -> Result:
-    """Publish on a clock that waits for nobody.
+    """Publish at a constant rate, however fast the workers are.
 
-    Every report has the moment it was due as its Date, so that a bench which comes late itself
-    does not make the total look shorter.
+    Every report has the moment it was due as its Date, so that a delay of the bench itself does
+    not make the total time look shorter.
 
     Args:
         rate: reports a second.
-        drop_partition: after a third of the time, drop the oldest day of what was there before,
-            behind a reader that stays for another third.
+        drop_partition: after a third of the time, drop the oldest existing day while a reader
+            holds a snapshot of the history for another third.
     """
     testbed.clear()
     fill(testbed.servers.database_url, job.existing, testbed.show)
@@ -253,7 +254,7 @@ def run_steady(
 def _dropping(
     testbed: Testbed, job: Job, rate: float, *, wanted: bool
 ) -> Iterator[Callable[[], Drop | None]]:
-    """Drop the oldest day meanwhile, if wanted; yields what waits for the outcome."""
+    """Drop the oldest day meanwhile, if wanted; yield a function that waits for the result."""
     if not wanted:
         yield lambda: None
         return
@@ -264,7 +265,7 @@ def _dropping(
             testbed.servers.database_url,
             after=third,
             hold=third,
-            # Days are counted from today, which is one of them.
+            # Today is one of the days.
             retention=timedelta(days=job.existing.days - 2),
         )
         yield drop.result

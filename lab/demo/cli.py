@@ -73,7 +73,7 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
       STATESYS_HOME=.statesys/demo statesys status
       statesys demo --clients 5000 --loss 0.1 --seed 7
     """
-    # A demo shows its progress; the fleet's own lines would only run through it.
+    # A demo shows its progress; log lines of the fleet would interrupt it.
     settings = settings_and_logs(usual_level="warning")
     if reset:
         click.echo("--reset does nothing any more: the demo has servers of its own", err=True)

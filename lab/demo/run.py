@@ -32,7 +32,7 @@ class DemoPlan:
 
     Attributes:
         clients, messages, seed, faults: as in `producers.plan.Plan`, which checks them.
-        cycles: forward cycles that every client lives.
+        cycles: forward cycles of every client.
         directory: the demo's own (`lab.demo.site`).
     """
 
@@ -45,28 +45,28 @@ class DemoPlan:
 
     @property
     def fleet(self) -> Path:
-        """Where the fleet's store is; `statesys verify --fleet` takes it afterwards."""
+        """Directory of the fleet's store, also for `statesys verify --fleet` afterwards."""
         return self.directory / FLEET
 
 
 #: Seconds between two looks.
 PAUSE = 0.25
 #: Seconds without any change after which the demo gives up. A check, a request and its answer
-#: take about ten; a machine that is busy with other things, several times that.
+#: take about ten, and several times that on a busy machine.
 STALL = 60.0
 
 
 class Convergence:
     """The condition that ends the answering of resyncs.
 
-    The last report of every client is a heartbeat or an answer, and those meet no fault: once all
-    is loaded, every client's highest serial is its store's last one. A client whose serials are
-    all there and accounted for has no open range.
+    The last report of every client is a heartbeat or an answer, which meet no fault. So once all
+    is loaded, every client's highest serial is the last one in its store. A client whose serials
+    are all accounted for has no open range.
 
     Args:
         store: of the fleet.
         queries: of the database.
-        check: raises when a worker died.
+        check: raises an error when a worker died.
         tell: shows a state in words.
     """
 
@@ -90,7 +90,7 @@ class Convergence:
         """Whether everything arrived, nothing is missing and every request is closed.
 
         Raises:
-            StatesysError: a worker died, or nothing moved for a minute.
+            StatesysError: a worker died, or nothing changed for a minute.
         """
         now = time.monotonic()
         if now < self._look_at:
@@ -123,10 +123,10 @@ class Demo:
     """One demo.
 
     Args:
-        plan: what it does.
+        plan: size and faults.
         servers: the demo's own, empty.
-        display: shows how far it is.
-        stop: ends it in good order; looked at between the steps.
+        display: shows the progress.
+        stop: ends the demo in order, between two steps.
     """
 
     def __init__(self, plan: DemoPlan, servers: Servers, display: Display, stop: Stop) -> None:
@@ -136,11 +136,11 @@ class Demo:
         self._stop = stop
 
     def run(self) -> DemoSummary:
-        """Publish with faults, resync until nothing is missing, prove it, count.
+        """Publish with faults, resync until nothing is missing, verify, count.
 
         Raises:
-            click.Abort: it was stopped.
-            StatesysError: a worker died, or nothing moved.
+            click.Abort: `stop` is set.
+            StatesysError: a worker died, or nothing changed for a minute.
         """
         started = time.monotonic()
         plan = self._plan
@@ -159,11 +159,11 @@ class Demo:
             return self._count(store, problems, seconds=time.monotonic() - started)
 
     def _run_fleet(self, store: Store, plan: Plan, workers: DemoWorkers) -> None:
-        """Everything that the clients do."""
+        """Publish all reports of the clients, and answer their resync requests."""
         url = self._servers.amqp_url
 
         def show(step: Step) -> None:
-            # Without a worker, all that is published after its end would only be published.
+            # Publishing is useless once a worker has died.
             workers.check()
             self._display.fleet(step)
 
@@ -182,16 +182,16 @@ class Demo:
                 fleet.answer_requests(until=arrived.reached)
 
             fleet.publish_cycles(self._plan.cycles)
-            # A lost last report shows with the next message.
+            # The next message reveals that a client's last report was lost.
             fleet.heartbeat_all()
             answer("loading and resyncing")
-            # Everybody is heard of once more, after all faults.
+            # Every client sends once more, after all faults.
             fleet.heartbeat_all()
             answer("loading the last heartbeats")
         self._look_for_stop()
 
     def _prove(self) -> tuple[str, ...]:
-        """What breaks the promise; nothing, if all goes well."""
+        """Verify; return what breaks the promise, empty when nothing does."""
 
         def pause(seconds: float) -> None:
             self._stop.wait(seconds)

@@ -10,7 +10,7 @@ from lab.program import Program
 from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 
-#: A demo cannot wait two days until a message counts as missing.
+#: By default a message counts as missing after two days, which is too long for a demo.
 COMMANDS = {
     "relay": ("relay", "run"),
     "loader": (
@@ -27,11 +27,13 @@ COMMANDS = {
 
 
 class DemoWorkers:
-    """Both workers; a context manager that leaves no process behind.
+    """Both workers; a context manager that stops them when an error ends it.
+
+    Without an error, the caller has to `stop` them.
 
     Args:
         servers: given to them in their environment.
-        directory: takes their logs, anew.
+        directory: for their logs, which are overwritten.
     """
 
     def __init__(self, servers: Servers, directory: Path) -> None:
@@ -51,26 +53,26 @@ class DemoWorkers:
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         if error is None:
             return
-        # The first error is the one to tell.
+        # The first error is the one to raise.
         try:
             self.stop()
         except StatesysError as second:
             click.echo(f"also: {second}", err=True)
 
     def check(self) -> None:
-        """See that both are alive.
+        """Check that both are alive.
 
         Raises:
-            StatesysError: one is not; the message has the end of its log.
+            StatesysError: one has ended; the message has the end of its log.
         """
         for program in self._running:
             program.check()
 
     def stop(self) -> None:
-        """SIGTERM to both; they finish what they hold.
+        """Send SIGTERM to both, and wait until they have finished what they hold.
 
         Raises:
-            StatesysError: one did not end in time, or not with 0.
+            StatesysError: one did not end in time, or ended with another code than 0.
         """
         running, self._running = self._running, []
         for program in running:
@@ -84,7 +86,7 @@ class DemoWorkers:
             *arguments,
             log=log,
             settings={
-                # Where `statesys health` looks for them.
+                # For `statesys health`, which looks there for heartbeat files.
                 "home": self._directory,
                 **self._servers._asdict(),
             },

@@ -8,7 +8,7 @@ from loader.store.duties import claim
 from runtime.database import Session, shared_session
 from runtime.statements import statements
 
-#: Key of the transaction-level advisory lock of snapshots, next to those of `partitions` and others.
+#: Key of the transaction-level advisory lock of snapshots.
 _SNAPSHOT_LOCK = 7828379705
 _HOUR = timedelta(hours=1)
 #: Age from which counts by topic are deleted: a week, and a day to compare with it.

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.activity import keep_snapshots_out
+from runtime.client_names import GivenClient, client_id_of
 from runtime.database import require_current_tables, shared_session
 from runtime.statements import statements
 
@@ -52,6 +53,10 @@ class ClientStore:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+    def client_id_of(self, given: GivenClient) -> UUID:
+        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
+        return client_id_of(self._session, given)
 
     def name(self, client_id: UUID) -> str:
         """Return the name of a client; empty if the client or its name is not known."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from loader.store.duties import claim
 from loader.store.sites import Site
+from runtime.client_names import GivenClient, client_id_of
 from runtime.database import require_current_tables, shared_session
 from runtime.rules import SiteRules
 from runtime.statements import statements
@@ -105,7 +106,7 @@ class ResyncStore:
             now: timezone-aware.
             limit: maximum number of clients to ask.
             check_interval: interval of checks for missing ranges.
-            signs_interval: interval of checks for the other causes.
+            others_interval: interval of checks for the other causes.
 
         Returns:
             The clients that are asked.
@@ -165,8 +166,15 @@ class ResyncStore:
         with self._session.transaction():
             if not self._claim("totals", now=now, interval=interval):
                 return False
-            self._run("keep_totals", {**self._ages(), "now": now})
+            values = {**self._ages(), "now": now}
+            self._run("keep_totals", values)
+            self._run("forget_conditions", values)
+            self._run("keep_conditions", values)
             return True
+
+    def client_id_of(self, given: GivenClient) -> UUID:
+        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
+        return client_id_of(self._session, given)
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which is sent at once.
@@ -225,6 +233,7 @@ class ResyncStore:
         return {
             "min_age": rules.min_missing_message_age,
             "merge_interval": rules.resync_merge_interval,
+            "heartbeat_interval": rules.heartbeat_interval,
         }
 
     def _due(

@@ -1,4 +1,4 @@
-"""The tables that the rules of who is asked read, copied away from a site that lives on."""
+"""Copy the tables that decide about resync requests out of a running site."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import psycopg
 
 from loader.migrations import migrate
 
-#: Of the history only what may be a part of an answer that is on its way.
+#: The history is copied only as far as it may belong to an answer to an open request.
 _COPIED = {
     "site": "SELECT * FROM site",
     "client": "SELECT * FROM client",
@@ -24,10 +24,10 @@ _OPTIONS = "-c search_path=statesys"
 
 
 def copy_rules(source: str, target: str) -> datetime:
-    """Make another migrated database what this one is at one moment, as far as the rules look.
+    """Replace the tables of a migrated database by those of a site, read in one snapshot.
 
     Returns:
-        The moment.
+        The moment of the snapshot.
     """
     with (
         psycopg.connect(source, options=_OPTIONS) as from_there,
@@ -49,7 +49,7 @@ def copy_rules(source: str, target: str) -> datetime:
 
 @contextmanager
 def copied_rules(source: str) -> Iterator[str]:
-    """Such a database beside the one that is copied, for a while."""
+    """Create such a copy on the same server, yield its URL, and drop it at the end."""
     target = urlsplit(source)._replace(path="/copied").geturl()
     with psycopg.connect(source, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS copied WITH (FORCE)")

@@ -1,4 +1,4 @@
-"""What `verify` may forgive a client whose store was rolled back, and what not."""
+"""What `verify` tolerates of a client whose store was rolled back, and what not."""
 
 from pathlib import Path
 from uuid import UUID
