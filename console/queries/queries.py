@@ -7,6 +7,7 @@ from uuid import UUID
 
 from console.queries.asking import named_text
 from console.queries.clients import ClientQueries
+from console.queries.history import HistoryQueries
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -51,7 +52,7 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries):
+class Queries(ClientQueries, HistoryQueries):
     """The queries, over one session.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
 from console.queries.activity import Snapshot
@@ -49,9 +50,9 @@ def client_windows(snapshots: Sequence[Snapshot], now: datetime) -> ClientWindow
         now: timezone-aware.
     """
     hour = next((s for s in snapshots if now - s.taken_at >= SHORTEST), snapshots[-1])
-    # An hour without a loader has no snapshot, so the one before the day may be long ago.
-    day = next((s for s in reversed(snapshots) if now - s.taken_at <= LONGEST), hour)
-    day = min(day, hour)
+    # Without a loader there are no snapshots, so even the window of the hour may be longer.
+    of_day = [*takewhile(lambda s: now - s.taken_at <= LONGEST, snapshots)]
+    day = min(of_day[-1], hour) if of_day else hour
     return ClientWindows(
         Window(hour.taken_at, now), hour.number, Window(day.taken_at, now), day.number
     )
