@@ -38,6 +38,7 @@ GRANT DELETE ON statesys.client, statesys.current_state,
 ALTER DEFAULT PRIVILEGES FOR ROLE statesys_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 """
 DATABASE = "upgraded"
+ACTIVITY = ("activity_snapshot", "topic_activity")
 
 
 class Upgraded:
@@ -92,6 +93,8 @@ def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
     for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
         assert upgraded.run("reader", *arguments)
+    for what in ("clients", "topics"):
+        assert "as of" in upgraded.run("reader", "top", what)
 
 
 def test_its_loader_loads_and_writes_the_rules(upgraded: Upgraded) -> None:
@@ -113,7 +116,7 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "condition_totals", "loader"):
+        for table in ("site", "site_totals", "condition_totals", "loader", *ACTIVITY):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),
