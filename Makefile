@@ -61,7 +61,7 @@ coverage: setup ## the unit and integration tests, and which lines and branches 
 	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile tests/unit tests/integration \
 		--cov --cov-report=term
 
-mutants: packages ## change the pure modules line by line; each change should fail a test
+mutants: packages ## change the pure modules line by line; each change should fail a test (an hour)
 	@$(PYTHON) -m venv .venv-mutants
 	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev,mutants]'

@@ -90,7 +90,7 @@ def test_a_prefilled_job_is_carried_to_its_end(
         assert (run["queue_seconds"] is not None) == (kind == "drain")
         assert run["total_seconds"] is None
     assert [run["shape"] for run in found] == shapes
-    ways = [(run["short_way"], run["long_way"]) for run in found]
+    ways = [(run["fast_path"], run["full_reader"]) for run in found]
     assert ways == [(0, REPORTS) if s is Shape.FOREIGN else (REPORTS, 0) for s in shapes]
 
 
