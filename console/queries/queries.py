@@ -26,7 +26,6 @@ from console.queries.rows import (
     StateRow,
     Totals,
 )
-from runtime.client_names import GivenClient
 from runtime.database import (
     Multirange,
     Range,
@@ -34,6 +33,7 @@ from runtime.database import (
     sql,
     tuple_row,
 )
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from schemas.errors import StatesysError
 from schemas.serials import SerialRanges
