@@ -1,4 +1,4 @@
-"""Loading updates rows within their page: no index covers a column that changes with each report."""
+"""Loading updates rows within their page: no index covers what changes with each report."""
 
 from datetime import timedelta
 from uuid import UUID
