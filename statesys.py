@@ -38,7 +38,7 @@ COMMANDS = {
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
     "health": ("console.health:health", "Whether the workers here do their work."),
-    "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
+    "resync": ("loader.resync_cli:resync", "Who is due for a resync; ask clients now."),
     "client": ("loader.cli:client_group", "Forget a client."),
 }
 
