@@ -39,8 +39,8 @@ COMMANDS = {
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
     "health": ("console.health:health", "Whether the workers here do their work."),
-    "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
-    "client": ("loader.cli:client_group", "Forget a client, or erase its history too."),
+    "resync": ("loader.resync_cli:resync", "Who is due for a resync; ask clients now."),
+    "client": ("loader.client_cli:client_group", "Forget a client, or erase its history too."),
 }
 
 

@@ -1,30 +1,16 @@
-"""Commands of the loader: `loader`, `resync` and `client`."""
+"""Commands of the loader: `loader`."""
 
-import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
 from runtime.options import (
-    client_argument,
     exit_when_empty_option,
-    json_option,
     log_options,
     setting,
-    site_rule,
 )
-from runtime.printable import printable
-from runtime.rules import given_rules
 from runtime.workers.signals import Stop
-from schemas.errors import StatesysError
-
-if TYPE_CHECKING:
-    from loader.store import ClientStore, Removed, ResyncStore
 
 
 @click.group()
@@ -76,168 +62,3 @@ def migrate() -> None:
 
     applied = apply(settings_and_logs().required_database_url())
     click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
-
-
-@click.group()
-def resync() -> None:
-    """Ask clients for their whole state."""
-
-
-@resync.command()
-@click.option("--dry-run", is_flag=True, help="Only list who would be asked, and why.")
-@site_rule("resync_check_interval")
-@site_rule("min_missing_message_age")
-@site_rule("resync_merge_interval")
-@site_rule("resyncs_per_check")
-@json_option
-def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
-    """Look now for clients that are due; a running loader sends the requests.
-
-    The requests are spread over the check interval. This check uses the rules of the site; flags
-    replace single rules.
-
-    \b
-    Example:
-      statesys resync check --dry-run
-    """
-    given = given_rules(**flags)
-    with _resyncs(
-        min_missing_age=given.get("min_missing_message_age"),
-        merge_interval=given.get("resync_merge_interval"),
-    ) as store:
-        now, rules = store.now(), store.rules()._replace(**given)
-        limit, spread = rules.resyncs_per_check, rules.resync_check_interval
-        due = (
-            store.preview(now=now, limit=limit)
-            if dry_run
-            else store.check(now=now, limit=limit, with_missing=True, spread=spread)
-        )
-    rows = [
-        {"client_id": str(d.client_id), "reason": d.reason.value, "since": d.since.isoformat()}
-        for d in due
-    ]
-    if as_json:
-        click.echo(json.dumps(rows))
-    else:
-        for row in rows:
-            click.echo(f"{row['client_id']}  {row['reason']:<13}  since {row['since']}")
-        click.echo(f"{len(rows)} clients {'would be' if dry_run else 'are'} asked", err=True)
-
-
-@resync.command()
-@client_argument
-def request(client: GivenClient) -> None:
-    """Ask one client now, regardless of the intervals; a running loader sends the request.
-
-    Also clears a duplicate identity.
-
-    \b
-    Example:
-      statesys resync request f1b03089-9ea1-4a64-83dc-5f8e77bddeb4
-    """
-    with _resyncs() as store:
-        client_id = store.client_id_of(client)
-        request_id = store.request(client_id, now=store.now())
-    if request_id is None:
-        raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
-    click.echo(str(request_id))
-
-
-@click.group("client")
-def client_group() -> None:
-    """Manage the clients in the database."""
-
-
-@client_group.command()
-@client_argument
-@click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
-def forget(client: GivenClient) -> None:
-    """Remove a client; its history stays until its partitions are dropped.
-
-    A client that sends again comes back as a new one.
-
-    \b
-    Example:
-      statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
-    """
-    with _clients() as store:
-        client_id = store.client_id_of(client)
-        removed = store.forget(client_id)
-    if not removed.clients:
-        raise StatesysError(f"client {client_id} is not known")
-    click.echo(f"forgot {client_id}: {_counts(removed)}", err=True)
-    click.echo(
-        "left: its history, until its partitions are dropped (`statesys client erase` deletes it); "
-        + _LEFT,
-        err=True,
-    )
-
-
-@client_group.command()
-@client_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-def erase(*, client: GivenClient, yes: bool, as_json: bool) -> None:
-    """Delete a client and its history for good, because its person asks for it.
-
-    Also deletes the history of a client that was forgotten before. Needs the right to delete from
-    the history, which the role of the loaders has and that of operators has not. While it works,
-    the chunks with messages of this client wait.
-
-    \b
-    Example:
-      statesys client erase GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
-    """
-    with _clients() as store:
-        client_id = store.client_id_of(client)
-        held = store.held(client_id)
-        if not any(held):
-            raise StatesysError(f"client {client_id} is not known, and the history has none of it")
-        if not yes:
-            who = printable(f"{store.name(client_id)} {client_id}".strip())
-            click.confirm(
-                f"Delete {who} for good: {_counts(held, history=True)}?", abort=True, err=True
-            )
-        removed = store.erase(client_id)
-    if as_json:
-        click.echo(json.dumps({"client_id": str(client_id), **removed._asdict()}))
-    else:
-        click.echo(f"erased {client_id}: {_counts(removed, history=True)}", err=True)
-    click.echo(f"left: {_LEFT}", err=True)
-
-
-#: What neither command deletes.
-_LEFT = (
-    "its messages in queues and dead letters, backups, and the client's own store. A client that "
-    "sends again comes back as a new one."
-)
-
-
-def _counts(removed: "Removed", *, history: bool = False) -> str:
-    counts = [
-        (removed.states, "current state"),
-        (removed.ranges, "missing range"),
-        (removed.requests, "resync request"),
-        *([(removed.messages, "message")] if history else []),
-    ]
-    return ", ".join(f"{count:,} {noun}" + ("" if count == 1 else "s") for count, noun in counts)
-
-
-@contextmanager
-def _clients() -> "Iterator[ClientStore]":
-    """Open the client store of the configured database, after a check of its schema version."""
-    from loader.store import ClientStore  # noqa: PLC0415
-
-    with closing(ClientStore(settings_and_logs().required_database_url())) as store:
-        yield store
-
-
-@contextmanager
-def _resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
-    """Open the request store of the configured database, after a check of its schema version."""
-    from loader.store import ResyncStore  # noqa: PLC0415
-
-    url = settings_and_logs().required_database_url()
-    with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
-        store.require_current_tables()
-        yield store

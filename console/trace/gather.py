@@ -12,7 +12,7 @@ from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, Requ
 from producers.store import Answer, InjectedFault, open_store
 from runtime.broker import Administration
 from runtime.broker.dead_letters import Letter
-from runtime.client_names import GivenClient
+from runtime.options import GivenClient
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
 

@@ -127,8 +127,8 @@ def _lines(columns: dict[str, list[Result]]) -> str:
         row("ratio to the bare pipe", lambda r: r.messages_per_second / theirs, "{:.2f}"),
         row("reports/s", lambda r: r.reports_per_second),
         row("= clients at 15 min", lambda r: r.clients),
-        row("reports that went the short way", lambda r: r.short_way),
-        row("reports that went the long way", lambda r: r.long_way),
+        row("reports that took the fast path", lambda r: r.fast_path),
+        row("reports for the full reader", lambda r: r.full_reader),
         *(row(f"CPU per report, {name}", cpu(name), "{:,.0f} µs") for name in processes),
         *(row(f"peak memory, {name}", peak(name), "{:,.0f} MiB") for name in ("relay", "loader")),
     )

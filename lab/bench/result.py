@@ -27,7 +27,7 @@ class Result:
         kind: the subcommand.
         worker_settings: None where the run had no workers.
         reports, messages: how many went through.
-        short_way: reports that relay and loader read by the fast path; None where neither took
+        fast_path: reports that relay and loader read by the fast path; None where neither took
             part.
         seconds: from the first delivery to the last commit or confirm.
         cpu: seconds by process: relay, loader, broker, database, producers.
@@ -50,7 +50,7 @@ class Result:
     queue: Percentiles | None = None
     total: Percentiles | None = None
     disturbance: Disturbance | None = None
-    short_way: int | None = None
+    fast_path: int | None = None
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
     @property
@@ -64,9 +64,9 @@ class Result:
         return self.reports / self.seconds
 
     @property
-    def long_way(self) -> int | None:
-        """Reports that took the full reader; None where `short_way` is."""
-        return None if self.short_way is None else self.reports - self.short_way
+    def full_reader(self) -> int | None:
+        """Reports that took the full reader; None where `fast_path` is."""
+        return None if self.fast_path is None else self.reports - self.fast_path
 
     @property
     def cpu_per_report(self) -> dict[str, float]:
@@ -85,9 +85,9 @@ class Result:
             "kind": self.kind,
             "cores": self.cores,
             "shape": self.job.shape.value,
-            "short_way": self.short_way,
-            "long_way": self.long_way,
-            "crew": None if self.worker_settings is None else self.worker_settings._asdict(),
+            "fast_path": self.fast_path,
+            "full_reader": self.full_reader,
+            "workers": None if self.worker_settings is None else self.worker_settings._asdict(),
             "existing": {
                 "clients": self.job.existing.clients,
                 "messages": self.job.existing.messages,
@@ -189,8 +189,8 @@ def _rows() -> list[tuple[str, Cell]]:
         ("clients before", _before(lambda existing: existing.clients)),
         ("state messages before", _before(lambda existing: existing.messages)),
         ("reports", lambda r: f"{r.reports:,}"),
-        ("which went the short way", _count(lambda r: r.short_way)),
-        ("which went the long way", _count(lambda r: r.long_way)),
+        ("which took the fast path", _count(lambda r: r.fast_path)),
+        ("for the full reader", _count(lambda r: r.full_reader)),
         ("state messages", lambda r: f"{r.messages:,}"),
         ("seconds", lambda r: f"{r.seconds:.2f}"),
         ("messages/s", lambda r: f"{r.messages_per_second:,.0f}"),

@@ -31,7 +31,7 @@ class Run(NamedTuple):
     workers: BenchWorkers
     meter: Meter
 
-    def short_way(self) -> int:
+    def fast_path(self) -> int:
         """Reports that the relays read by the fast path; only while the relays run."""
         return sum(event.canonical for event in self.workers.events("relay"))
 
@@ -43,7 +43,7 @@ class Run(NamedTuple):
         *,
         first: float,
         last: float,
-        short_way: int,
+        fast_path: int,
     ) -> Result:
         """The result of the run between two moments (seconds since 1970)."""
         found = {role: self.meter.peak(role) for role in ("relay", "loader")}
@@ -53,7 +53,7 @@ class Run(NamedTuple):
             worker_settings=worker_settings,
             reports=job.reports,
             messages=job.total,
-            short_way=short_way,
+            fast_path=fast_path,
             seconds=last - first,
             cpu=self.meter.cpu(first, last),
             peak={role: peak for role, peak in found.items() if peak is not None},
@@ -100,10 +100,10 @@ def run_relay(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Re
         testbed.show("relaying")
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("relay", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         running.workers.stop("relay")
     return running.result(
-        "relay", job, worker_settings, first=first, last=last, short_way=short_way
+        "relay", job, worker_settings, first=first, last=last, fast_path=fast_path
     )
 
 
@@ -114,7 +114,7 @@ def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> R
         testbed.show("making batches")
         before.workers.start("relay")
         before.workers.work("relay", job.total)
-        short_way = before.short_way()
+        fast_path = before.fast_path()
     with stage(testbed, worker_settings) as running:
         testbed.show("loading")
         first = running.workers.start("loader", worker_settings.loaders)
@@ -122,7 +122,7 @@ def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> R
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
     return running.result(
-        "loader", job, worker_settings, first=first, last=last, short_way=short_way
+        "loader", job, worker_settings, first=first, last=last, fast_path=fast_path
     )
 
 
@@ -134,12 +134,12 @@ def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Re
         running.workers.start("loader", worker_settings.loaders)
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("loader", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         running.workers.stop("relay")
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
     found = running.result(
-        "drain", job, worker_settings, first=first, last=last, short_way=short_way
+        "drain", job, worker_settings, first=first, last=last, fast_path=fast_path
     )
     return replace(found, queue=times(testbed.servers.database_url, first).queue)
 
@@ -235,7 +235,7 @@ def run_steady(
                 dated = report._replace(date=date)
                 feed.send(dated, render_report(dated))
         last = workers.work("loader", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         drop = dropped()
         said = workers.events("loader"), workers.events("relay")
         workers.stop("relay")
@@ -243,7 +243,7 @@ def run_steady(
     check_loaded(testbed, job, first)
     took = times(testbed.servers.database_url, first)
     return replace(
-        running.result("steady", job, worker_settings, first=first, last=last, short_way=short_way),
+        running.result("steady", job, worker_settings, first=first, last=last, fast_path=fast_path),
         queue=took.queue,
         total=took.total,
         disturbance=None if drop is None else disturbance(drop, *said),

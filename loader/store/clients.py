@@ -4,8 +4,9 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.activity import keep_snapshots_out
-from runtime.client_names import GivenClient, client_id_of
+from runtime.client_names import client_id_of
 from runtime.database import require_current_tables, shared_session
+from runtime.options import GivenClient
 from runtime.statements import statements
 
 _SQL = statements("loader", "clients.sql")

@@ -1,13 +1,15 @@
 """Resync requests in the database. The SQL is `resync.sql`; the rules are database functions."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.duties import claim
 from loader.store.sites import Site
-from runtime.client_names import GivenClient, client_id_of
+from runtime.client_names import client_id_of, client_ids_of
 from runtime.database import require_current_tables, shared_session
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
@@ -176,6 +178,10 @@ class ResyncStore:
         """Return the id of the client that a person means; errors as in `runtime.client_names`."""
         return client_id_of(self._session, given)
 
+    def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
+        """Return the ids of the clients of a list; errors as in `runtime.client_names`."""
+        return client_ids_of(self._session, given)
+
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which is sent at once.
 
@@ -185,6 +191,27 @@ class ResyncStore:
         with self._session.transaction():
             self._run("forgive", {"client_id": client_id})
             return self._request(client_id, ResyncReason.OPERATOR, now)
+
+    def request_many(
+        self, client_ids: Sequence[UUID], *, now: datetime, spread: timedelta
+    ) -> dict[UUID, UUID]:
+        """Write operators' requests, which are sent one after another over a time.
+
+        Clients with an open request are left out.
+
+        Returns:
+            client id -> request id.
+        """
+        values = {"client_ids": list(client_ids), "now": now, "spread": spread}
+        with self._session.transaction():
+            self._run("forgive_many", values)
+            return dict(self._run("request_many", values).fetchall())
+
+    def askable(self, client_ids: Sequence[UUID]) -> int:
+        """How many of some clients have no open request."""
+        row = self._run("askable", {"client_ids": list(client_ids)}).fetchone()
+        self._session.commit()
+        return cast(int, row[0])
 
     def unsent(self, *, now: datetime, held: bool = False) -> list[UnsentRequest]:
         """Return requests to publish, locked until `commit` so that no other loader sends them.

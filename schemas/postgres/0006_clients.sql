@@ -2,8 +2,8 @@
 -- of, and how many clients are in which condition.
 --
 -- Locks client against everybody (ACCESS EXCLUSIVE) while the table is written anew with its
--- indexes: TIME_HERE. No other table is touched, however large it is. Loaders that run wait, and go
--- on afterwards.
+-- indexes: 4 s at 1,000,000 clients, on two cores with other work; PostgreSQL 15.18. No other table
+-- is rewritten, however large it is. Loaders that run wait, and go on afterwards.
 
 -- An index on last_seen would change with every report. The hour changes once an hour, and every
 -- other update stays on its page (HOT).
@@ -37,6 +37,10 @@ BEGIN ATOMIC
     SELECT k.condition, count(*)
     FROM statesys.client_condition(now, min_age, heartbeat_interval) k GROUP BY k.condition;
 END;
+
+-- A request of many that an operator asked for together: sent over a time, and held back under
+-- backlog as those of a check are. No rewrite: the default is constant.
+ALTER TABLE resync_request ADD COLUMN one_of_many boolean NOT NULL DEFAULT false;
 
 -- As in 0003: what is new is for those who have `duty`.
 DO $$

@@ -94,7 +94,7 @@ def test_every_command_shows_an_example(name: str, command: click.Command) -> No
         ["relay", "run", "--linger", "5"],
         ["loader", "run", "--retention", "99999999999999d"],
         ["resync", "request"],
-        ["resync", "request", "not-a-guid"],
+        ["resync", "request", "GUID:no"],
         ["client", "forget", "GUID:1"],
         ["client", "erase"],
         ["top", "clients", "--by", "week"],

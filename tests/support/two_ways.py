@@ -12,7 +12,7 @@ from schemas.smx import Batch, Envelope, Smx, parse_batch, render_batch, render_
 from schemas.smx_text import smx_text
 
 
-def short_way(body: bytes) -> Canonical | None:
+def fast_path(body: bytes) -> Canonical | None:
     """The report as the fast path finds it; None when it needs the full reader."""
     text = xml.text(body)
     return None if text is None else find_report(text)
@@ -24,11 +24,11 @@ def report_both_ways(body: bytes) -> Report:
     Raises:
         Refused: as `parse_report` does.
     """
-    found = short_way(body)
+    found = fast_path(body)
     try:
         read = parse_report(body)
     except Refused as refusal:
-        assert found is None, f"the short way reads what is refused: {refusal}"  # noqa: PT017
+        assert found is None, f"the fast path reads what is refused: {refusal}"  # noqa: PT017
         raise
     if found is not None:
         assert found.lane is read.lane
