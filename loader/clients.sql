@@ -26,6 +26,8 @@ requests AS (
     DELETE FROM resync_request WHERE client_id = %(client_id)s RETURNING client_id),
 activity AS (
     DELETE FROM client_activity WHERE client_id = %(client_id)s RETURNING client_id),
+listed AS (
+    DELETE FROM top_client WHERE client_id = %(client_id)s),
 gone AS (
     DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id)
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM states), (SELECT count(*) FROM ranges),

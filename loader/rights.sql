@@ -16,7 +16,9 @@ WITH needed(tab, rights) AS (VALUES
     ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('client_activity', '{SELECT,INSERT,UPDATE}'),
     ('activity_snapshot', '{SELECT,INSERT,UPDATE,DELETE}'),
-    ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}')
+    ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('top_window', '{SELECT,INSERT,UPDATE}'),
+    ('top_client', '{SELECT,INSERT,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

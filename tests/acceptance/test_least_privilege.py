@@ -40,13 +40,15 @@ TABLES = (
         "client_activity",
         "activity_snapshot",
         "topic_activity",
+        "top_window",
+        "top_client",
     ),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
     *("duty", "site", "site_totals", "condition_totals", "loader"),
-    *("client_activity", "activity_snapshot", "topic_activity"),
+    *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),
 }
 
 Act = Callable[[Administration], object]
