@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from console.dead.box import Box
 from console.dead.view import contents
 from runtime.broker import Administration, Delivery
 from runtime.broker.dead_letters import Letter
@@ -32,10 +31,14 @@ class ClientLetter(NamedTuple):
     topics: frozenset[tuple[int, str]] | None
 
 
-def letters_of(box: Box, client_id: UUID) -> list[ClientLetter]:
-    """The dead letters that hold serials of a client, oldest first."""
+def letters_of(letters: Iterable[tuple[Letter, Delivery]], client_id: UUID) -> list[ClientLetter]:
+    """Those dead letters that hold serials of a client, in their order.
+
+    Args:
+        letters: as `Box.look` returns them.
+    """
     found = []
-    for letter, delivery in box.look():
+    for letter, delivery in letters:
         own = [one for one in contents(letter, delivery) if one.client_id == client_id]
         if own:
             serials = SerialRanges((one.first_serial, one.last_serial) for one in own)

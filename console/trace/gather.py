@@ -200,7 +200,7 @@ def trace_client(settings: Settings, given: GivenClient, directory: Path | None)
 
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
     """Dead letters of the client (and the serial), None when the broker cannot be read."""
-    found = ask_broker(settings, lambda admin: letters_of(Box(admin), client_id), name=_NAME)
+    found = ask_broker(settings, lambda admin: letters_of(Box(admin).look(), client_id), name=_NAME)
     if found is None:
         return None
     return [one.letter for one in found if serial is None or serial in one.serials]

@@ -183,7 +183,7 @@ def facts_of_database(
 def facts_of_broker(admin: Administration, client_id: UUID) -> BrokerFacts:
     """What the broker knows: dead letters of the client, and how full the work queues are."""
     box = Box(admin)
-    letters = letters_of(box, client_id)
+    letters = letters_of(box.look(), client_id)
     depths = {queue: admin.depth(queue) for queue in WORK}
     return BrokerFacts(
         letters=letters,

@@ -126,11 +126,11 @@ def _dead_letter(facts: Facts) -> Told:
     letter, count = found.letter, len(facts.lost_letters)
     runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in list(found.serials)[:3])
     more = "" if count == 1 else f", the newest of {count:,} such letters"
+    detail = f" ({printable(letter.detail)})" if letter.detail else ""
     refused = printable(letter.first_refused_at[:19].replace("T", " ")) or "at an unknown time"
     return Told(
         f"sent messages (serials {runs}) that lie in a dead letter{more}: refused by "
-        f"{letter.stage} {refused} for {reason_words(letter.reason)} "
-        f"({printable(letter.detail)}){held_words(facts)}",
+        f"{letter.stage} {refused} for {reason_words(letter.reason)}{detail}{held_words(facts)}",
         "look at it",
         f"statesys dead show {shlex.quote(letter.name)}",
     )
