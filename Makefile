@@ -72,7 +72,7 @@ proofs: kills soak fuzz ## the long forms, one after the other: about half an ho
 
 matrix: packages ## the unit tests on each Python that is here: make matrix PYTHONS="python3.12 python3.13"
 	@for python in $(or $(PYTHONS),python3.11 python3.12 python3.13); do \
-		if ! command -v $$python >/dev/null; then echo "$$python is not here" >&2; continue; fi; \
+		if ! $$python --version >/dev/null 2>&1; then echo "$$python is not here" >&2; continue; fi; \
 		echo "$$python" >&2; \
 		$$python -m venv .venv-$$python && \
 		.venv-$$python/bin/python -m pip install --quiet --disable-pip-version-check \

@@ -9,9 +9,8 @@ from console.csv_output import csv_option, print_csv
 from console.output import print_json, stdout, table
 from console.queries import Queries
 from console.queries.clients import ClientFilter, Condition, ListedClient, Order
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
-from runtime.options import ClientType, DurationType, json_option
+from runtime.options import ClientType, DurationType, GivenClient, json_option
 
 _COLUMNS = ("name", "id", "version", "last seen", "last state change", "condition", "states")
 

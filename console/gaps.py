@@ -5,9 +5,8 @@ import click
 from console.due import asked_words, due_words
 from console.output import age, counted, moment, print_json, stdout, table
 from console.queries import Queries
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
-from runtime.options import ClientType, json_option, site_rule
+from runtime.options import ClientType, GivenClient, json_option, site_rule
 from runtime.rules import given_rules
 
 

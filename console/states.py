@@ -5,9 +5,8 @@ import click
 from console.names import state_name, topic_name
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 
 
 @click.command()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
 from runtime.options import (
+    GivenClient,
     client_argument,
     exit_when_empty_option,
     json_option,

@@ -1,14 +1,12 @@
 """Finds the client that a person means: by its id, or by its name in any letter case."""
 
-from typing import TypeAlias
 from uuid import UUID
 
 from runtime.database import Session
+from runtime.options import GivenClient
 from runtime.printable import printable
 from schemas.errors import ExitCode, StatesysError
 
-#: What a person writes for a client: an id or a name.
-GivenClient: TypeAlias = UUID | str
 #: Machines of one name that an error lists.
 _LISTED = 20
 _NAMED = """

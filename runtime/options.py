@@ -6,18 +6,19 @@ Unit and reason of a setting are written once, in `Settings`.
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import click
 
-from runtime.client_names import GivenClient
 from runtime.durations import parse_duration, render_duration
 from runtime.settings import PREFIX, Settings
 from schemas.report import MAX_NAME_LENGTH
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
+#: What a person writes for a client: an id or a name.
+GivenClient: TypeAlias = UUID | str
 
 #: A directory, which need not exist.
 DIRECTORY = click.Path(path_type=Path, file_okay=False)

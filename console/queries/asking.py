@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any, LiteralString, Self, TypeVar, cast
 from uuid import UUID
 
-from runtime.client_names import GivenClient, client_id_of
+from runtime.client_names import client_id_of
 from runtime.database import (
     IsolationLevel,
     Session,
@@ -17,6 +17,7 @@ from runtime.database import (
     scalar_row,
     shared_session,
 )
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.errors import SchemaMissing

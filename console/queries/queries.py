@@ -27,7 +27,6 @@ from console.queries.rows import (
     Totals,
 )
 from console.queries.why import WhyQueries
-from runtime.client_names import GivenClient
 from runtime.database import (
     Multirange,
     Range,
@@ -35,6 +34,7 @@ from runtime.database import (
     sql,
     tuple_row,
 )
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from schemas.errors import StatesysError
 from schemas.serials import SerialRanges

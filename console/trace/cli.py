@@ -8,9 +8,8 @@ from console.output import print_json, stdout
 from console.trace.gather import trace_client, trace_serial
 from console.trace.view import show_client, show_serial
 from producers.options import fleet_option
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 

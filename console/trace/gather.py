@@ -11,7 +11,7 @@ from console.queries import Queries
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault, open_store
 from runtime.broker.dead_letters import Letter
-from runtime.client_names import GivenClient
+from runtime.options import GivenClient
 from runtime.settings import Settings
 from schemas.errors import StatesysError
 

@@ -9,9 +9,8 @@ from console.output import print_json, stdout
 from console.why.evidence import evidence, evidence_rows
 from console.why.facts import Facts, Topic, gather
 from console.why.verdict import Answer, answer
-from runtime.client_names import GivenClient
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 from schemas.report import MAX_NAME_LENGTH
 
 #: PostgreSQL's integer, as in the tables.

@@ -19,7 +19,7 @@ from console.queries.rows import (
 )
 from console.queries.why import Changes, Since
 from runtime.broker import Administration, QueueDepth
-from runtime.client_names import GivenClient
+from runtime.options import GivenClient
 from runtime.settings import Settings
 from schemas.serials import SerialRanges
 from schemas.topology import WORK

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.sites import Site
-from runtime.client_names import GivenClient, client_id_of
+from runtime.client_names import client_id_of
 from runtime.database import require_current_tables, shared_session
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
