@@ -1,6 +1,6 @@
 """What `why` answers about every client of a site, held against its condition and its ledger."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,15 +9,16 @@ from uuid import UUID
 
 from console.dead.box import Box
 from console.dead.search import ClientLetter, letters_of
+from console.dead.view import contents
 from console.queries import Queries
 from console.why.facts import BrokerFacts, Facts, Topic, facts_of_database
 from console.why.verdict import Answer, Verdict, answer
-from runtime.broker import Administration, Delivery
-from runtime.broker.dead_letters import Letter
+from runtime.broker import Administration
 from tests.support.agreement import Site as Rules
 from tests.support.agreement import Told
 
-Looked = Sequence[tuple[Letter, Delivery]]
+#: The dead letters of each client.
+Letters = Mapping[UUID, Sequence[ClientLetter]]
 #: The verdicts that go with each condition. What comes before the condition is checked by itself.
 _BEFORE = {Verdict.ROLLED_BACK, Verdict.DEAD_LETTER}
 ALLOWED = {
@@ -44,13 +45,18 @@ class Ledger(NamedTuple):
     complete: bool
 
 
-def look(amqp_url: str) -> Looked:
-    """All dead letters, which stay where they are."""
+def look(amqp_url: str) -> Letters:
+    """All dead letters by client; they stay where they are."""
+    found: defaultdict[UUID, list[ClientLetter]] = defaultdict(list)
     with Administration(amqp_url, name="test") as admin:
-        return list(Box(admin).look())
+        for looked in list(Box(admin).look()):
+            # A body is read once: those of hostile clients are large.
+            for client in {one.client_id for one in contents(*looked)}:
+                found[client] += letters_of([looked], client)
+    return found
 
 
-def check_clients(url: str, letters: Looked, now: datetime) -> Counter[str]:
+def check_clients(url: str, letters: Letters, now: datetime) -> Counter[str]:
     """See that the answer about each client is what conditions, rules and tables say.
 
     Returns:
@@ -75,7 +81,7 @@ def check_clients(url: str, letters: Looked, now: datetime) -> Counter[str]:
 
 def ask(
     queries: Queries,
-    letters: Looked,
+    letters: Letters,
     client: UUID,
     topic: Topic | None = None,
     *,
@@ -83,7 +89,7 @@ def ask(
 ) -> tuple[Facts, Answer]:
     """Ask about a client at a site whose work queues are empty."""
     facts = facts_of_database(queries, client, topic, now=now)
-    facts = replace(facts, broker=BrokerFacts(letters=letters_of(letters, client)))
+    facts = replace(facts, broker=BrokerFacts(letters=letters.get(client, ())))
     return facts, answer(facts)
 
 

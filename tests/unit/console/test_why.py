@@ -28,6 +28,8 @@ from runtime.broker.dead_letters import Letter
 from schemas.report import Lane
 from schemas.serials import SerialRanges
 from schemas.topology import INCOMING, REPORTS, WORK
+from tests.support.paths import ROOT
+from tests.unit.test_docs import table
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CLIENT = UUID("11111111-1111-4111-8111-111111111111")
@@ -172,6 +174,12 @@ def test_of_two_rules_that_fit_the_first_wins(first: Verdict, second: Verdict) -
 
 def test_every_verdict_has_one_rule() -> None:
     assert [rule.verdict for rule in RULES] == list(Verdict)
+
+
+def test_the_page_for_operators_has_the_verdicts_in_their_order() -> None:
+    page = ROOT / "docs" / "operations.md"
+    rows = table(page, "verdict", "it fits when", "what to do")
+    assert [row[0] for row in rows] == [f"`{verdict}`" for verdict in Verdict]
 
 
 # -- the client ------------------------------------------------------------------------------
