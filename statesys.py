@@ -33,6 +33,7 @@ COMMANDS = {
     "clients": ("console.clients:clients", "Which clients there are, and how they are."),
     "states": ("console.states:states", "The current state of a client."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
+    "why": ("console.why.cli:why", "Why a client's state is unknown or old."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),

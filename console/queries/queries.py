@@ -26,6 +26,7 @@ from console.queries.rows import (
     StateRow,
     Totals,
 )
+from console.queries.why import WhyQueries
 from runtime.database import (
     Multirange,
     Range,
@@ -42,6 +43,8 @@ from schemas.serials import SerialRanges
 _TOTALLED = ("client", "missing_message_range", "resync_request")
 #: Messages from which the queue time is computed, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
+#: Messages from which is computed up to when the site has loaded. It is of this moment, so fewer.
+_FRONT_MESSAGES = 1_000
 
 
 class RowCount(NamedTuple):
@@ -51,7 +54,7 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries):
+class Queries(ClientQueries, WhyQueries):
     """The queries, over one session.
 
     Raises:
@@ -87,23 +90,13 @@ class Queries(ClientQueries):
 
     def queue_time(self) -> QueueTime:
         """The time from received to loaded, over the latest messages."""
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=tuple_row) as cursor,
-        ):
-            newest = cursor.execute(named_text("newest_partition")).fetchone()
-            if newest is None:
-                return QueueTime(0, None, None, None)
-            schema, table, pages = newest
-            query = sql.SQL(named_text("queue_time")).format(
-                partition=sql.Identifier(schema, table)
-            )
-            found = cursor.execute(
-                query,
-                {"from_page": f"({max(pages - LATEST_PAGES, 0)},0)", "limit": LATEST_MESSAGES},
-            ).fetchone()
-            assert found is not None
-            return QueueTime(*found)
+        found = self._of_latest("queue_time", LATEST_MESSAGES)
+        return QueueTime(0, None, None, None) if found is None else QueueTime(*found)
+
+    def front(self) -> datetime | None:
+        """Up to when the site has loaded what was sent to it; None when nothing was loaded."""
+        found = self._of_latest("front", _FRONT_MESSAGES)
+        return None if found is None else found[0]
 
     def client(self, client_id: UUID) -> ClientRow | None:
         """One client, None when the server does not know it."""
@@ -204,6 +197,22 @@ class Queries(ClientQueries):
     def closing_counts(self) -> ClosingCounts:
         """What the database holds after a demo, counted row by row."""
         return self._all("closing_counts", ClosingCounts)[0]
+
+    def _of_latest(self, name: str, messages: int) -> tuple[Any, ...] | None:
+        """The row of a statement over the latest messages, None when there are none."""
+        with (
+            self._session.transaction() as connection,
+            connection.cursor(row_factory=tuple_row) as cursor,
+        ):
+            newest = cursor.execute(named_text("newest_partition")).fetchone()
+            if newest is None:
+                return None
+            schema, table, pages = newest
+            query = sql.SQL(named_text(name)).format(partition=sql.Identifier(schema, table))
+            first = max(pages - LATEST_PAGES, 0)
+            return cursor.execute(
+                query, {"from_page": f"({first},0)", "limit": messages}
+            ).fetchone()
 
     def _site_totals(self, now: datetime | None, rules: SiteRules | None) -> SiteTotals:
         if not self._small(*_TOTALLED):

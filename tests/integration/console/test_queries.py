@@ -24,6 +24,10 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "requests": (uuid4(),),
     "message": (uuid4(), 1),
     "clients": (ClientFilter(),),
+    "since": (uuid4(),),
+    "changes": (uuid4(),),
+    "topic_states": (uuid4(), 500, None),
+    "topic_messages": (uuid4(), 500, None),
 }
 
 
