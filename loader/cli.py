@@ -1,23 +1,16 @@
-"""Commands of the loader: `loader` and `client`."""
+"""Commands of the loader: `loader`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from loader.resync_cli import open_resyncs
 from runtime.command import settings_and_logs
 from runtime.options import (
-    GivenClient,
-    client_argument,
     exit_when_empty_option,
     log_options,
     setting,
 )
 from runtime.workers.signals import Stop
-from schemas.errors import StatesysError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group()
@@ -69,26 +62,3 @@ def migrate() -> None:
 
     applied = apply(settings_and_logs().required_database_url())
     click.echo("applied " + ", ".join(applied) if applied else "nothing to do", err=True)
-
-
-@click.group("client")
-def client_group() -> None:
-    """Manage the clients in the database."""
-
-
-@client_group.command()
-@client_argument
-@click.confirmation_option(prompt="Forget this client's states, ranges and requests?")
-def forget(client: GivenClient) -> None:
-    """Remove a client; its history stays until its partitions are dropped.
-
-    \b
-    Example:
-      statesys client forget f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --yes
-    """
-    with open_resyncs() as store:
-        client_id = store.client_id_of(client)
-        known = store.forget(client_id)
-    if not known:
-        raise StatesysError(f"client {client_id} is not known")
-    click.echo(f"forgot {client_id}", err=True)

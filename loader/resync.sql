@@ -140,14 +140,3 @@ DELETE FROM condition_totals;
 -- Stores how many clients are in which condition, beside the other totals.
 INSERT INTO condition_totals (condition, clients)
 SELECT condition, clients FROM count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);
-
--- name: lock_client
--- A separate statement, so that the next one sees what a chunk with this lock has committed.
-SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
-
--- name: forget_client
--- Deletes all of a client but its history, which is dropped with its partitions.
-WITH gone AS (DELETE FROM current_state WHERE client_id = %(client_id)s),
-     ranges AS (DELETE FROM missing_message_range WHERE client_id = %(client_id)s),
-     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s)
-DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id;

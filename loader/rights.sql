@@ -13,7 +13,10 @@ WITH needed(tab, rights) AS (VALUES
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
     ('condition_totals', '{SELECT,INSERT,DELETE}'),
-    ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
+    ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('client_activity', '{SELECT,INSERT,UPDATE}'),
+    ('activity_snapshot', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

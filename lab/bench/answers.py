@@ -34,6 +34,9 @@ QUESTIONS = (
     "trace {id}",
     "trace {id} 1",
     "gaps --limit 50",
+    "top clients",
+    "top clients --by day",
+    "top topics",
     "resync check --dry-run",
 )
 #: State messages in a report of the site before.

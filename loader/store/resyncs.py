@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from loader.store.duties import claim
 from loader.store.sites import Site
 from runtime.client_names import client_id_of, client_ids_of
 from runtime.database import require_current_tables, shared_session
@@ -212,12 +213,6 @@ class ResyncStore:
         self._session.commit()
         return cast(int, row[0])
 
-    def forget(self, client_id: UUID) -> bool:
-        """Delete a client with its states, ranges and requests; return False if it is unknown."""
-        with self._session.transaction():
-            self._run("lock_client", {"client_id": client_id})
-            return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
-
     def unsent(self, *, now: datetime, held: bool = False) -> list[UnsentRequest]:
         """Return requests to publish, locked until `commit` so that no other loader sends them.
 
@@ -258,9 +253,7 @@ class ResyncStore:
         return row is not None and bool(row[0])
 
     def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
-        # Without some tolerance, a timer that fires early would skip every second interval.
-        values = {"name": name, "now": now, "interval": interval * 0.9}
-        return self._run("turn", values).fetchone() is not None
+        return claim(self._session, name, now=now, interval=interval)
 
     def _ages(self) -> dict[str, timedelta]:
         rules = self.rules()
