@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": ("lab.verify.cli:verify", "Prove that what was sent is what is stored."),
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
     "states": ("console.states:states", "The current state of a client."),
+    "compliance": ("console.compliance.cli:compliance", "How many clients are in which state."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),

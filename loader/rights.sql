@@ -12,6 +12,7 @@ WITH needed(tab, rights) AS (VALUES
     ('duty', '{SELECT,INSERT,UPDATE}'),
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
+    ('state_totals', '{SELECT,INSERT,DELETE}'),
     ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
@@ -22,8 +23,8 @@ FROM needed, unnest(rights) AS kind
 WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
-FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_totals}'::regproc[])
-    AS called
+FROM unnest('{answer_comes,asked,duplicate_identity,silent,client_condition,resync_due,
+              count_totals,count_state_totals}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

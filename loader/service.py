@@ -21,6 +21,7 @@ from loader.tasks import (
     TOTALS_TRIED,
     PeriodicTask,
     keep_partitions,
+    keep_state_totals,
     keep_totals,
     make_partitions,
 )
@@ -226,6 +227,13 @@ class Loader:
             PeriodicTask(
                 "totals",
                 lambda: keep_totals(self._resync_store),
+                every=TOTALS_TRIED,
+                stop=self._halt,
+                heartbeat=self._heartbeat,
+            ),
+            PeriodicTask(
+                "state totals",
+                lambda: keep_state_totals(self._resync_store),
                 every=TOTALS_TRIED,
                 stop=self._halt,
                 heartbeat=self._heartbeat,

@@ -28,12 +28,13 @@ OTHERS_QUEUE = reply_queue(OTHER)
 NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
 TABLES = (
     *("client", "state_message", "current_state", "missing_message_range"),
-    *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "loader"),
+    *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "state_totals"),
+    "loader",
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "loader"),
+    *("duty", "site", "site_totals", "state_totals", "loader"),
 }
 
 Act = Callable[[Administration], object]

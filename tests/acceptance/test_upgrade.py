@@ -113,7 +113,7 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "loader"):
+        for table in ("site", "site_totals", "state_totals", "loader"):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),
