@@ -62,9 +62,7 @@ def _print_types(rows: list[TopicState]) -> None:
 
 
 def _print_states(rows: list[TopicState]) -> None:
-    listed = (
-        (str(row.state_id), row.state_name or "") for row in rows if row.state_id is not None
-    )
+    listed = ((str(row.state_id), row.state_name or "") for row in rows if row.state_id is not None)
     first = rows[0]
     title = f"{first.topic_type} {first.topic_name}"
     stdout().print(table(["state", "name"], listed, title=title, right=["state"]))

@@ -1,5 +1,6 @@
 """A state as `--clients` names it: an id, a name, or `never`."""
 
+import re
 from collections.abc import Iterable
 
 import click
@@ -10,6 +11,7 @@ from schemas.topics import catalogue
 NEVER = "never"
 #: The largest number that the column `state_id` holds.
 _LARGEST = 2**63 - 1
+_NUMBER = re.compile("-?[0-9]{1,19}")
 
 
 def read_state(topic_type: int, text: str) -> list[int] | None:
@@ -21,7 +23,7 @@ def read_state(topic_type: int, text: str) -> list[int] | None:
     wanted = text.strip().casefold()
     if wanted == NEVER:
         return None
-    if wanted.isascii() and wanted.isdecimal() and int(wanted) <= _LARGEST:
+    if _NUMBER.fullmatch(wanted) and abs(int(wanted)) <= _LARGEST:
         return [int(wanted)]
     named = catalogued_states(topic_type)
     ids = [number for number, name in named.items() if name.casefold() == wanted]

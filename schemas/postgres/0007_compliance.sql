@@ -59,29 +59,35 @@ BEGIN ATOMIC
           AND (only_type IS NULL OR s.topic_type = only_type)
           AND (only_id IS NULL OR s.topic_id = only_id)
         GROUP BY s.topic_type, s.topic_id, s.state_id, c.condition
+    ),
+    -- Many clients have several topics of a type, so all states of a client and type are sorted;
+    -- the first of each state counts. (DISTINCT takes twice the time: it would be a hash.)
+    in_types AS MATERIALIZED (
+        SELECT s.topic_type, s.state_id, c.condition,
+            count(*) AS in_state, count(*) FILTER (WHERE s.first_of_type) AS in_any
+        FROM (SELECT o.client_id, o.topic_type, o.state_id,
+                     lag(o.state_id) OVER of_type IS DISTINCT FROM o.state_id AS first_of_state,
+                     row_number() OVER of_type = 1 AS first_of_type
+              FROM statesys.current_state o
+              WHERE only_id IS NULL AND (only_type IS NULL OR o.topic_type = only_type)
+              WINDOW of_type AS (PARTITION BY o.client_id, o.topic_type ORDER BY o.state_id)) s
+        JOIN statesys.client_condition(now, min_age, heartbeat_interval) c
+            ON c.client_id = s.client_id
+        WHERE s.first_of_state
+        GROUP BY s.topic_type, s.state_id, c.condition
     )
     SELECT i.topic_type, i.topic_id, i.state_id, i.condition, i.in_state
-    FROM in_topics i WHERE i.states >= min_states
+    FROM in_topics i WHERE i.states >= min_states AND i.in_state > 0
     UNION ALL
     SELECT i.topic_type, i.topic_id, NULL, i.condition, sum(i.in_any)::bigint
     FROM in_topics i WHERE i.states >= min_states
-    GROUP BY i.topic_type, i.topic_id, i.condition
+    GROUP BY i.topic_type, i.topic_id, i.condition HAVING sum(i.in_any) > 0
     UNION ALL
-    SELECT s.topic_type, NULL, s.state_id, c.condition, count(*)
-    FROM (SELECT DISTINCT s.client_id, s.topic_type, s.state_id
-          FROM statesys.current_state s
-          WHERE only_id IS NULL AND (only_type IS NULL OR s.topic_type = only_type)) s
-    JOIN statesys.client_condition(now, min_age, heartbeat_interval) c
-        ON c.client_id = s.client_id
-    GROUP BY s.topic_type, s.state_id, c.condition
+    SELECT i.topic_type, NULL, i.state_id, i.condition, i.in_state
+    FROM in_types i
     UNION ALL
-    SELECT s.topic_type, NULL, NULL, c.condition, count(*)
-    FROM (SELECT DISTINCT s.client_id, s.topic_type
-          FROM statesys.current_state s
-          WHERE only_id IS NULL AND (only_type IS NULL OR s.topic_type = only_type)) s
-    JOIN statesys.client_condition(now, min_age, heartbeat_interval) c
-        ON c.client_id = s.client_id
-    GROUP BY s.topic_type, c.condition
+    SELECT i.topic_type, NULL, NULL, i.condition, sum(i.in_any)::bigint
+    FROM in_types i GROUP BY i.topic_type, i.condition HAVING sum(i.in_any) > 0
     UNION ALL
     SELECT NULL, NULL, NULL, c.condition, count(*)
     FROM statesys.client_condition(now, min_age, heartbeat_interval) c

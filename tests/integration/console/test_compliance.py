@@ -80,7 +80,8 @@ def write(tables: Tables, site: list[Known]) -> None:
                 "INSERT INTO resync_request (client_id, request_id, reason, requested_at, sent_at, "
                 "closed_at, closed_how, attempts) SELECT %(id)s, gen_random_uuid(), 'missing', "
                 "at, at, at + interval '2 d', 'unanswered', 1 "
-                "FROM generate_series(4, 12, 4) n, LATERAL (SELECT now() - n * interval '1 d') v(at)",
+                "FROM generate_series(4, 12, 4) n, "
+                "LATERAL (SELECT now() - n * interval '1 d') moment(at)",
                 what,
             )
         for (kind, topic, user), (state, ago) in one.states.items():
@@ -155,9 +156,7 @@ def asked(invoke: Callable[..., str], *arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def invoke(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> Callable[..., str]:
+def invoke(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Callable[..., str]:
     """Run the command in this process, where a test may make the tables "large"."""
     monkeypatch.setenv("STATESYS_DATABASE_URL", database_url)
     monkeypatch.setenv("STATESYS_HOME", str(tmp_path))
@@ -215,6 +214,13 @@ def test_the_clients_of_a_state_are_the_truth_client_by_client_and_page_by_page(
         after = ["--after", page["next_after"]]
     assert listed == expected
     assert expected
+
+
+def test_a_state_may_be_negative(tables: Tables, invoke: Callable[..., str]) -> None:
+    client = UUID(int=1, version=4)
+    write(tables, [Known(client, "PC", "complete", {(301, "", ""): (-(2**31), 0)})])
+    (found,) = asked(invoke, 301, "--clients", -(2**31))["clients"]
+    assert found["client_id"] == str(client)
 
 
 def test_a_state_and_a_type_may_be_given_by_name(
@@ -291,9 +297,7 @@ def test_csv_is_harmless_and_names_with_control_characters_are_shown_visibly(
     table = run("compliance", 402, HOSTILE_TOPIC, "--clients", 3, env=environment).stdout
     assert "\x1b" not in table + run("compliance", 402, HOSTILE_TOPIC, env=environment).stdout
     counts = run("compliance", 402, HOSTILE_TOPIC, "--csv", env=environment).stdout
-    assert {row["topic_id"] for row in csv.DictReader(io.StringIO(counts))} == {
-        f"'{HOSTILE_TOPIC}"
-    }
+    assert {row["topic_id"] for row in csv.DictReader(io.StringIO(counts))} == {f"'{HOSTILE_TOPIC}"}
 
 
 def test_of_an_empty_site_everything_is_zero(run: Run, environment: dict[str, str]) -> None:
