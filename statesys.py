@@ -32,6 +32,7 @@ COMMANDS = {
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
     "clients": ("console.clients:clients", "Which clients there are, and how they are."),
     "states": ("console.states:states", "The current state of a client."),
+    "compliance": ("console.compliance.cli:compliance", "How many clients are in which state."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "why": ("console.why.cli:why", "Why a client's state is unknown or old."),
     "top": ("console.top.cli:top", "Which clients or topics send most, in an hour and a day."),

@@ -133,10 +133,21 @@ ON CONFLICT (one_row) DO UPDATE SET
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
 
--- name: forget_conditions
-DELETE FROM condition_totals;
+-- name: count_in_memory
+-- For this transaction. Counting reads whole tables, and with the few MB that suffice otherwise
+-- most of its time would be temporary files.
+SELECT set_config('work_mem', '64MB', true);
 
--- name: keep_conditions
--- Stores how many clients are in which condition, beside the other totals.
-INSERT INTO condition_totals (condition, clients)
-SELECT condition, clients FROM count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);
+-- name: forget_state_totals
+-- With the next statement, in one transaction: readers see the old numbers until the new ones.
+DELETE FROM state_totals;
+
+-- name: keep_state_totals
+-- Stores how many clients are in which state.
+INSERT INTO state_totals (topic_type, topic_id, state_id, condition, clients, as_of)
+SELECT topic_type, topic_id, state_id, condition, clients, %(now)s
+FROM count_state_totals(%(now)s, %(min_age)s, %(heartbeat_interval)s, min_states => %(min_states)s);
+
+-- name: lock_client
+-- A separate statement, so that the next one sees what a chunk with this lock has committed.
+SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;

@@ -22,6 +22,7 @@ from loader.tasks import (
     TOTALS_TRIED,
     PeriodicTask,
     keep_partitions,
+    keep_state_totals,
     keep_totals,
     make_partitions,
 )
@@ -244,6 +245,13 @@ class Loader:
                 stop=self._counted,
                 heartbeat=self._heartbeat,
                 at_end=activity.end,
+            ),
+            PeriodicTask(
+                "state totals",
+                lambda: keep_state_totals(self._resync_store),
+                every=TOTALS_TRIED,
+                stop=self._halt,
+                heartbeat=self._heartbeat,
             ),
         ]
 

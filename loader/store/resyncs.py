@@ -23,6 +23,9 @@ _SQL = statements("loader", "resync.sql")
 AT_ONCE = timedelta(0)
 #: Maximum number of requests in one transaction, whose rows stay locked during publishing.
 _PUBLISH_AT_ONCE = 200
+#: Topics with fewer current states are counted when somebody asks, which takes milliseconds. So
+#: topics of one client each, of which there may be millions, leave no rows in `state_totals`.
+SMALL_TOPIC = 1000
 
 
 class Due(NamedTuple):
@@ -168,10 +171,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._claim("totals", now=now, interval=interval):
                 return False
-            values = {**self._ages(), "now": now}
-            self._run("keep_totals", values)
-            self._run("forget_conditions", values)
-            self._run("keep_conditions", values)
+            self._run("keep_totals", {**self._ages(), "now": now})
             return True
 
     def client_id_of(self, given: GivenClient) -> UUID:
@@ -181,6 +181,27 @@ class ResyncStore:
     def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
         """Return the ids of the clients of a list; errors as in `runtime.client_names`."""
         return client_ids_of(self._session, given)
+
+    def keep_state_totals(self, *, now: datetime, interval: timedelta) -> bool:
+        """Count the clients in each state, unless that was done within the interval.
+
+        This reads all clients and current states.
+
+        Args:
+            now: timezone-aware.
+            interval: interval of the counts.
+
+        Returns:
+            Whether they were counted.
+        """
+        with self._session.transaction():
+            if not self._claim("state_totals", now=now, interval=interval):
+                return False
+            self._run("count_in_memory", {})
+            self._run("forget_state_totals", {})
+            values = {**self._ages(), "now": now, "min_states": SMALL_TOPIC}
+            self._run("keep_state_totals", values)
+            return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which is sent at once.

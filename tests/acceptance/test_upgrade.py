@@ -126,7 +126,14 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "condition_totals", "loader", *ACTIVITY):
+        for table in (
+            "site",
+            "site_totals",
+            "condition_totals",
+            "state_totals",
+            "loader",
+            *ACTIVITY,
+        ):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),
