@@ -35,21 +35,18 @@ TABLES = (
         "migration",
         "site",
         "site_totals",
-        "condition_totals",
+        "state_totals",
         "loader",
         "client_activity",
         "activity_snapshot",
         "topic_activity",
     ),
-    *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "state_totals"),
-    "loader",
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "condition_totals", "loader"),
-    *("client_activity", "activity_snapshot", "topic_activity"),
     *("duty", "site", "site_totals", "state_totals", "loader"),
+    *("client_activity", "activity_snapshot", "topic_activity"),
 }
 
 Act = Callable[[Administration], object]

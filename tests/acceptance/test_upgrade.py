@@ -129,7 +129,6 @@ def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
         for table in (
             "site",
             "site_totals",
-            "condition_totals",
             "state_totals",
             "loader",
             *ACTIVITY,
