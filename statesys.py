@@ -32,15 +32,17 @@ COMMANDS = {
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
     "clients": ("console.clients:clients", "Which clients there are, and how they are."),
     "states": ("console.states:states", "The current state of a client."),
+    "compliance": ("console.compliance.cli:compliance", "How many clients are in which state."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "why": ("console.why.cli:why", "Why a client's state is unknown or old."),
+    "top": ("console.top.cli:top", "Which clients or topics send most, in an hour and a day."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
     "health": ("console.health:health", "Whether the workers here do their work."),
-    "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
-    "client": ("loader.cli:client_group", "Forget a client."),
+    "resync": ("loader.resync_cli:resync", "Who is due for a resync; ask clients now."),
+    "client": ("loader.client_cli:client_group", "Forget a client, or erase its history too."),
 }
 
 

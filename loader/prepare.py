@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 from uuid import uuid4
 
 from schemas.digest import ABSENT, FIELD, digest_of
@@ -21,7 +21,24 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 _UNNUMBERED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
+class Staged(NamedTuple):
+    """A chunk, ready to be loaded.
+
+    Attributes:
+        lines: the rows of the table `stage`.
+        topics: topic type -> number of state messages, copies included.
+    """
+
+    lines: bytes
+    topics: dict[int, int]
+
+
 def stage_lines(chunk: Sequence[SmxText]) -> bytes:
+    """Render a chunk as `stage` does, without its counts."""
+    return stage(chunk).lines
+
+
+def stage(chunk: Sequence[SmxText]) -> Staged:
     """Render a chunk as input of `COPY`, in the column order of the table `stage`.
 
     Repeated messages are one row with their number in `copies`. Of different messages with the same
@@ -39,7 +56,13 @@ def stage_lines(chunk: Sequence[SmxText]) -> bytes:
         if new:
             _let_speak(smx, new[-1], client)
             rows += new
-    return "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode()
+    topics: dict[str, int] = {}
+    for r in rows:
+        topics[r.topic_type] = topics.get(r.topic_type, 0) + r.copies
+    return Staged(
+        "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode(),
+        {int(topic_type): messages for topic_type, messages in topics.items()},
+    )
 
 
 def probe_lines() -> bytes:
@@ -80,6 +103,7 @@ def _new_rows(smx: SmxText, client: "_Client") -> list["_Row"]:
         rival = serial != ABSENT and client.serials.setdefault(serial, key) != key
         row = client.rows[key] = _Row(
             serial,
+            topic_type,
             f"{serial}{FIELD}{topic_type}{FIELD}{_escaped(rest)}{FIELD}{_escaped(serial_text)}"
             f"{FIELD}\\\\x{key.hex()}{FIELD}{tail}",
             rival=rival,
@@ -108,10 +132,11 @@ def _let_speak(smx: SmxText, row: "_Row", client: "_Client") -> None:
 class _Row:
     """A row of the table `stage` that is not rendered completely yet."""
 
-    __slots__ = ("copies", "rival", "said", "serial", "text")
+    __slots__ = ("copies", "rival", "said", "serial", "text", "topic_type")
 
-    def __init__(self, serial: str, text: str, *, rival: bool) -> None:
+    def __init__(self, serial: str, topic_type: str, text: str, *, rival: bool) -> None:
         self.serial = serial
+        self.topic_type = topic_type
         self.text = text
         self.said = _NOTHING_SAID
         self.copies = 1

@@ -16,9 +16,10 @@ from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
 from loader.chunk import divide, messages_in, read_texts
-from loader.prepare import stage_lines
+from loader.prepare import stage
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
 from schemas.errors import Refused, StatesysError
+from schemas.smx_text import SmxText
 
 #: Readers are forked before there are threads and connections; they share the loader's memory.
 _FORK = multiprocessing.get_context("fork")
@@ -33,12 +34,25 @@ class Rows(NamedTuple):
     """A chunk as rows of the table `stage`.
 
     Attributes:
-        lines: the rows, as `loader.prepare.stage_lines` renders them.
+        lines: the rows, as `loader.prepare.stage` renders them.
         messages: number of state messages.
+        topics: number of state messages by topic type.
     """
 
     lines: bytes
     messages: int
+    topics: dict[int, int]
+
+
+def rows_of(chunk: Sequence[SmxText], messages: int) -> Rows:
+    """Render a chunk as rows.
+
+    Args:
+        chunk: its SMX.
+        messages: number of its state messages.
+    """
+    lines, topics = stage(chunk)
+    return Rows(lines, messages, topics)
 
 
 class Read(NamedTuple):
@@ -149,7 +163,7 @@ def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
         if bodies is None:
             return False
         divided = divide(bodies, chunk_bytes, read_texts)
-        chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
+        chunks = [rows_of(chunk, messages_in(chunk)) for chunk in divided.chunks]
         try:
             pipe.send(Read(chunks, divided.refused))
         except BrokenPipeError:

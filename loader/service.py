@@ -8,6 +8,7 @@ from contextlib import closing
 
 import structlog
 
+from loader.activity import TOPICS_WRITTEN, ActivityTask, TopicCounts
 from loader.aside import Aside
 from loader.consumer import BatchConsumer
 from loader.dead_letters import DeadLetterPublisher
@@ -15,12 +16,13 @@ from loader.inbox import Inbox
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
 from loader.rights import require_place_to_load
-from loader.store import ChunkStore, ResyncStore, RunningLoader
+from loader.store import ActivityStore, ChunkStore, ResyncStore, RunningLoader
 from loader.tasks import (
     PARTITION_INTERVAL,
     TOTALS_TRIED,
     PeriodicTask,
     keep_partitions,
+    keep_state_totals,
     keep_totals,
     make_partitions,
 )
@@ -59,6 +61,9 @@ class Loader:
         self._this = RunningLoader.here(SiteRules.of(settings))
         # Set after the consumer has stopped: loader threads and periodic tasks end later than it.
         self._halt = threading.Event()
+        # Set after the loader threads have ended: then all they committed is counted.
+        self._counted = threading.Event()
+        self._topics = TopicCounts()
         queues = list(INCOMING.values())
         chunk_bytes = settings.loader_chunk_size * _KIB
         self._inbox = Inbox(
@@ -149,6 +154,7 @@ class Loader:
             self._inbox.close,
             self._halt.set,
             self._join_workers,
+            self._counted.set,
             *(reader.close for reader in self._readers),
             self._consumer.finish,
             self._consumer.close,
@@ -200,6 +206,7 @@ class Loader:
             letters=self._letters,
             trust=self._consumer.trust,
             settle=self._consumer.settle,
+            count_topics=self._topics.add,
             stop=self._halt,
             heartbeat=self._heartbeat,
         )
@@ -207,6 +214,7 @@ class Loader:
     def _make_tasks(self) -> list[PeriodicTask]:
         settings = self._settings
         resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
+        activity = ActivityTask(lambda: ActivityStore(self._database_url), self._topics)
         return [
             PeriodicTask(
                 "resync",
@@ -226,6 +234,21 @@ class Loader:
             PeriodicTask(
                 "totals",
                 lambda: keep_totals(self._resync_store),
+                every=TOTALS_TRIED,
+                stop=self._halt,
+                heartbeat=self._heartbeat,
+            ),
+            PeriodicTask(
+                "activity",
+                activity.run,
+                every=TOPICS_WRITTEN,
+                stop=self._counted,
+                heartbeat=self._heartbeat,
+                at_end=activity.end,
+            ),
+            PeriodicTask(
+                "state totals",
+                lambda: keep_state_totals(self._resync_store),
                 every=TOTALS_TRIED,
                 stop=self._halt,
                 heartbeat=self._heartbeat,

@@ -124,3 +124,18 @@ def keep_totals(open_store: Callable[[], ResyncStore]) -> None:
         counted = store.keep_totals(now=store.now(), interval=TOTALS_INTERVAL)
     if counted:
         _log.info("loader.totals_counted")
+
+
+def keep_state_totals(open_store: Callable[[], ResyncStore]) -> None:
+    """Count the clients in each state, if that is due.
+
+    Args:
+        open_store: opens a database connection.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    with closing(open_store()) as store:
+        counted = store.keep_state_totals(now=store.now(), interval=TOTALS_INTERVAL)
+    if counted:
+        _log.info("loader.state_totals_counted")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import uuid4
@@ -13,8 +13,7 @@ from loader.aside import Aside, Part
 from loader.chunk import Item, divide, halves, messages_in, read_items
 from loader.dead_letters import DeadLetterPublisher
 from loader.inbox import Held, Inbox
-from loader.prepare import stage_lines
-from loader.reader import Reader, Rows
+from loader.reader import Reader, Rows, rows_of
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.broker.messages import report_properties
 from runtime.workers import HeartbeatFile
@@ -56,6 +55,7 @@ class Worker(threading.Thread):
         trust: called with a delivery that was read, but may stay unsettled for long: it will be
             dead-lettered, or is set aside.
         settle: called with every delivery whose messages are all committed or dead-lettered.
+        count_topics: called with the number of messages by topic type of every committed chunk.
         stop: set it to end waiting for an unavailable database.
         heartbeat: receives progress and trouble.
 
@@ -74,6 +74,7 @@ class Worker(threading.Thread):
         letters: DeadLetterPublisher,
         trust: Callable[[Held], None],
         settle: Callable[[Sequence[Held]], None],
+        count_topics: Callable[[Mapping[int, int]], None],
         stop: threading.Event,
         heartbeat: HeartbeatFile,
     ) -> None:
@@ -86,6 +87,7 @@ class Worker(threading.Thread):
         self._letters = letters
         self._trust = trust
         self._settle = settle
+        self._count_topics = count_topics
         self._stop_event = stop
         self._heartbeat = heartbeat
         self._store: ChunkStore | None = None
@@ -221,6 +223,7 @@ class Worker(threading.Thread):
         """
         started = time.monotonic()
         loaded = self._try_to_load(rows.lines, tries, started)
+        self._count_topics(rows.topics)
         self._aside.loaded()
         self._heartbeat.progress(self.name)
         _log.info(
@@ -298,4 +301,4 @@ class Worker(threading.Thread):
 
 
 def _rows(chunk: Sequence[Item]) -> Rows:
-    return Rows(stage_lines([item.smx_text for item in chunk]), messages_in(chunk))
+    return rows_of([item.smx_text for item in chunk], messages_in(chunk))

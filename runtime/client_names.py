@@ -1,5 +1,6 @@
 """Finds the client that a person means: by its id, or by its name in any letter case."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from runtime.database import Session
@@ -13,6 +14,20 @@ _NAMED = """
 SELECT client_id, version, last_seen FROM statesys.client_named(%(name)s)
 ORDER BY last_seen DESC NULLS LAST, client_id LIMIT %(limit)s
 """
+
+
+_ALL_NAMED = """
+SELECT asked.name, c.client_id
+FROM (SELECT DISTINCT name FROM unnest(%(names)s::text[]) AS name) AS asked
+CROSS JOIN LATERAL statesys.client_named(asked.name) AS c
+"""
+_KNOWN = "SELECT client_id FROM statesys.client WHERE client_id = ANY(%(ids)s)"
+
+
+class UnusableList(StatesysError):
+    """Some clients of a list are unknown or not unique; the message lists them."""
+
+    exit_code = ExitCode.USAGE
 
 
 class NameNotUnique(StatesysError):
@@ -46,6 +61,44 @@ def client_id_of(session: Session, given: GivenClient) -> UUID:
     (client_id, *_), *_ = found
     assert isinstance(client_id, UUID)
     return client_id
+
+
+def client_ids_of(session: Session, given: Sequence[GivenClient]) -> list[UUID]:
+    """Return the ids of the clients that a person lists, each once, in order.
+
+    Raises:
+        StatesysError: some are unknown, or names of several machines; the message lists them.
+        DatabaseUnavailable, SchemaMissing: as every query.
+    """
+    names = [one for one in given if isinstance(one, str)]
+    ids = [one for one in given if isinstance(one, UUID)]
+    with session.transaction() as connection:
+        named: dict[str, list[UUID]] = {name: [] for name in names}
+        for name, client_id in connection.execute(_ALL_NAMED, {"names": names}):
+            named[name].append(client_id)
+        known = {one for (one,) in connection.execute(_KNOWN, {"ids": ids})}
+    unknown = [
+        *(name for name in named if not named[name]),
+        *(one for one in ids if one not in known),
+    ]
+    several = [name for name in named if len(named[name]) > 1]
+    if unknown or several:
+        raise UnusableList(_problems(unknown, several))
+    found = [one if isinstance(one, UUID) else named[one][0] for one in given]
+    return list(dict.fromkeys(found))
+
+
+def _problems(unknown: Sequence[object], several: Sequence[str]) -> str:
+    problems = [
+        f"{len(found):,} {what}: {', '.join(map(str, found[:_LISTED]))}"
+        + (", …" if len(found) > _LISTED else "")
+        for found, what in (
+            (unknown, "of the list are unknown here"),
+            (several, "are names of several machines, which need ids"),
+        )
+        if found
+    ]
+    return "; ".join(problems) + "; nothing was done"
 
 
 def _choice(name: str, found: list[tuple[UUID, str, object]]) -> str:

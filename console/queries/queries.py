@@ -7,6 +7,7 @@ from uuid import UUID
 
 from console.queries.asking import named_text
 from console.queries.clients import ClientQueries
+from console.queries.history import HistoryQueries
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -54,7 +55,7 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries, WhyQueries):
+class Queries(ClientQueries, WhyQueries, HistoryQueries):
     """The queries, over one session.
 
     Raises:

@@ -9,6 +9,7 @@ import click
 
 from console.output import print_json, stdout
 from lab.bench import runs as kinds
+from lab.bench.answers import answers
 from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combinations
 from lab.bench.result import (
     Result,
@@ -38,6 +39,9 @@ def bench() -> None:
       statesys bench drain
       statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
     """
+
+
+bench.add_command(answers)
 
 
 def cores_option(default: int | None) -> Decorator:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import LiteralString, NamedTuple, TypeAlias, cast
 
 from lab.bench.job import GAP_EVERY, Existing
-from loader.store import PartitionStore, ResyncStore
+from loader.store import ActivityStore, PartitionStore, ResyncStore
 from loader.store.partitions import DAYS_AHEAD
 from loader.tasks import keep_totals
 from runtime.database import own_session
@@ -46,7 +46,8 @@ def fill(url: str, existing: Existing, show: Show) -> None:
         values = existing._asdict() | {"until": until, "gap_every": GAP_EVERY}
         show(f"filling the tables: {existing.clients:,} clients")
         session.execute(_statement("fill_clients"), values)
-        session.execute(_statement("fill_ranges"), values)
+        for name in ("fill_ranges", "fill_snapshots", "fill_activity", "fill_topics"):
+            session.execute(_statement(name), values)
         step = max(1, _SLICE // existing.size)
         for first in range(0, existing.reports, step):
             last = min(first + step, existing.reports)
@@ -58,6 +59,8 @@ def fill(url: str, existing: Existing, show: Show) -> None:
         show("vacuuming the tables")
         session.execute(_statement("vacuum"))
         keep_totals(lambda: ResyncStore(url, name=_NAME))
+        with closing(ActivityStore(url)) as store:
+            store.take_snapshot(now=until)
         session.execute(_statement("flush"))
 
 

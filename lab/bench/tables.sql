@@ -18,7 +18,7 @@ $$
 -- Ordered by a hash of the number, so that the clients of a job lie scattered over the table.
 INSERT INTO statesys.client (
     client_id, name, version, highest_serial, highest_report_date, accounted, first_seen,
-    last_seen, last_message_time, superseded)
+    last_seen, last_message_time, superseded, messages)
 SELECT
     md5('statesys bench ' || number)::uuid,
     'PC' || lpad(number::text, greatest(6, length(number::text)), '0'), '5.00.9128.1000',
@@ -26,7 +26,8 @@ SELECT
     int8multirange(int8range(1, highest + 1))
         - CASE WHEN gap THEN '{[2,3)}'::int8multirange ELSE '{}' END,
     pg_temp.report_at(number, %(reports)s, %(days)s, %(until)s),
-    last_at - interval '0.2 s', last_at - interval '1 min', sent * greatest(%(size)s - 2, 0)
+    last_at - interval '0.2 s', last_at - interval '1 min', sent * greatest(%(size)s - 2, 0),
+    sent * %(size)s
 FROM generate_series(0, %(clients)s::bigint - 1) AS number,
 LATERAL (
     SELECT %(reports)s / %(clients)s + (number < %(reports)s %% %(clients)s)::integer
@@ -44,6 +45,26 @@ ORDER BY hashint8(number)
 INSERT INTO statesys.missing_message_range (client_id, first_serial, last_serial, detected_at)
 SELECT client_id, 2, 2, %(until)s
 FROM statesys.client WHERE highest_serial > 2 AND NOT accounted @> 2::bigint
+
+-- name: fill_snapshots
+-- Those of the last 25 hours. The migration has made one.
+WITH earlier AS (DELETE FROM statesys.activity_snapshot)
+INSERT INTO statesys.activity_snapshot (number, taken_at)
+SELECT n, %(until)s - interval '30 min' - (25 - n) * interval '1 hour'
+FROM generate_series(1, 25) AS n
+
+-- name: fill_activity
+-- Each client sent one of its reports in each of the last hours, as far as they go.
+INSERT INTO statesys.client_activity (client_id, snapshot, totals)
+SELECT client_id, 25, ARRAY(
+    SELECT greatest(c.messages - n * %(size)s, 0)::integer FROM generate_series(1, 25) AS n)
+FROM statesys.client c
+
+-- name: fill_topics
+INSERT INTO statesys.topic_activity (hour, topic_type, messages)
+SELECT date_trunc('hour', %(until)s, 'UTC') - ago * interval '1 hour', topic_type,
+    1 + %(reports)s * parts / 192
+FROM generate_series(0, 191) AS ago, (VALUES (500, 1), (402, %(size)s - 1)) AS part(topic_type, parts)
 
 -- name: fill_messages
 -- Reports %(first)s to %(last)s, without the last. Each report is about one update: the first
@@ -96,7 +117,7 @@ FROM made WHERE is_current
 -- name: vacuum
 -- As on a site that has run for long: the planner has statistics, and no page awaits a vacuum.
 VACUUM (ANALYZE) statesys.client, statesys.state_message, statesys.current_state,
-    statesys.missing_message_range
+    statesys.missing_message_range, statesys.client_activity
 
 -- name: begin_anew
 -- New tables, without the dead rows and the full pages of the previous run.

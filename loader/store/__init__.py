@@ -1,17 +1,22 @@
 """The loader's queries: what loader threads and periodic tasks do in PostgreSQL."""
 
+from loader.store.activity import ActivityStore
 from loader.store.chunks import ChunkStore, Loaded
+from loader.store.clients import ClientStore, Removed
 from loader.store.partitions import PartitionStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
 from runtime.database import PoisonError
 
 __all__ = [
+    "ActivityStore",
     "ChunkStore",
+    "ClientStore",
     "Due",
     "Loaded",
     "PartitionStore",
     "PoisonError",
+    "Removed",
     "ResyncStore",
     "RunningLoader",
     "UnsentRequest",

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loader import migrations
-from loader.store import ChunkStore
+from loader.store import ChunkStore, chunks
 from schemas import tables
 from tests.support.secure_site import SecureSite
 from tests.support.world import CLIENT, load, message, report
@@ -38,6 +38,9 @@ GRANT DELETE ON statesys.client, statesys.current_state,
 ALTER DEFAULT PRIVILEGES FOR ROLE statesys_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 """
 DATABASE = "upgraded"
+#: A line of the statement that stores messages.
+COUNTING = b"messages = c.messages + a.copies,"
+ACTIVITY = ("activity_snapshot", "topic_activity")
 
 
 class Upgraded:
@@ -70,10 +73,22 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
         files = tables.files()
         before.setattr(tables, "files", lambda: files[:1])
         migrations.migrate(made.url("owner"))
-    with psycopg.connect(made.url("owner"), autocommit=True) as connection:
-        connection.execute(GRANTS)
+        # A loader of that time did not count what it loaded.
+        without = chunks._PREPARE.replace(COUNTING, b"")
+        assert without != chunks._PREPARE
+        before.setattr(chunks, "_PREPARE", without)
+        with psycopg.connect(made.url("owner"), autocommit=True) as connection:
+            connection.execute(GRANTS)
+        _load(made.url("loader"))
+    assert "applied 0002_" in made.run("owner", "loader", "migrate")
+    yield made
+    with site.superuser() as connection:
+        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+
+def _load(url: str) -> None:
     store = ChunkStore(
-        made.url("loader"),
+        url,
         name="test",
         reuse_tolerance=timedelta(minutes=5),
         max_ranges=1000,
@@ -81,10 +96,6 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
     )
     load(store, report(message(2), message(4, topic="t2")))
     store.close()
-    assert "applied 0002_" in made.run("owner", "loader", "migrate")
-    yield made
-    with site.superuser() as connection:
-        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
@@ -92,6 +103,8 @@ def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
     for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
         assert upgraded.run("reader", *arguments)
+    for what in ("clients", "topics"):
+        assert "as of" in upgraded.run("reader", "top", what)
 
 
 def test_its_loader_loads_and_writes_the_rules(upgraded: Upgraded) -> None:
@@ -113,7 +126,14 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "condition_totals", "loader"):
+        for table in (
+            "site",
+            "site_totals",
+            "condition_totals",
+            "state_totals",
+            "loader",
+            *ACTIVITY,
+        ):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),

@@ -15,7 +15,7 @@ import pytest
 
 from loader import reader as module
 from loader.chunk import divide, messages_in, read_items, read_texts
-from loader.prepare import stage_lines
+from loader.prepare import stage
 from loader.reader import Reader
 from schemas.errors import Refused, StatesysError
 from schemas.refusal import Reason
@@ -56,7 +56,7 @@ def started() -> Iterator[Started]:
 def test_rows_and_refusals_are_those_of_this_process(started: Started) -> None:
     read = started.reader.read(BODIES)
     (chunk,) = divide(BODIES, 1 << 20, read_texts).chunks
-    assert read.chunks == [(stage_lines(chunk), 3)]
+    assert read.chunks == [(stage(chunk).lines, 3, {500: 3})]
     ((at, refusal),) = read.refused.items()
     assert (at, refusal.reason) == (1, Reason.NOT_WELL_FORMED)
     assert isinstance(refusal, Refused)

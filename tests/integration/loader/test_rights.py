@@ -13,7 +13,8 @@ import pytest
 
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
-from loader.store import PartitionStore, ResyncStore, RunningLoader
+from loader.store import ActivityStore, PartitionStore, ResyncStore, RunningLoader
+from loader.store.activity import TOPICS_KEPT
 from schemas.errors import DatabaseUnavailable
 from tests.support.processes import Program, batch, drain, fill, ready
 from tests.support.promises import promise
@@ -102,6 +103,11 @@ def _do_the_duties(url: str) -> None:
         resyncs.mark(unsent.request, sent=True, now=now)
         resyncs.commit()
         resyncs.site.leave(loader)
+    with closing(ActivityStore(url)) as activity:
+        for hours in (2, 3):
+            assert activity.take_snapshot(now=now + timedelta(hours=hours)) is not None
+        activity.add_topics({500: 1}, now=now)
+        activity.add_topics({500: 1}, now=now + TOPICS_KEPT * 2)
 
 
 @pytest.mark.parametrize(
