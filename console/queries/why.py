@@ -25,6 +25,15 @@ class Since(NamedTuple):
     quiet: datetime | None = None
 
 
+class OpenRange(NamedTuple):
+    """A missing range that is open."""
+
+    first_serial: int
+    last_serial: int
+    merged: bool
+    detected_at: datetime
+
+
 class Changes(NamedTuple):
     """Number of a client's current states, and the message time of the newest; None without any."""
 
@@ -50,6 +59,10 @@ class WhyQueries(Asking):
             )
         )
         return Since(*(rows[0] if rows else None for rows in found))
+
+    def open_ranges(self, client_id: UUID) -> list[OpenRange]:
+        """The open missing ranges of a client, oldest first."""
+        return self._all("open_ranges", OpenRange, client_id=client_id)
 
     def changes(self, client_id: UUID) -> Changes:
         """How many current states a client has, and when the last of them changed."""

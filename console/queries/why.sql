@@ -27,6 +27,14 @@ WHERE client_id = %(client_id)s AND reuse_seen_at IS NOT NULL
       WHERE d.client_id = c.client_id AND d.closed_how IN ('answered', 'overtaken')
         AND d.requested_at >= c.reuse_seen_at);
 
+-- name: open_ranges
+-- The open missing ranges of a client, oldest first. It may have a thousand of them; `missing` would
+-- compute for each when the client is asked.
+SELECT first_serial, last_serial, merged, detected_at
+FROM statesys.missing_message_range
+WHERE client_id = %(client_id)s AND closed_at IS NULL
+ORDER BY detected_at, first_serial;
+
 -- name: changes
 -- The number of a client's current states, and the message time of the newest.
 SELECT count(*), max(message_time) FROM statesys.current_state WHERE client_id = %(client_id)s;

@@ -13,11 +13,10 @@ from console.queries.rows import (
     ClientRow,
     DueRow,
     MessageRow,
-    MissingRow,
     RequestRow,
     StateRow,
 )
-from console.queries.why import Changes, Since
+from console.queries.why import Changes, OpenRange, Since
 from runtime.broker import Administration, QueueDepth
 from runtime.options import GivenClient
 from runtime.settings import Settings
@@ -77,7 +76,7 @@ class Facts:
     condition: str | None = None
     since: Since = _NOTHING
     due: DueRow | None = None
-    ranges: Sequence[MissingRow] = ()
+    ranges: Sequence[OpenRange] = ()
     requests: Sequence[RequestRow] = ()
     changes: Changes = _NONE
     states: Sequence[StateRow] = ()
@@ -103,7 +102,7 @@ class Facts:
         return (self.states[0].serial or 0) if exact and len(self.states) == 1 else 0
 
     @property
-    def lacking(self) -> list[MissingRow]:
+    def lacking(self) -> list[OpenRange]:
         """The open ranges that matter to the question."""
         return [row for row in self.ranges if row.last_serial > self.floor]
 
@@ -167,7 +166,7 @@ def facts_of_database(
             condition=queries.condition(client_id, now=now, rules=rules),
             since=queries.since(client_id, now=now, rules=rules),
             due=queries.due(client_id, now=now, rules=rules),
-            ranges=queries.missing(client_id, now=now, rules=rules),
+            ranges=queries.open_ranges(client_id),
             requests=queries.requests(client_id, limit=LATEST),
             changes=queries.changes(client_id),
         )

@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "clients": (ClientFilter(),),
     "since": (uuid4(),),
     "changes": (uuid4(),),
+    "open_ranges": (uuid4(),),
     "topic_states": (uuid4(), 500, None),
     "topic_messages": (uuid4(), 500, None),
 }

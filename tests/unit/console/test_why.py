@@ -16,11 +16,10 @@ from console.queries.rows import (
     ClientRow,
     DueRow,
     MessageRow,
-    MissingRow,
     RequestRow,
     StateRow,
 )
-from console.queries.why import Changes, Since
+from console.queries.why import Changes, OpenRange, Since
 from console.why.facts import BrokerFacts, Facts, Topic
 from console.why.verdict import RULES, Verdict, answer
 from runtime.broker import QueueDepth
@@ -73,12 +72,8 @@ def facts(**changes: Any) -> Facts:
     return replace(known, **changes)
 
 
-def gap(first: int = 3, last: int = 4, **changes: Any) -> MissingRow:
-    found = MissingRow(
-        *(CLIENT, "PC-1", first, last, False, NOW - HOUR, None, None, None, None, None),
-        *(None, None, None, None),
-    )
-    return found._replace(**changes)
+def gap(first: int = 3, last: int = 4, *, merged: bool = False) -> OpenRange:
+    return OpenRange(first, last, merged, NOW - HOUR)
 
 
 def letter(
@@ -241,7 +236,7 @@ def test_reports_of_an_unknown_client_may_wait_or_lie_in_a_dead_letter() -> None
     ],
 )
 def test_a_dead_letter_counts_as_long_as_its_messages_did_not_come(
-    accounted: list[tuple[int, int]], ranges: list[MissingRow], verdict: str
+    accounted: list[tuple[int, int]], ranges: list[OpenRange], verdict: str
 ) -> None:
     given = facts(
         client=client(accounted=accounted, highest_serial=accounted[-1][1]),
@@ -378,7 +373,7 @@ def test_a_current_state_is_told_with_its_name_and_serial() -> None:
     ],
 )
 def test_what_is_older_than_a_state_cannot_change_it(
-    states: list[StateRow], topic_id: str | None, missing: MissingRow, verdict: str
+    states: list[StateRow], topic_id: str | None, missing: OpenRange, verdict: str
 ) -> None:
     given = facts(topic=Topic(301, topic_id), states=states, ranges=[missing], condition="gaps")
     found = answer(given)
