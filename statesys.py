@@ -33,6 +33,10 @@ COMMANDS = {
     "states": ("console.states:states", "The current state of a client."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
+    "collections": (
+        "console.collections.cli:collections",
+        "Clients that a rule picks out: create, list, show, members.",
+    ),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),

@@ -12,7 +12,9 @@ WITH needed(tab, rights) AS (VALUES
     ('duty', '{SELECT,INSERT,UPDATE}'),
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
-    ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
+    ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('collection', '{SELECT,UPDATE}'),
+    ('collection_member', '{SELECT,INSERT,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
@@ -22,8 +24,8 @@ FROM needed, unnest(rights) AS kind
 WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
-FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_totals}'::regproc[])
-    AS called
+FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_totals,
+    client_condition,version_parts}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple, TypeVar, cast
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar, cast
 from uuid import UUID
 
 from console.queries.rows import (
@@ -75,7 +75,7 @@ class Queries:
 
     @classmethod
     @contextmanager
-    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
+    def open(cls, url: str, *, name: str) -> Iterator[Self]:
         """Connect, read only; use as a context manager.
 
         Args:

@@ -1,6 +1,7 @@
 """The loader's queries: what loader threads and periodic tasks do in PostgreSQL."""
 
 from loader.store.chunks import ChunkStore, Loaded
+from loader.store.collections import CollectionStore
 from loader.store.partitions import PartitionStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
@@ -8,6 +9,7 @@ from runtime.database import PoisonError
 
 __all__ = [
     "ChunkStore",
+    "CollectionStore",
     "Due",
     "Loaded",
     "PartitionStore",
