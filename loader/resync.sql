@@ -116,5 +116,8 @@ SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
 -- Deletes all of a client but its history, which is dropped with its partitions.
 WITH gone AS (DELETE FROM current_state WHERE client_id = %(client_id)s),
      ranges AS (DELETE FROM missing_message_range WHERE client_id = %(client_id)s),
-     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s)
+     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s),
+     -- One by one, since members are found by their collection.
+     memberships AS (DELETE FROM collection_member
+                     WHERE collection IN (SELECT id FROM collection) AND client_id = %(client_id)s)
 DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id;

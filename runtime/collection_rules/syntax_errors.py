@@ -1,5 +1,7 @@
 """Tells where a text stops being a rule, and what was expected there."""
 
+from typing import Any
+
 from lark import UnexpectedInput, UnexpectedToken
 
 from runtime.collection_rules.refusal import RuleRefused
@@ -34,7 +36,9 @@ def syntax_error(error: UnexpectedInput, text: str) -> RuleRefused:
 
 def _position(error: UnexpectedInput, text: str) -> int:
     ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    return len(text.rstrip()) if ended else error.pos_in_stream
+    # The parser's own annotation says None; the errors of a parser have a position.
+    position: Any = error.pos_in_stream
+    return len(text.rstrip()) if ended else int(position)
 
 
 def _expected(error: UnexpectedInput) -> set[str]:

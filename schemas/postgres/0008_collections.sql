@@ -38,7 +38,7 @@ CREATE TABLE collection_member (
 CREATE FUNCTION version_parts(version text)
 RETURNS integer[] LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN version ~ '^[0-9]{1,9}(\.[0-9]{1,9}){0,15}$' THEN
-    string_to_array(nullif(regexp_replace(version, '(^|\.)0+(\.0+)*$', ''), ''), '.')::integer[]
+    string_to_array(regexp_replace(version, '(^|\.)0+(\.0+)*$', ''), '.')::integer[]
 END;
 
 -- As in 0003: what is new is for those who have `duty`. Those who may ask clients for their state,
