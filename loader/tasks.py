@@ -150,7 +150,7 @@ def evaluate_collections(open_store: Callable[[], CollectionStore], stop: thread
                 return
             if found.problem is not None:
                 _log.warning(
-                    "loader.collection_not_readable", collection=found.name, reason=found.problem
+                    "loader.collection_not_evaluated", collection=found.name, reason=found.problem
                 )
             elif found.joined or found.left:
                 _log.info(

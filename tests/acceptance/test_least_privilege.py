@@ -29,11 +29,12 @@ NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
 TABLES = (
     *("client", "state_message", "current_state", "missing_message_range"),
     *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "loader"),
+    *("collection", "collection_member"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "loader"),
+    *("duty", "site", "site_totals", "loader", "collection", "collection_member"),
 }
 
 Act = Callable[[Administration], object]
@@ -111,6 +112,17 @@ def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite
         connection.execute("INSERT INTO statesys.client (client_id) VALUES (%s)", [NOBODY])
     done = site.run("client", "forget", NOBODY, "--yes", role="operator")
     assert done.returncode == 0, done.stderr
+
+
+def test_an_operator_makes_and_deletes_collections_that_a_reader_sees(site: SecureSite) -> None:
+    for role, arguments in (
+        ("operator", ("create", "Seen", "seen < 1d")),
+        ("operator", ("create", "Seen", "seen < 2d", "--replace")),
+        *(("reader", words) for words in (("list",), ("show", "Seen"), ("members", "Seen"))),
+        ("operator", ("delete", "Seen", "--yes")),
+    ):
+        done = site.run("collections", *arguments, role=role)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -> None:
@@ -325,6 +337,7 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("resync", "check"), None, "reader", 4, "permission denied for table"),
         (("resync", "request", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
+        (("collections", "create", "x", "seen < 1d"), None, "reader", 4, "for table collection"),
         (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
         (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
     ],

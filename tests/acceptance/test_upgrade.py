@@ -90,7 +90,10 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "too young" in upgraded.run("reader", "gaps")
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
-    for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
+    for arguments in (
+        *(("status",), ("states", CLIENT), ("resync", "check", "--dry-run")),
+        ("collections", "list"),
+    ):
         assert upgraded.run("reader", *arguments)
 
 
@@ -109,6 +112,8 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
     assert str(CLIENT) in upgraded.run("operator", "resync", "check", *early)
     upgraded.run("operator", "resync", "request", CLIENT)
     upgraded.run("operator", "client", "forget", CLIENT, "--yes")
+    upgraded.run("operator", "collections", "create", "Seen", "seen < 1d")
+    upgraded.run("operator", "collections", "delete", "Seen", "--yes")
 
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:

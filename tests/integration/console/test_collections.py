@@ -1,8 +1,10 @@
 """`statesys collections`: made by operators, evaluated by loaders, listed at this moment."""
 
 import csv
+import inspect
 import io
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ from uuid import UUID
 
 import pytest
 
+from console.queries import collections as queries
 from loader.store import CollectionStore
+from runtime.statements import statements
 from tests.integration.console.conftest import Run
 from tests.support.paths import ROOT
 from tests.support.processes import Program
@@ -385,3 +389,11 @@ def test_a_loader_evaluates_what_was_made(
     log = tmp_path / "log"
     with Program(log, "loader", "run", amqp_url=amqp_url, database_url=database_url):
         wait_until(lambda: tables.rows("SELECT FROM collection_member"), what="the first member")
+
+
+def test_every_named_query_is_asked_and_says_what_for() -> None:
+    source = inspect.getsource(queries)
+    for name, text in statements("console.queries", "collections.sql").items():
+        assert f'"{name}"' in source, name
+        assert text.startswith("-- "), name
+        assert not re.search(r"\b(insert|update|delete|truncate)\b", text, re.IGNORECASE), name
