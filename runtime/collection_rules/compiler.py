@@ -59,9 +59,11 @@ def compiled(rule: Rule) -> CompiledRule:
     """Compile a rule."""
     compiler = _Compiler()
     condition = compiler.condition(rule)
-    joined = _fragment("condition_of_clients") if compiler.asks_for_conditions else sql.SQL("")
+    view = {name: sql.Placeholder(name) for name in ("now", "min_age", "heartbeat_interval")}
     source = _fragment("members").format(
-        conditions=_given(joined, "now", "min_age", "heartbeat_interval"), rule=condition
+        conditions=compiler.joined("condition_of_clients").format(**view),
+        versions=compiler.joined("versions_of_clients"),
+        rule=condition,
     )
     return CompiledRule(source, compiler.parameters)
 
@@ -71,12 +73,15 @@ class _Compiler:
 
     Attributes:
         parameters: by name.
-        asks_for_conditions: whether some term is about the condition of a client.
     """
 
     def __init__(self) -> None:
         self.parameters: dict[str, Any] = {}
-        self.asks_for_conditions = False
+        self._joins: set[str] = set()
+
+    def joined(self, name: str) -> sql.SQL:
+        """The fragment of a join that some term needs; an empty one if none does."""
+        return _fragment(name) if name in self._joins else sql.SQL("")
 
     @singledispatchmethod
     def condition(self, rule: Rule) -> sql.Composed:
@@ -117,6 +122,7 @@ class _Compiler:
 
     @condition.register
     def _(self, rule: VersionIs) -> sql.Composed:
+        self._joins.add("versions_of_clients")
         signed: _Constant = {"comparison": _SIGNS[rule.comparison]}
         return self._term("version_is", signed, parts=list(rule.parts))
 
@@ -128,7 +134,7 @@ class _Compiler:
 
     @condition.register
     def _(self, rule: ConditionIs) -> sql.Composed:
-        self.asks_for_conditions = True
+        self._joins.add("condition_of_clients")
         return self._term("condition_is", conditions=list(rule.conditions))
 
     def _joined(self, by: sql.SQL, parts: tuple[Rule, ...]) -> sql.Composed:
@@ -157,10 +163,6 @@ def _fragment(name: str) -> sql.SQL:
     # The file is part of the package and constant, so it is safe as a LiteralString.
     text = statements("runtime.collection_rules", "fragments.sql")[name]
     return sql.SQL(cast(LiteralString, text))  # type: ignore[redundant-cast]
-
-
-def _given(fragment: sql.SQL, *names: str) -> sql.Composed:
-    return fragment.format(**{name: sql.Placeholder(name) for name in names})
 
 
 def _like(pattern: str) -> str:

@@ -18,7 +18,7 @@ from tests.support.collection_rules import Case, Member, State, members, quoted,
 from tests.support.world import Tables, open_tables
 
 EXAMPLES = settings(
-    max_examples=150,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 #: A collection that no loader evaluates.
@@ -105,7 +105,8 @@ def test_a_hostile_rule_is_refused_or_picks_out_clients_and_no_more(
     assert picture(tables) == before
 
 
-@EXAMPLES
+# Three sites' rows are written for each text.
+@settings(EXAMPLES, max_examples=40)
 @given(text=hostile.filter(lambda text: all(c.isprintable() or c in "\n\t" for c in text)))
 def test_a_hostile_text_in_quotes_means_itself(
     tables: Tables, queries: CollectionQueries, text: str
