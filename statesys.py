@@ -37,6 +37,10 @@ COMMANDS = {
     "why": ("console.why.cli:why", "Why a client's state is unknown or old."),
     "top": ("console.top.cli:top", "Which clients or topics send most, in an hour and a day."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
+    "collections": (
+        "console.collections.cli:collections",
+        "Clients that a rule picks out: create, list, show, members.",
+    ),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),

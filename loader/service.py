@@ -16,11 +16,13 @@ from loader.inbox import Inbox
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
 from loader.rights import require_place_to_load
-from loader.store import ActivityStore, ChunkStore, ResyncStore, RunningLoader
+from loader.store import ActivityStore, ChunkStore, CollectionStore, ResyncStore, RunningLoader
 from loader.tasks import (
+    COLLECTIONS_TRIED,
     PARTITION_INTERVAL,
     TOTALS_TRIED,
     PeriodicTask,
+    evaluate_collections,
     keep_partitions,
     keep_state_totals,
     keep_totals,
@@ -253,6 +255,13 @@ class Loader:
                 stop=self._halt,
                 heartbeat=self._heartbeat,
             ),
+            PeriodicTask(
+                "collections",
+                lambda: evaluate_collections(self._collection_store, self._halt),
+                every=COLLECTIONS_TRIED,
+                stop=self._halt,
+                heartbeat=self._heartbeat,
+            ),
         ]
 
     def _chunk_store(self, name: str) -> ChunkStore:
@@ -266,6 +275,9 @@ class Loader:
 
     def _resync_store(self) -> ResyncStore:
         return ResyncStore(self._database_url, name="statesys resync")
+
+    def _collection_store(self) -> CollectionStore:
+        return CollectionStore(self._database_url, name="statesys collections")
 
 
 def _prefetch(settings: Settings) -> int:

@@ -105,7 +105,7 @@ class Asking:
         names = [f"statesys.{table}" for table in tables]
         return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
 
-    def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
+    def _all(self, name: str, row: type[Row], /, **parameters: Any) -> list[Row]:
         return self._rows_of(named_text(name), row, parameters)
 
     def _rows_of(self, query: Any, row: type[Row], parameters: dict[str, Any]) -> list[Row]:
@@ -115,7 +115,7 @@ class Asking:
         ):
             return cursor.execute(query, parameters).fetchall()
 
-    def _scalars(self, name: str, **parameters: Any) -> list[Any]:
+    def _scalars(self, name: str, /, **parameters: Any) -> list[Any]:
         with (
             self._session.transaction() as connection,
             connection.cursor(row_factory=scalar_row) as cursor,

@@ -3,6 +3,7 @@
 from loader.store.activity import ActivityStore
 from loader.store.chunks import ChunkStore, Loaded
 from loader.store.clients import ClientStore, Removed
+from loader.store.collections import CollectionStore
 from loader.store.partitions import PartitionStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
@@ -12,6 +13,7 @@ __all__ = [
     "ActivityStore",
     "ChunkStore",
     "ClientStore",
+    "CollectionStore",
     "Due",
     "Loaded",
     "PartitionStore",

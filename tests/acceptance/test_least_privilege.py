@@ -41,12 +41,14 @@ TABLES = (
         "activity_snapshot",
         "topic_activity",
     ),
+    *("collection", "collection_member"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
     *("duty", "site", "site_totals", "state_totals", "loader"),
     *("client_activity", "activity_snapshot", "topic_activity"),
+    *("collection", "collection_member"),
 }
 
 Act = Callable[[Administration], object]
@@ -152,6 +154,17 @@ def _rows_of(site: SecureSite, client_id: str) -> list[bool]:
             for table in ("client", "state_message")
         ]
     return [row[0] for row in found if row is not None]
+
+
+def test_an_operator_makes_and_deletes_collections_that_a_reader_sees(site: SecureSite) -> None:
+    for role, arguments in (
+        ("operator", ("create", "Seen", "seen < 1d")),
+        ("operator", ("create", "Seen", "seen < 2d", "--replace")),
+        *(("reader", words) for words in (("list",), ("show", "Seen"), ("members", "Seen"))),
+        ("operator", ("delete", "Seen", "--yes")),
+    ):
+        done = site.run("collections", *arguments, role=role)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -> None:
@@ -367,6 +380,7 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("resync", "request", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
         (("top", "clients"), None, "stranger", 4, "permission denied for schema statesys"),
+        (("collections", "create", "x", "seen < 1d"), None, "reader", 4, "for table collection"),
         (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
         (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
     ],

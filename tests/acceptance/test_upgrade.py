@@ -101,7 +101,10 @@ def _load(url: str) -> None:
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "too young" in upgraded.run("reader", "gaps")
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
-    for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
+    for arguments in (
+        *(("status",), ("states", CLIENT), ("resync", "check", "--dry-run")),
+        ("collections", "list"),
+    ):
         assert upgraded.run("reader", *arguments)
     for what in ("clients", "topics"):
         assert "as of" in upgraded.run("reader", "top", what)
@@ -122,6 +125,8 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
     assert str(CLIENT) in upgraded.run("operator", "resync", "check", *early)
     upgraded.run("operator", "resync", "request", CLIENT)
     upgraded.run("operator", "client", "forget", CLIENT, "--yes")
+    upgraded.run("operator", "collections", "create", "Seen", "seen < 1d")
+    upgraded.run("operator", "collections", "delete", "Seen", "--yes")
 
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
