@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from loader.migrations import migrate as apply
+from loader.quarantine_cli import quarantine, quarantined, release
 from loader.service import Loader
 from loader.store import ResyncStore
 from runtime.command import settings_and_logs
@@ -155,6 +156,11 @@ def forget(client_id: UUID) -> None:
     if not known:
         raise StatesysError(f"client {client_id} is not known")
     click.echo(f"forgot {client_id}", err=True)
+
+
+client.add_command(quarantine)
+client.add_command(release)
+client.add_command(quarantined)
 
 
 @contextmanager

@@ -12,7 +12,10 @@ WITH needed(tab, rights) AS (VALUES
     ('duty', '{SELECT,INSERT,UPDATE}'),
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
-    ('loader', '{SELECT,INSERT,UPDATE,DELETE}')
+    ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('worker_ended', '{SELECT,INSERT,UPDATE}'),
+    ('client_quarantine', '{SELECT}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

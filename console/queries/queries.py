@@ -73,6 +73,11 @@ class Queries:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def session(self) -> Session:
+        """The session, for the queries of another module."""
+        return self._session
+
     @classmethod
     @contextmanager
     def open(cls, url: str, *, name: str) -> Iterator["Queries"]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from console.dead.box import Box
 from console.queries import Queries
 from console.queries.rows import QueueTime, RulesWritten, Totals
+from console.queries.workers import WorkerQueries, WorkerRow, WorkerTotals
 from runtime.broker import Administration
 from runtime.broker.management import QueueStatistics, queue_statistics
 from runtime.settings import Settings
@@ -81,6 +82,8 @@ class DatabaseStatus(NamedTuple):
 
     Attributes:
         messages: rows of the history; `messages_exact` False means an estimate.
+        workers: workers at work, and those that were lost within the last day.
+        worker_totals: what the workers of each role have done, those that have ended included.
     """
 
     site: SiteStatus
@@ -89,6 +92,8 @@ class DatabaseStatus(NamedTuple):
     messages: int
     messages_exact: bool
     queue_time: QueueTime
+    workers: list[WorkerRow]
+    worker_totals: list[WorkerTotals]
 
 
 class Status(NamedTuple):
@@ -167,13 +172,15 @@ def _queue(admin: Administration, queue: Queue, known: QueueStatistics) -> Queue
 
 def _database(url: str) -> DatabaseStatus:
     with Queries.open(url, name=_NAME) as queries:
-        loaded = queries.loaded()
+        loaded, workers = queries.loaded(), WorkerQueries(queries)
         return DatabaseStatus(
             site=_site(queries),
             totals=queries.totals(),
             messages=loaded.rows,
             messages_exact=loaded.exact,
             queue_time=queries.queue_time(),
+            workers=workers.workers(),
+            worker_totals=workers.totals(),
         )
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from console.output import age, facts, table
 from console.queries.rows import Totals
 from console.status.gather import BrokerStatus, DatabaseStatus, SiteStatus, Status
+from console.status.workers import show_workers
 
 _UNKNOWN = "?"
 
@@ -19,6 +20,7 @@ def show(status: Status, console: Console) -> None:
     if status.database is not None:
         console.print(facts(_database(status.database, status.at), title="database"))
         _show_differing(status.database.site, console)
+        show_workers(status.database, status.at, console)
     for trouble in status.troubles:
         console.print(Text(f"unknown: {trouble}", style="red"))
 

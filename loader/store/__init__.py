@@ -2,8 +2,10 @@
 
 from loader.store.chunks import ChunkStore, Loaded
 from loader.store.partitions import PartitionStore
+from loader.store.quarantine import QuarantineStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
+from loader.store.workers import WorkerStore
 from runtime.database import PoisonError
 
 __all__ = [
@@ -12,7 +14,9 @@ __all__ = [
     "Loaded",
     "PartitionStore",
     "PoisonError",
+    "QuarantineStore",
     "ResyncStore",
     "RunningLoader",
     "UnsentRequest",
+    "WorkerStore",
 ]
