@@ -36,9 +36,10 @@ COMMANDS = {
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
+    "settings": ("console.settings:settings", "Settings in force here, or at the site's workers."),
     "health": ("console.health:health", "Whether the workers here do their work."),
     "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
-    "client": ("loader.cli:client", "Forget a client."),
+    "client": ("loader.cli:client", "Forget a client, or set its reports aside."),
 }
 
 

@@ -1,6 +1,7 @@
 """What workers tell each other: heartbeats and the quarantine, read without trust."""
 
 import json
+from contextlib import suppress
 from datetime import UTC
 from typing import Any
 
@@ -51,11 +52,8 @@ def test_no_value_in_a_heartbeat_raises_anything_but_a_refusal(
     heartbeat: WorkerHeartbeat, name: str, value: Any
 ) -> None:
     changed = json.loads(render_heartbeat(heartbeat)) | {name: value}
-    try:
+    with suppress(Refused):
         found = parse_heartbeat(json.dumps(changed).encode())
-    except Refused as refusal:
-        assert refusal.detail
-    else:
         # What is read can be stored and printed.
         assert "\0" not in f"{found.host}{found.version}{found.settings}"
         assert all(0 <= count < 2**63 for count in found.counters)
@@ -71,10 +69,8 @@ def test_a_quarantine_is_read_as_it_was_written(clients: frozenset[Any]) -> None
 @given(values)
 def test_no_value_in_a_quarantine_raises_anything_but_a_refusal(value: Any) -> None:
     for whole in (value, {"clients": value}, {"clients": [value]}):
-        try:
-            assert parse_quarantine(json.dumps(whole).encode()) is not None
-        except Refused as refusal:
-            assert refusal.detail
+        with suppress(Refused):
+            assert all(client.hex for client in parse_quarantine(json.dumps(whole).encode()))
 
 
 @pytest.mark.parametrize(
