@@ -133,16 +133,18 @@ def _harmful_settings(needed: Queue, force: Force) -> Iterator[str]:
     the dead-letter settings of the arguments: a policy's dead-letter exchange changes nothing.
     """
     definition, sources = force
-    own = needed.arguments.get("x-overflow")
-    if own == _DROPS:
-        yield from _harmful_to_news(force)
-        return
     for key, effect in _HARMFUL.items():
         if key in definition:
             yield f"{sources[key]} sets {key} to {definition[key]}: {effect}"
+    own = needed.arguments.get("x-overflow")
     limits = [key for key in _LIMITS if key in definition]
     overflow = definition.get("overflow", own or "drop-head")
-    if overflow != _KEEPS and (limits or own):
+    if own == _DROPS and overflow != _DROPS:
+        yield (
+            f"{sources['overflow']} sets overflow {overflow}: the old messages keep new ones out; "
+            f"needed is {_DROPS}"
+        )
+    if own != _DROPS and overflow != _KEEPS and (limits or own):
         source = sources["overflow" if "overflow" in definition else limits[0]]
         what = ", ".join(limits) or "overflow"
         yield (
@@ -154,21 +156,6 @@ def _harmful_settings(needed: Queue, force: Force) -> Iterator[str]:
         yield (
             f"{sources['delivery-limit']} sets delivery-limit to {limit}: messages leave the "
             f"queue after fewer returns; needed is {least} or more"
-        )
-
-
-def _harmful_to_news(force: Force) -> Iterator[str]:
-    """The problems for a queue of which only the newest messages count."""
-    definition, sources = force
-    if "expires" in definition:
-        yield (
-            f"{sources['expires']} sets expires to {definition['expires']}: {_HARMFUL['expires']}"
-        )
-    overflow = definition.get("overflow", _DROPS)
-    if overflow != _DROPS:
-        yield (
-            f"{sources['overflow']} sets overflow {overflow}: old messages keep new ones out; "
-            f"needed is {_DROPS}"
         )
 
 
