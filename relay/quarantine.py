@@ -4,7 +4,7 @@ A relay has no database. Loaders keep one message in `statesys.quarantine`, the 
 quarantined clients; each relay takes it, reads it, and puts it back for the others.
 """
 
-import time
+import threading
 
 import structlog
 
@@ -40,8 +40,11 @@ class Quarantine:
         self._notice = Notice(heartbeat, about="quarantine", event="relay.quarantine_unknown")
         self._read = b""
 
-    def look_first(self) -> None:
+    def look_first(self, stop: threading.Event) -> None:
         """Look before the first report of a connection.
+
+        Args:
+            stop: ends the pauses between the looks.
 
         Raises:
             BrokerUnavailable: try again.
@@ -49,7 +52,7 @@ class Quarantine:
         for _ in range(_FIRST_LOOKS):
             if self._look():
                 return
-            time.sleep(_PAUSE)
+            stop.wait(_PAUSE)
 
     def look(self) -> None:
         """Look for a new list; while the broker is away, the last one counts."""

@@ -133,7 +133,7 @@ class Relay:
     def _connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         self._declare()
         # Before the first report, so that a restart lets none of a quarantined client through.
-        self._quarantine.look_first()
+        self._quarantine.look_first(self._stop)
         if self._site.ident is None:
             self._site.start()
         with (

@@ -19,8 +19,8 @@ def show(status: Status, console: Console) -> None:
         _show_broker(status.broker, console)
     if status.database is not None:
         console.print(facts(_database(status.database, status.at), title="database"))
-        _show_differing(status.database.site, console)
         show_workers(status.database, status.at, console)
+        _show_differing(status.database.site, console)
     for trouble in status.troubles:
         console.print(Text(f"unknown: {trouble}", style="red"))
 

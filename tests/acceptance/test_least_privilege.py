@@ -82,7 +82,8 @@ def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> No
     [
         *(("status",), ("gaps",), ("dead", "list"), ("dead", "show", "1")),
         *(("verify", "--fleet", FLEET), ("trace", "{client}"), ("trace", "{client}", "1")),
-        *(("states", "{client}"), ("settings", "--site"), ("client", "quarantined")),
+        *(("states", "{client}"), ("settings", "--site")),
+        ("client", "quarantined", "--json"),
     ],
     ids=" ".join,
 )
@@ -137,7 +138,8 @@ def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -
 def test_workers_with_the_least_rights_are_known_and_told_of_the_quarantine(
     site: SecureSite, life: Life
 ) -> None:
-    assert {one["role"] for one in life.status["database"]["workers"]} == {"relay", "loader"}
+    totals = life.status["database"]["worker_totals"]
+    assert {one["role"] for one in totals} == {"relay", "loader"}
     assert "heartbeat_not_sent" not in life.logs
     assert "heartbeats_not_stored" not in life.logs
     assert "quarantine_not_published" not in life.logs

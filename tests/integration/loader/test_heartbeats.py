@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,36 +18,12 @@ from runtime.settings import load_settings
 from runtime.workers import HeartbeatFile
 from runtime.workers.reporting import Reporter
 from schemas.topology import QUEUES, WORKERS
-from schemas.workers import Counters, Role, WorkerHeartbeat, render_heartbeat
+from schemas.workers import Role, WorkerHeartbeat, render_heartbeat
+from tests.support.heartbeats import beat
 from tests.support.processes import ready
 from tests.support.world import Tables
 
-WHEN = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 Site = Callable[[], tuple[list[WorkerRow], dict[str, WorkerTotals]]]
-
-
-def beat(
-    worker_id: UUID,
-    uptime: float,
-    *,
-    role: Role = Role.RELAY,
-    ended: bool = False,
-    settings: dict[str, str] | None = None,
-    **counters: int,
-) -> WorkerHeartbeat:
-    """A heartbeat of some worker."""
-    return WorkerHeartbeat(
-        worker_id=worker_id,
-        role=role,
-        host="host-1",
-        pid=17,
-        version="0.1.0",
-        started_at=WHEN,
-        uptime=uptime,
-        ended=ended,
-        settings=settings or {},
-        counters=Counters(**counters),
-    )
 
 
 @pytest.fixture

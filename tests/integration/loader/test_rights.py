@@ -13,8 +13,15 @@ import pytest
 
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
-from loader.store import PartitionStore, ResyncStore, RunningLoader
+from loader.store import (
+    PartitionStore,
+    QuarantineStore,
+    ResyncStore,
+    RunningLoader,
+    WorkerStore,
+)
 from schemas.errors import DatabaseUnavailable
+from tests.support.heartbeats import beat
 from tests.support.processes import Program, batch, drain, fill, ready
 from tests.support.promises import promise
 from tests.support.world import CLIENT, message, report
@@ -94,7 +101,7 @@ def _do_the_duties(url: str) -> None:
         resyncs.site.start(loader)
         resyncs.site.seen(loader)
         now = resyncs.now()
-        intervals = {"check_interval": timedelta(0), "signs_interval": timedelta(0)}
+        intervals = {"check_interval": timedelta(0), "others_interval": timedelta(0)}
         resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
         resyncs.put_off(now=now, spread=timedelta(hours=1))
@@ -102,6 +109,18 @@ def _do_the_duties(url: str) -> None:
         resyncs.mark(unsent.request, sent=True, now=now)
         resyncs.commit()
         resyncs.site.leave(loader)
+    with closing(WorkerStore(url, name="test")) as workers:
+        for worker, age in ((uuid4(), "8 days"), (uuid4(), "9 days")):
+            workers.fold([beat(worker, 1)])
+            workers.fold([beat(worker, 2)])
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(
+                    "UPDATE statesys.worker SET seen_at = now() - %s::interval", [age]
+                )
+            # The second time, the row of the role is there.
+            workers.retire()
+    with closing(QuarantineStore(url, name="test")) as quarantine:
+        quarantine.listed_if_due(interval=timedelta(0))
 
 
 @pytest.mark.parametrize(
