@@ -44,9 +44,13 @@ COMMANDS = {
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
+    "settings": ("console.settings:settings", "Settings in force here, or at the site's workers."),
     "health": ("console.health:health", "Whether the workers here do their work."),
     "resync": ("loader.resync_cli:resync", "Who is due for a resync; ask clients now."),
-    "client": ("loader.client_cli:client_group", "Forget a client, or erase its history too."),
+    "client": (
+        "loader.client_cli:client_group",
+        "Forget, erase or quarantine a client.",
+    ),
 }
 
 

@@ -18,7 +18,10 @@ WITH needed(tab, rights) AS (VALUES
     ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('state_totals', '{SELECT,INSERT,DELETE}'),
     ('collection', '{SELECT,UPDATE}'),
-    ('collection_member', '{SELECT,INSERT,DELETE}')
+    ('collection_member', '{SELECT,INSERT,DELETE}'),
+    ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('worker_ended', '{SELECT,INSERT,UPDATE}'),
+    ('client_quarantine', '{SELECT}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

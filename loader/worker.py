@@ -18,12 +18,14 @@ from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.broker.messages import report_properties
 from runtime.workers import HeartbeatFile
 from runtime.workers.renewal import run_until_renewal
+from runtime.workers.reporting import Tally
 from runtime.workers.retry import FIRST_PAUSE, until_available
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, Refused, SchemaMissing
 from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.smx import render_batch, render_smx
 from schemas.topology import INCOMING
+from schemas.workers import Counters
 
 _log = structlog.get_logger()
 
@@ -58,6 +60,7 @@ class Worker(threading.Thread):
         count_topics: called with the number of messages by topic type of every committed chunk.
         stop: set it to end waiting for an unavailable database.
         heartbeat: receives progress and trouble.
+        tally: counts what is loaded.
 
     Attributes:
         failure: the error that ended the thread, for the service to raise; None if there is none.
@@ -77,6 +80,7 @@ class Worker(threading.Thread):
         count_topics: Callable[[Mapping[int, int]], None],
         stop: threading.Event,
         heartbeat: HeartbeatFile,
+        tally: Tally,
     ) -> None:
         # A daemon: a hanging thread must not keep the process alive after the service has ended.
         super().__init__(name=name, daemon=True)
@@ -90,6 +94,7 @@ class Worker(threading.Thread):
         self._count_topics = count_topics
         self._stop_event = stop
         self._heartbeat = heartbeat
+        self._tally = tally
         self._store: ChunkStore | None = None
         self.failure: Exception | None = None
 
@@ -226,6 +231,7 @@ class Worker(threading.Thread):
         self._count_topics(rows.topics)
         self._aside.loaded()
         self._heartbeat.progress(self.name)
+        self._tally.add(Counters(chunks=1, messages=rows.messages))
         _log.info(
             "loader.chunk_loaded",
             messages=rows.messages,

@@ -63,6 +63,11 @@ class Canonical(NamedTuple):
         return self.text[self.begin : self.end].encode()
 
     @property
+    def client_id(self) -> str:
+        """The client's id, 36 characters in lower case."""
+        return _guid(self.head["client"])
+
+    @property
     def claim(self) -> tuple[str, str, str] | None:
         """As in `Plain`."""
         request_id, first, last = self.head.group("request", "first", "last")

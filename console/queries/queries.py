@@ -28,6 +28,7 @@ from console.queries.rows import (
     Totals,
 )
 from console.queries.why import WhyQueries
+from console.queries.workers import WorkerQueries
 from runtime.database import (
     Multirange,
     Range,
@@ -55,7 +56,7 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries, WhyQueries, HistoryQueries):
+class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
     """The queries, over one session.
 
     Raises:

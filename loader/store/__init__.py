@@ -5,8 +5,10 @@ from loader.store.chunks import ChunkStore, Loaded
 from loader.store.clients import ClientStore, Removed
 from loader.store.collections import CollectionStore
 from loader.store.partitions import PartitionStore
+from loader.store.quarantine import QuarantineStore
 from loader.store.resyncs import Due, ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
+from loader.store.workers import WorkerStore
 from runtime.database import PoisonError
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "Loaded",
     "PartitionStore",
     "PoisonError",
+    "QuarantineStore",
     "Removed",
     "ResyncStore",
     "RunningLoader",
     "UnsentRequest",
+    "WorkerStore",
 ]

@@ -14,7 +14,16 @@ from loader.store import PartitionStore
 from runtime.broker import Administration, persistent
 from runtime.workers import judge
 from schemas.errors import PermissionMissing
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
+from schemas.topology import (
+    DEAD,
+    INCOMING,
+    QUARANTINE,
+    QUEUES,
+    REPORTS,
+    RESYNC,
+    WORKERS,
+    reply_queue,
+)
 from tests.support.life import Life
 from tests.support.secure_site import FLEET, SecureSite
 from tests.support.waiting import wait_until
@@ -42,6 +51,7 @@ TABLES = (
         "topic_activity",
     ),
     *("collection", "collection_member"),
+    *("worker", "worker_ended", "client_quarantine"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
@@ -49,6 +59,7 @@ LEDGER = {
     *("duty", "site", "site_totals", "state_totals", "loader"),
     *("client_activity", "activity_snapshot", "topic_activity"),
     *("collection", "collection_member"),
+    *("worker", "worker_ended", "client_quarantine"),
 }
 
 Act = Callable[[Administration], object]
@@ -88,6 +99,8 @@ def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> No
         *(("status",), ("gaps",), ("dead", "list"), ("dead", "show", "1")),
         *(("verify", "--fleet", FLEET), ("trace", "{client}"), ("trace", "{client}", "1")),
         *(("states", "{client}"), ("top", "clients"), ("top", "topics")),
+        *(("states", "{client}"), ("settings", "--site")),
+        ("client", "quarantined", "--json"),
     ],
     ids=" ".join,
 )
@@ -113,6 +126,8 @@ def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite
         ("resync", "check"),
         ("resync", "request", row[0]),
         ("dead", "replay", "--all"),
+        ("client", "quarantine", row[0]),
+        ("client", "release", row[0]),
     ):
         done = site.run(*arguments, user="operator", role="operator")
         assert done.returncode == 0, done.stderr
@@ -176,6 +191,21 @@ def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -
     assert dropped == [made]
 
 
+def test_workers_with_the_least_rights_are_known_and_told_of_the_quarantine(
+    site: SecureSite, life: Life
+) -> None:
+    totals = life.status["database"]["worker_totals"]
+    assert {one["role"] for one in totals} == {"relay", "loader"}
+    assert "heartbeat_not_sent" not in life.logs
+    assert "heartbeats_not_stored" not in life.logs
+    assert "quarantine_not_published" not in life.logs
+    assert "quarantine_unknown" not in life.logs
+    with Administration(site.amqp_url("installer"), name="test") as admin:
+        depth = admin.depth(QUARANTINE)
+    assert depth is not None
+    assert depth.ready == 1
+
+
 # -- what they cannot do in RabbitMQ ---------------------------------------------------------
 
 
@@ -204,8 +234,8 @@ def refused(site: SecureSite, user: str, act: Act) -> str:
 #: The queues that each user may read, by the page.
 READABLE = {
     FLEET: set[str](),
-    "relay": {REPORTS},
-    "loader": set(INCOMING.values()),
+    "relay": {REPORTS, QUARANTINE},
+    "loader": {*INCOMING.values(), WORKERS},
     "operator": {DEAD},
 }
 
@@ -341,6 +371,8 @@ def test_only_the_owner_changes_the_schema(site: SecureSite, role: str, statemen
         "DELETE FROM statesys.state_message",
         "UPDATE statesys.current_state SET state_id = 1",
         "UPDATE statesys.missing_message_range SET closed_at = now()",
+        "UPDATE statesys.client_quarantine SET why = ''",
+        "DELETE FROM statesys.worker",
         "CREATE TABLE statesys.other ()",
         "CREATE TEMPORARY TABLE other ()",
     ],
@@ -381,6 +413,9 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
         (("top", "clients"), None, "stranger", 4, "permission denied for schema statesys"),
         (("collections", "create", "x", "seen < 1d"), None, "reader", 4, "for table collection"),
+        (("client", "quarantine", NOBODY), None, "reader", 4, "permission denied for table"),
+        (("client", "quarantine", NOBODY), None, "loader", 4, "permission denied for table"),
+        (("client", "release", NOBODY), None, "reader", 4, "permission denied for table"),
         (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
         (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
     ],

@@ -51,9 +51,10 @@ def live(store: Store, cycles: int, *, clients: int = 1, **hostile: float) -> No
 # -- reports that break the contract --------------------------------------------------------------
 
 
-def test_every_reason_that_a_relay_can_give_has_a_form() -> None:
+def test_every_reason_that_a_relay_can_find_in_a_report_has_a_form() -> None:
     assert set(REASONS) == set(Reason) - {
         Reason.NEWER_FORMAT,
+        Reason.QUARANTINED,
         Reason.DATABASE,
         Reason.DELIVERY_LIMIT,
     }
