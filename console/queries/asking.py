@@ -73,7 +73,8 @@ class Asking:
 
     def now(self) -> datetime:
         """The time of the database's clock."""
-        found: datetime = self._scalar("now")
+        (found,) = self._first("now")
+        assert isinstance(found, datetime)
         return found
 
     def client_id_of(self, given: GivenClient) -> UUID:
@@ -87,7 +88,7 @@ class Asking:
             raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
         return found[0]
 
-    def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
+    def _view(self, now: datetime | None, rules: SiteRules | None = None) -> dict[str, Any]:
         """The moment and the rules, as parameters of the functions in the database.
 
         They are values, not subqueries, so that PostgreSQL can inline such a function into the
@@ -122,8 +123,10 @@ class Asking:
         ):
             return cursor.execute(named_text(name), parameters).fetchall()
 
-    def _scalar(self, name: str) -> Any:
-        return self._scalars(name)[0]
+    def _first(self, name: str, **parameters: Any) -> Any:
+        """The first row as a tuple; None without rows."""
+        with self._session.transaction() as connection:
+            return connection.execute(named_text(name), parameters).fetchone()
 
     def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
         with self._session.connection.cursor(name, row_factory=args_row(row)) as cursor:

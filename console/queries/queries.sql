@@ -17,14 +17,14 @@ SELECT count(*) FROM {table};
 EXPLAIN (FORMAT JSON) SELECT FROM {table};
 
 -- name: kept_totals
--- The totals that the loaders count about once an hour, in the order of SiteTotals.
+-- The totals that the loaders count about once an hour, in the order of Totals.
 SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
        duplicate_identities, reply_queues
 FROM statesys.site_totals;
 
 -- name: counted_totals
--- The same, counted now.
-SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+-- The same, counted now: without a moment.
+SELECT NULL, clients, duplicates, reused, answered, unanswered, due, silent,
        duplicate_identities, reply_queues
 FROM statesys.count_totals(%(now)s, %(min_age)s, %(merge_interval)s);
 
