@@ -18,9 +18,8 @@ from runtime.database import (
     shared_session,
 )
 from runtime.options import GivenClient
-from runtime.rules import SiteRules
+from runtime.rules import SiteRules, site_rules
 from runtime.statements import statements
-from schemas.errors import SchemaMissing
 
 #: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
 #: Beyond, rows are estimated, and totals are those that the loaders counted last.
@@ -83,10 +82,7 @@ class Asking:
 
     def rules(self) -> SiteRules:
         """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        found = self._all("rules", SiteRules)
-        if not found:
-            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-        return found[0]
+        return site_rules(self._session)
 
     def _view(self, now: datetime | None, rules: SiteRules | None = None) -> dict[str, Any]:
         """The moment and the rules, as parameters of the functions in the database.

@@ -44,12 +44,6 @@ FROM (SELECT count(*) AS ranges,
       FROM statesys.resync_request
       WHERE closed_at IS NULL AND requested_at IS NOT NULL) AS r;
 
--- name: rules
--- The rules that all loaders of the site follow, in the order of SiteRules.
-SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
-       resync_backlog_threshold, heartbeat_interval
-FROM statesys.site;
-
 -- name: rules_written
 -- Where the rules come from.
 SELECT origin, written_by, written_at FROM statesys.site;
