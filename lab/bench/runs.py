@@ -201,7 +201,7 @@ def run_steady(
     worker_settings: WorkerSettings,
     *,
     rate: float,
-    drop_partition: bool = False,
+    drop_partition: bool,
 ) -> Result:
     """Publish at a constant rate, however fast the workers are.
 
