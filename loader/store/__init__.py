@@ -4,7 +4,7 @@ from loader.store.activity import ActivityStore
 from loader.store.chunks import ChunkStore, Loaded
 from loader.store.clients import ClientStore, Removed
 from loader.store.partitions import PartitionStore
-from loader.store.resyncs import Due, ResyncStore, UnsentRequest
+from loader.store.resyncs import ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
 from runtime.database import PoisonError
 
@@ -12,7 +12,6 @@ __all__ = [
     "ActivityStore",
     "ChunkStore",
     "ClientStore",
-    "Due",
     "Loaded",
     "PartitionStore",
     "PoisonError",
