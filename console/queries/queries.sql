@@ -166,7 +166,7 @@ LIMIT %(limit)s;
 -- name: accounts
 -- Every client with its accounted and missing serials, in the order in which verify merges them
 -- with the stores.
-SELECT c.client_id, c.highest_serial, c.resynced_below, c.accounted,
+SELECT c.client_id, c.resynced_below, c.accounted,
        coalesce(m.missing, '{}'::int8multirange), c.duplicate_identity_at IS NOT NULL
 FROM statesys.client AS c
 LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing

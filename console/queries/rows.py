@@ -210,7 +210,6 @@ class AccountRow(NamedTuple):
     """The values of a client that `verify` needs."""
 
     client_id: UUID
-    highest_serial: int
     resynced_below: int
     accounted: SerialRanges
     missing: SerialRanges

@@ -37,7 +37,6 @@ def received(serials: SerialRanges, highest: int, *, resynced_below: int = 0) ->
     below = SerialRanges([(1, resynced_below - 1)]) if resynced_below > 1 else NOTHING
     accounted = serials | below
     return Received(
-        highest_serial=highest,
         resynced_below=resynced_below,
         accounted=accounted,
         missing=accounted.missing(highest),
@@ -96,12 +95,12 @@ def test_a_completed_resync_overtakes_what_never_arrived() -> None:
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
     """A loader that accounts for a serial before it stores the row would cause this."""
-    ledger = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
+    ledger = Received(accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
     assert compare(sent(2), ledger, NOTHING).unaccounted == (2,)
 
 
 def test_another_digest_is_altered() -> None:
-    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
+    ledger = Received(accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
     finding = compare(sent(1), ledger, NOTHING)
     assert finding.altered == (1,)
     assert not finding.holds
@@ -109,7 +108,7 @@ def test_another_digest_is_altered() -> None:
 
 def test_a_serial_used_twice_is_loaded_when_one_row_is_the_clients_own() -> None:
     rows = [Row(1, b"from a former life"), Row(1, digest(1), reused=True)]
-    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=rows)
+    ledger = Received(accounted=SerialRanges([(1, 1)]), rows=rows)
     finding = compare(sent(1), ledger, NOTHING)
     assert finding.holds
     assert finding.reused_rows == 1
@@ -140,7 +139,7 @@ def test_serials_that_were_never_numbered_need_no_place() -> None:
 def test_a_counter_near_its_end_costs_nothing() -> None:
     last = 2**62
     own = sent(0, last_serial=last, last_serial_now=last, messages={last: digest(last)})
-    ledger = Received(highest_serial=last, accounted=SerialRanges([(1, last)]))
+    ledger = Received(accounted=SerialRanges([(1, last)]))
     assert compare(own, ledger, NOTHING).unaccounted == (last,)
 
 
