@@ -1,8 +1,8 @@
 """Sets of serials as sorted, disjoint, inclusive ranges.
 
 The promise that no message is lost rests on one line: *missing = [1, highest] - accounted*.
-PostgreSQL keeps the same sets as `int8multirange`; the rest of the program and the tests of the
-laws use these values.
+PostgreSQL keeps the sets as `int8multirange` and computes with them; these values show them to the
+rest of the program.
 """
 
 from bisect import bisect_right
@@ -20,10 +20,6 @@ class SerialRange(NamedTuple):
     first: int
     last: int
 
-    def __len__(self) -> int:
-        """How many serials it holds."""
-        return self.last - self.first + 1
-
 
 class SerialRanges:
     """An immutable set of serials.
@@ -33,8 +29,6 @@ class SerialRanges:
     Example:
         >>> SerialRanges([(1, 3), (4, 6), (9, 9)])
         SerialRanges(1-6, 9)
-        >>> SerialRanges([(1, 3)]).missing(5)
-        SerialRanges(4-5)
     """
 
     __slots__ = ("_firsts", "_ranges")
@@ -51,17 +45,8 @@ class SerialRanges:
         self._ranges = tuple(merged)
         self._firsts = [r.first for r in merged]
 
-    @classmethod
-    def of(cls, serials: Iterable[int]) -> "SerialRanges":
-        """The set of single serials."""
-        return cls((s, s) for s in serials)
-
     def __iter__(self) -> Iterator[SerialRange]:
         return iter(self._ranges)
-
-    def __len__(self) -> int:
-        """How many ranges (not serials) there are."""
-        return len(self._ranges)
 
     def __contains__(self, serial: int) -> bool:
         at = bisect_right(self._firsts, serial)
@@ -76,38 +61,3 @@ class SerialRanges:
     def __repr__(self) -> str:
         parts = (str(r.first) if r.first == r.last else f"{r.first}-{r.last}" for r in self)
         return f"SerialRanges({', '.join(parts)})"
-
-    @property
-    def count(self) -> int:
-        """How many serials there are."""
-        return sum(len(r) for r in self._ranges)
-
-    def __or__(self, other: "SerialRanges") -> "SerialRanges":
-        return SerialRanges([*self, *other])
-
-    def __sub__(self, other: "SerialRanges") -> "SerialRanges":
-        left: list[tuple[int, int]] = []
-        cuts = list(other)
-        at = 0
-        for first, last in self:
-            start = first
-            while at < len(cuts) and cuts[at].last < start:
-                at += 1
-            cut = at
-            while cut < len(cuts) and cuts[cut].first <= last:
-                if start < cuts[cut].first:
-                    left.append((start, cuts[cut].first - 1))
-                start = max(start, cuts[cut].last + 1)
-                cut += 1
-            if start <= last:
-                left.append((start, last))
-        return SerialRanges(left)
-
-    def __and__(self, other: "SerialRanges") -> "SerialRanges":
-        return self - (self - other)
-
-    def missing(self, highest: int) -> "SerialRanges":
-        """The serials of 1..highest that are not in this set; empty for `highest` 0."""
-        if highest < FIRST_SERIAL:
-            return SerialRanges()
-        return SerialRanges([(FIRST_SERIAL, highest)]) - self
