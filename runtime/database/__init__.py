@@ -10,7 +10,7 @@ from psycopg.rows import args_row, scalar_row
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from runtime.database.errors import PoisonError, StatementFailed
+from runtime.database.errors import PoisonError
 from runtime.database.pooling import require_own_sessions
 from runtime.database.session import Connection, Session, own_session, shared_session
 from runtime.database.tables import require_current_tables
@@ -23,7 +23,6 @@ __all__ = [
     "PoisonError",
     "Range",
     "Session",
-    "StatementFailed",
     "args_row",
     "own_session",
     "require_current_tables",

@@ -10,13 +10,13 @@ from runtime.broker import (
     Administration,
     Delivery,
     Event,
-    Measured,
     Nothing,
     PublishOutcome,
-    QueueDepth,
     Session,
     persistent,
 )
+from runtime.broker.administration import QueueDepth
+from runtime.broker.events import Measured
 from schemas.errors import BrokerUnavailable
 from schemas.topology import DEAD, REPORTS
 from tests.support.brokers import cut, fill, vhost
