@@ -34,6 +34,15 @@ class SiteRules(NamedTuple):
         """The rules that a loader with these settings is started with."""
         return cls(*(getattr(settings, name) for name in cls._fields))
 
+    @property
+    def ages(self) -> dict[str, timedelta]:
+        """The rules that functions of the database take, by the names of their parameters."""
+        return {
+            "min_age": self.min_missing_message_age,
+            "merge_interval": self.resync_merge_interval,
+            "heartbeat_interval": self.heartbeat_interval,
+        }
+
     def as_text(self) -> dict[str, str]:
         """Name -> value, as a person writes it in a flag."""
         return {

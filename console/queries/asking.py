@@ -90,13 +90,7 @@ class Asking:
         They are values, not subqueries, so that PostgreSQL can inline such a function into the
         statement that calls it.
         """
-        rules = rules or self.rules()
-        return {
-            "now": now or self.now(),
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
+        return {"now": now or self.now(), **(rules or self.rules()).ages}
 
     def _small(self, *tables: str) -> bool:
         names = [f"statesys.{table}" for table in tables]
