@@ -126,7 +126,9 @@ class ClientQueries(Asking):
         if after is not None:
             parts.append(f"after_{order}")
         query = sql.SQL(named_text("clients")).format(
-            where=sql.SQL(" AND ").join([sql.SQL("true"), *map(_part, parts)]),
+            where=sql.SQL(" AND ").join(
+                [sql.SQL("true"), *(sql.SQL(named_text(part)) for part in parts)]
+            ),
             order=_order(order, "c"),
             page_order=_order(order, "page"),
         )
@@ -137,10 +139,6 @@ class ClientQueries(Asking):
 class _Count(NamedTuple):
     condition: str
     clients: int
-
-
-def _part(name: str) -> sql.SQL:
-    return sql.SQL(named_text(name))
 
 
 def _order(order: Order, of: str) -> sql.Composed:

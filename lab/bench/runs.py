@@ -141,6 +141,7 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
     more messages.
     """
     testbed.clear()
+    cycles = max(1, round(job.reports / job.clients))
     fleet = testbed.directory / _FLEET
     shutil.rmtree(fleet, ignore_errors=True)
     with Meter(testbed.processes) as meter:
@@ -149,7 +150,7 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
             [
                 *(sys.executable, "-m", "statesys", "producers", "publish", "--json"),
                 *("--fleet", str(fleet), "--clients", str(job.clients)),
-                *("--messages", str(job.messages), "--cycles", str(_cycles(job)), "--no-heartbeat"),
+                *("--messages", str(job.messages), "--cycles", str(cycles), "--no-heartbeat"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -176,10 +177,6 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
         cpu=meter.cpu(last - found["seconds"], last),
         peak={"producers": meter.peak("producers") or 0},
     )
-
-
-def _cycles(job: Job) -> int:
-    return max(1, round(job.reports / job.clients))
 
 
 def run_steady(
