@@ -221,7 +221,7 @@ def run_steady(
         last = workers.work("loader", job.total)
         fast_path = running.fast_path()
         drop = dropped()
-        said = workers.events("loader"), workers.events("relay")
+        events = workers.events("loader"), workers.events("relay")
         workers.stop("relay")
         workers.stop("loader")
     check_loaded(testbed, job, first)
@@ -230,7 +230,7 @@ def run_steady(
         running.result("steady", first=first, last=last, fast_path=fast_path),
         queue=took.queue,
         total=took.total,
-        disturbance=None if drop is None else disturbance(drop, *said),
+        disturbance=None if drop is None else disturbance(drop, *events),
     )
 
 

@@ -29,7 +29,8 @@ from runtime.broker.properties import Properties, ReceivedProperties
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
-#: Seconds to wait for the end of a blocked session: the broker does not read our close frame.
+#: Seconds to wait for the end of a blocked session: during an alarm, the broker does not read our
+#: close frame.
 _CLOSE_BLOCKED = 1.0
 #: Bounds of the prefetch of one consumer (messages).
 _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
@@ -41,7 +42,7 @@ def bounded(prefetch: int) -> int:
 
 
 class _Publish:
-    """A publish that waits for its confirm."""
+    """A message that was published and is not confirmed."""
 
     __slots__ = ("address", "body", "returned", "token")
 
@@ -132,7 +133,9 @@ class Session:
         token: Any,
         exchange: str = "",
     ) -> None:
-        """Publish, mandatory; a `PublishOutcome` will give the result.
+        """Publish with the flag `mandatory`: the broker returns what no queue takes.
+
+        A `PublishOutcome` will give the result.
 
         Args:
             token: any value; comes back in the event.
@@ -148,7 +151,7 @@ class Session:
         self._call(self._channel.basic_ack, tag, multiple=up_to)
 
     def requeue(self, tag: int) -> None:
-        """Requeue a delivery. Always with nack: RabbitMQ 4.3 counts reject differently."""
+        """Requeue a delivery. With nack: since RabbitMQ 4.3 a reject counts towards the limit."""
         self._call(self._channel.basic_nack, tag, requeue=True)
 
     def measure(self, queue: str) -> None:
@@ -215,7 +218,8 @@ class Session:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        # pika rejects deliveries of a cancelled consumer; RabbitMQ 4.3 counts that differently.
+        # pika rejects deliveries of a cancelled consumer. Since RabbitMQ 4.3 a reject counts
+        # towards the delivery limit of the message, a nack does not.
         channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
         channel.add_on_close_callback(lambda _, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
