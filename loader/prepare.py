@@ -68,23 +68,10 @@ def stage(chunk: Sequence[SmxText]) -> Staged:
 def probe_lines() -> bytes:
     """Render a made-up message of an unknown client, with a value in every field of a message."""
     now = datetime.now(UTC)
-    one = StateMessage(
-        serial=1,
-        serial_text=None,
-        topic_type=500,
-        topic_id="probe",
-        id_type=0,
-        user_name="probe",
-        user_sid="probe",
-        state_id=0,
-        criticality=0,
-        message_time=now,
-        params=("probe",),
-        details="probe",
-        details_type="probe",
-    )
+    x = "probe"
+    one = StateMessage(1, None, 500, x, 0, x, x, 0, 0, now, (x,), x, x)
     envelope = Envelope(uuid4(), now, forwarded_at=now, reply_to=reply_queue(uuid4()).name)
-    report = Report(uuid4(), "probe", "probe", now, (one,))
+    report = Report(uuid4(), x, x, now, (one,))
     return stage_lines([smx_text(uuid4(), Smx(envelope, report))])
 
 

@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import structlog
 
@@ -212,38 +213,20 @@ class Loader:
         )
 
     def _make_tasks(self) -> list[PeriodicTask]:
-        settings = self._settings
         resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
         activity = ActivityTask(lambda: ActivityStore(self._database_url), self._topics)
+        partitions = partial(keep_partitions, self._database_url, self._settings.retention)
+        totals = partial(keep_totals, self._resync_store)
+        task = partial(PeriodicTask, heartbeat=self._heartbeat)
         return [
-            PeriodicTask(
-                "resync",
-                resync.run,
-                every=SIGNS_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-                at_end=resync.end,
-            ),
-            PeriodicTask(
-                "partitions",
-                lambda: keep_partitions(self._database_url, settings.retention),
-                every=PARTITION_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
-                "totals",
-                lambda: keep_totals(self._resync_store),
-                every=TOTALS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
+            task("resync", resync.run, every=SIGNS_INTERVAL, stop=self._halt, at_end=resync.end),
+            task("partitions", partitions, every=PARTITION_INTERVAL, stop=self._halt),
+            task("totals", totals, every=TOTALS_TRIED, stop=self._halt),
+            task(
                 "activity",
                 activity.run,
                 every=TOPICS_WRITTEN,
                 stop=self._counted,
-                heartbeat=self._heartbeat,
                 at_end=activity.end,
             ),
             PeriodicTask(
