@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import structlog
 
@@ -231,7 +232,6 @@ class Loader:
         )
 
     def _make_tasks(self) -> list[PeriodicTask]:
-        settings = self._settings
         resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
         activity = ActivityTask(lambda: ActivityStore(self._database_url), self._topics)
         heartbeats = HeartbeatTask(
@@ -245,66 +245,32 @@ class Loader:
             self._amqp_url,
             heartbeat=self._heartbeat,
         )
+        partitions = partial(keep_partitions, self._database_url, self._settings.retention)
+        totals = partial(keep_totals, self._resync_store)
+        states = partial(keep_state_totals, self._resync_store)
+        collections = partial(evaluate_collections, self._collection_store, self._halt)
+        task = partial(PeriodicTask, heartbeat=self._heartbeat)
         return [
-            PeriodicTask(
-                "resync",
-                resync.run,
-                every=SIGNS_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-                at_end=resync.end,
-            ),
-            PeriodicTask(
-                "partitions",
-                lambda: keep_partitions(self._database_url, settings.retention),
-                every=PARTITION_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
-                "totals",
-                lambda: keep_totals(self._resync_store),
-                every=TOTALS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
+            task("resync", resync.run, every=SIGNS_INTERVAL, stop=self._halt, at_end=resync.end),
+            task("partitions", partitions, every=PARTITION_INTERVAL, stop=self._halt),
+            task("totals", totals, every=TOTALS_TRIED, stop=self._halt),
+            task("state totals", states, every=TOTALS_TRIED, stop=self._halt),
+            task(
                 "activity",
                 activity.run,
                 every=TOPICS_WRITTEN,
                 stop=self._counted,
-                heartbeat=self._heartbeat,
                 at_end=activity.end,
             ),
-            PeriodicTask(
-                "state totals",
-                lambda: keep_state_totals(self._resync_store),
-                every=TOTALS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
-                "collections",
-                lambda: evaluate_collections(self._collection_store, self._halt),
-                every=COLLECTIONS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
+            task("collections", collections, every=COLLECTIONS_TRIED, stop=self._halt),
+            task(
                 "heartbeats",
                 heartbeats.run,
                 every=REPORT_INTERVAL,
                 stop=self._halt,
-                heartbeat=self._heartbeat,
                 at_end=heartbeats.end,
             ),
-            PeriodicTask(
-                "quarantine",
-                quarantine.run,
-                every=REPORT_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
+            task("quarantine", quarantine.run, every=REPORT_INTERVAL, stop=self._halt),
         ]
 
     def _chunk_store(self, name: str) -> ChunkStore:

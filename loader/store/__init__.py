@@ -6,7 +6,7 @@ from loader.store.clients import ClientStore, Removed
 from loader.store.collections import CollectionStore
 from loader.store.partitions import PartitionStore
 from loader.store.quarantine import QuarantineStore
-from loader.store.resyncs import Due, ResyncStore, UnsentRequest
+from loader.store.resyncs import ResyncStore, UnsentRequest
 from loader.store.sites import RunningLoader
 from loader.store.workers import WorkerStore
 from runtime.database import PoisonError
@@ -16,7 +16,6 @@ __all__ = [
     "ChunkStore",
     "ClientStore",
     "CollectionStore",
-    "Due",
     "Loaded",
     "PartitionStore",
     "PoisonError",

@@ -143,7 +143,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            ages = self._ages()
+            ages = self.rules().ages
             self._run("close_requests", {**ages, "now": now})
             self._run("mark_duplicate_identities", {"now": now})
             due = self._due(ages, now=now, limit=limit, with_missing=with_missing)
@@ -154,7 +154,7 @@ class ResyncStore:
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
         """Return the clients that a check would ask now; writes nothing."""
         with self._session.transaction():
-            return self._due(self._ages(), now=now, limit=limit, with_missing=True)
+            return self._due(self.rules().ages, now=now, limit=limit, with_missing=True)
 
     def keep_totals(self, *, now: datetime, interval: timedelta) -> bool:
         """Count the site's totals, unless that was done within the interval.
@@ -171,7 +171,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._claim("totals", now=now, interval=interval):
                 return False
-            self._run("keep_totals", {**self._ages(), "now": now})
+            self._run("keep_totals", {**self.rules().ages, "now": now})
             return True
 
     def client_id_of(self, given: GivenClient) -> UUID:
@@ -199,7 +199,7 @@ class ResyncStore:
                 return False
             self._run("count_in_memory", {})
             self._run("forget_state_totals", {})
-            values = {**self._ages(), "now": now, "min_states": SMALL_TOPIC}
+            values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
             self._run("keep_state_totals", values)
             return True
 
@@ -275,14 +275,6 @@ class ResyncStore:
 
     def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
         return claim(self._session, name, now=now, interval=interval)
-
-    def _ages(self) -> dict[str, timedelta]:
-        rules = self.rules()
-        return {
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
 
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool

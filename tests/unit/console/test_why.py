@@ -22,7 +22,7 @@ from console.queries.rows import (
 from console.queries.why import Changes, OpenRange, Since
 from console.why.facts import BrokerFacts, Facts, Topic
 from console.why.verdict import RULES, Verdict, answer
-from runtime.broker import QueueDepth
+from runtime.broker.administration import QueueDepth
 from runtime.broker.dead_letters import Letter
 from schemas.report import Lane
 from schemas.serials import SerialRanges
