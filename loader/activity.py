@@ -14,6 +14,8 @@ _log = structlog.get_logger()
 
 #: How often a loader writes its counts by topic. One that is killed loses what it counted since.
 TOPICS_WRITTEN = timedelta(minutes=1)
+#: Interval of the lists of who sends most, by any loader. Each reads every client.
+TOP_INTERVAL = timedelta(minutes=5)
 _HOUR = timedelta(hours=1)
 
 
@@ -61,6 +63,9 @@ class ActivityTask:
             now = store.now()
             self._write_topics(store, now)
             clients = store.take_snapshot(now=now)
+            kept = store.keep_top(now=now, interval=TOP_INTERVAL)
+        if kept:
+            _log.debug("loader.top_kept")
         if clients is not None:
             _log.info("loader.activity_noted", clients=clients)
         return min(TOPICS_WRITTEN, until_next_hour(now))

@@ -40,6 +40,45 @@ FROM client c
 WHERE c.messages > 0
   AND NOT EXISTS (SELECT FROM client_activity a WHERE a.client_id = c.client_id);
 
+-- name: snapshots
+-- Those that are kept, newest first. A moment that lies ahead is from before the clock was set back.
+SELECT number, least(taken_at, %(now)s) FROM activity_snapshot ORDER BY number DESC;
+
+-- name: clear_top
+DELETE FROM top_client;
+
+-- name: keep_top
+-- Keeps the clients that sent most since each of two snapshots, and the medians over all clients
+-- that sent anything (the lower of two). Many clients share a count, so counting how often each
+-- occurs is quicker than sorting the clients.
+WITH sent AS MATERIALIZED (
+    SELECT * FROM sent_by_clients(%(hour_since)s, %(day_since)s)
+), listed AS (
+    INSERT INTO top_client (client_id, hour, day)
+    (SELECT * FROM sent WHERE hour > 0 ORDER BY hour DESC, day DESC, client_id LIMIT %(most)s)
+    UNION
+    (SELECT * FROM sent WHERE day > 0 ORDER BY day DESC, client_id LIMIT %(most)s)
+), counted AS (
+    SELECT hour, day, count(*) AS clients FROM sent GROUP BY hour, day
+), ranked AS (
+    SELECT name, messages, sum(clients) AS clients,
+           sum(sum(clients)) OVER (PARTITION BY name ORDER BY messages) AS up_to,
+           sum(sum(clients)) OVER (PARTITION BY name) AS of_all
+    FROM counted, LATERAL (VALUES ('hour', hour), ('day', day)) AS part(name, messages)
+    WHERE messages > 0
+    GROUP BY name, messages
+)
+INSERT INTO top_window AS w (name, begin_at, end_at, clients, messages, median)
+SELECT v.name, v.begin_at, %(now)s, coalesce(sum(r.clients), 0)::bigint,
+       coalesce(sum(r.clients * r.messages), 0)::bigint,
+       coalesce(min(r.messages) FILTER (WHERE r.up_to * 2 >= r.of_all), 0)
+FROM (VALUES ('hour', %(hour_begin)s), ('day', %(day_begin)s)) AS v(name, begin_at)
+LEFT JOIN ranked r ON r.name = v.name
+GROUP BY v.name, v.begin_at
+ON CONFLICT (name) DO UPDATE SET
+    begin_at = excluded.begin_at, end_at = excluded.end_at, clients = excluded.clients,
+    messages = excluded.messages, median = excluded.median;
+
 -- name: add_topics
 -- Adds a loader's counts to the running hour, in key order: two loaders cannot deadlock. If the
 -- clock was set back, hours that it has not reached again count in the running one, too. (A loader

@@ -30,6 +30,8 @@ activity AS (
 memberships AS (
     DELETE FROM collection_member
     WHERE collection IN (SELECT id FROM collection) AND client_id = %(client_id)s),
+listed AS (
+    DELETE FROM top_client WHERE client_id = %(client_id)s),
 gone AS (
     DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id)
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM states), (SELECT count(*) FROM ranges),

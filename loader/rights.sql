@@ -21,7 +21,9 @@ WITH needed(tab, rights) AS (VALUES
     ('collection_member', '{SELECT,INSERT,DELETE}'),
     ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('worker_ended', '{SELECT,INSERT,UPDATE}'),
-    ('client_quarantine', '{SELECT}')
+    ('client_quarantine', '{SELECT}'),
+    ('top_window', '{SELECT,INSERT,UPDATE}'),
+    ('top_client', '{SELECT,INSERT,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

@@ -5,13 +5,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.queries.asking import Asking
-
-
-class Snapshot(NamedTuple):
-    """The clients' counters were written down; `number` grows by one each time."""
-
-    number: int
-    taken_at: datetime
+from loader.store.activity import TOP_KEPT
+from runtime.windows import Snapshot, Window, client_windows
 
 
 class ClientActivity(NamedTuple):
@@ -39,6 +34,30 @@ class Typical(NamedTuple):
     median: int
 
 
+class KeptWindow(NamedTuple):
+    """A window of the list that a loader keeps; the others as in `Typical`."""
+
+    name: str
+    begin: datetime
+    end: datetime
+    clients: int
+    messages: int
+    median: int
+
+
+class TopClients(NamedTuple):
+    """The clients that sent most, in two windows that end at `as_of`.
+
+    Attributes:
+        typical: `hour` and `day` -> what all clients sent; none for a window without any.
+    """
+
+    hour: Window
+    day: Window
+    typical: dict[str, Typical]
+    found: list[ClientActivity]
+
+
 class TopicActivity(NamedTuple):
     """Messages of a topic type in two windows.
 
@@ -62,23 +81,38 @@ class TopicTotals(NamedTuple):
 class ActivityQueries(Asking):
     """The queries of `activity.sql`."""
 
-    def snapshots(self, *, now: datetime) -> list[Snapshot]:
-        """The snapshots of the clients' counters that are kept, newest first; at least one."""
-        return self._all("snapshots", Snapshot, now=now)
-
-    def top_clients(self, *, hour: int, day: int, by_day: bool, limit: int) -> list[ClientActivity]:
+    def top_clients(self, *, by_day: bool, limit: int) -> TopClients:
         """The clients that sent most.
 
+        A large site has a list that a loader keeps, of TOP_KEPT clients in each window, about five
+        minutes old. Otherwise the counters of all clients are compared now.
+
         Args:
-            hour, day: numbers of the snapshots with which the windows begin.
             by_day: the order is that of the longer window.
         """
-        chosen = {"hour": hour, "day": day, "by_day": by_day, "limit": limit}
-        return self._all("top_clients", ClientActivity, **chosen)
+        if limit <= TOP_KEPT and not self._small("client"):
+            kept = self._all("kept_windows", KeptWindow)
+            if kept:
+                return self._kept(kept, by_day=by_day, limit=limit)
+        now = self.now()
+        windows = client_windows(self._all("snapshots", Snapshot, now=now), now)
+        since = {"hour": windows.hour_since, "day": windows.day_since}
+        return TopClients(
+            windows.hour,
+            windows.day,
+            {row.window: row for row in self._all("typical", Typical, **since)},
+            self._all("top_clients", ClientActivity, **since, by_day=by_day, limit=limit),
+        )
 
-    def typical(self, *, hour: int, day: int) -> dict[str, Typical]:
-        """By window, what all clients sent; a window in which nobody sent anything is left out."""
-        return {row.window: row for row in self._all("typical", Typical, hour=hour, day=day)}
+    def _kept(self, kept: list[KeptWindow], *, by_day: bool, limit: int) -> TopClients:
+        windows = {one.name: Window(one.begin, one.end) for one in kept}
+        typical = {
+            one.name: Typical(one.name, one.clients, one.messages, one.median)
+            for one in kept
+            if one.clients
+        }
+        found = self._all("kept_clients", ClientActivity, by_day=by_day, limit=limit)
+        return TopClients(windows["hour"], windows["day"], typical, found)
 
     def first_topic_hour(self) -> datetime | None:
         """The first hour of which there are counts by topic."""

@@ -7,15 +7,22 @@ SELECT number, least(taken_at, %(now)s) FROM statesys.activity_snapshot ORDER BY
 
 -- name: top_clients
 -- The clients that sent most since a snapshot, and what they sent since another one.
-WITH sent AS (
-    SELECT c.client_id, c.name,
-           statesys.sent_since(c.messages, a.snapshot, a.totals, %(hour)s) AS hour,
-           statesys.sent_since(c.messages, a.snapshot, a.totals, %(day)s) AS day
-    FROM statesys.client c LEFT JOIN statesys.client_activity a USING (client_id)
-)
-SELECT client_id, name, hour, day FROM sent
-WHERE CASE WHEN %(by_day)s THEN day ELSE hour END > 0
-ORDER BY CASE WHEN %(by_day)s THEN day ELSE hour END DESC, day DESC, client_id
+SELECT s.client_id, c.name, s.hour, s.day
+FROM statesys.sent_by_clients(%(hour)s, %(day)s) s JOIN statesys.client c USING (client_id)
+WHERE CASE WHEN %(by_day)s THEN s.day ELSE s.hour END > 0
+ORDER BY CASE WHEN %(by_day)s THEN s.day ELSE s.hour END DESC, s.day DESC, s.client_id
+LIMIT %(limit)s;
+
+-- name: kept_windows
+-- The windows of the list that a loader keeps of a large site, in the order of KeptWindow.
+SELECT name, begin_at, end_at, clients, messages, median FROM statesys.top_window;
+
+-- name: kept_clients
+-- The clients of that list, in the order of ClientActivity.
+SELECT t.client_id, c.name, t.hour, t.day
+FROM statesys.top_client t JOIN statesys.client c USING (client_id)
+WHERE CASE WHEN %(by_day)s THEN t.day ELSE t.hour END > 0
+ORDER BY CASE WHEN %(by_day)s THEN t.day ELSE t.hour END DESC, t.day DESC, t.client_id
 LIMIT %(limit)s;
 
 -- name: typical
@@ -23,11 +30,8 @@ LIMIT %(limit)s;
 -- all, and the median of it (the lower of two). Many clients share a count, so counting how often
 -- each count occurs is quicker than sorting the clients.
 WITH sent AS MATERIALIZED (
-    SELECT statesys.sent_since(c.messages, a.snapshot, a.totals, %(hour)s) AS hour,
-           statesys.sent_since(c.messages, a.snapshot, a.totals, %(day)s) AS day,
-           count(*) AS clients
-    FROM statesys.client c LEFT JOIN statesys.client_activity a USING (client_id)
-    GROUP BY 1, 2
+    SELECT hour, day, count(*) AS clients
+    FROM statesys.sent_by_clients(%(hour)s, %(day)s) GROUP BY hour, day
 ), ranked AS (
     SELECT which, messages, sum(clients) AS clients,
            sum(sum(clients)) OVER (PARTITION BY which ORDER BY messages) AS up_to,

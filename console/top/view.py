@@ -9,44 +9,14 @@ import click
 from console.csv_output import print_csv
 from console.names import topic_name
 from console.output import counted, moment, print_json, stdout, table
-from console.queries.activity import ClientActivity, TopicActivity, TopicTotals, Typical
-from console.top.windows import ClientWindows, Window
-
-
-class TopClients(NamedTuple):
-    """The clients that sent most; `typical` as in `ActivityQueries.typical`."""
-
-    as_of: datetime
-    windows: ClientWindows
-    typical: Mapping[str, Typical]
-    found: Sequence[ClientActivity]
-
-    @property
-    def each(self) -> list[dict[str, Any]]:
-        """A client each, as data."""
-        return [
-            {
-                "client_id": row.client_id,
-                "name": row.name,
-                "hour": row.hour,
-                "per_hour": _rounded(self.windows.hour.an_hour(row.hour)),
-                "hour_times": self._times("hour", row.hour),
-                "day": row.day,
-                "day_times": self._times("day", row.day),
-            }
-            for row in self.found
-        ]
-
-    def window(self, name: str) -> dict[str, Any]:
-        """A window as data: its limits, and what all clients sent in it."""
-        window = self.windows.hour if name == "hour" else self.windows.day
-        typical = self.typical.get(name, Typical(name, 0, 0, 0))
-        told = {key: value for key, value in typical._asdict().items() if key != "window"}
-        return {"from": window.begin, "to": window.end, **told}
-
-    def _times(self, window: str, messages: int) -> float | None:
-        typical = self.typical.get(window)
-        return None if typical is None else round(messages / typical.median, 1)
+from console.queries.activity import (
+    ClientActivity,
+    TopClients,
+    TopicActivity,
+    TopicTotals,
+    Typical,
+)
+from runtime.windows import Window
 
 
 class TopTopics(NamedTuple):
@@ -103,18 +73,43 @@ _TEXTS = {"client", "id", "topic"}
 
 def show_clients(top: TopClients, *, as_json: bool, as_csv: bool) -> None:
     """Print the clients; with a table and CSV, the windows go to stderr."""
-    windows = {name: top.window(name) for name in ("hour", "day")}
+    windows = {name: _window(top, name) for name in ("hour", "day")}
+    rows = [_client(top, row) for row in top.found]
     if as_json:
-        print_json({"as_of": top.as_of, **windows, "clients": top.each})
+        print_json({"as_of": top.hour.end, **windows, "clients": rows})
         return
-    _print(_CLIENTS, top.each, windows, as_csv=as_csv)
+    _print(_CLIENTS, rows, windows, as_csv=as_csv)
     for name, window in windows.items():
         click.echo(
             f"{name}: {_limits(window)}, {counted(window['messages'], 'message')} of "
             f"{counted(window['clients'], 'client')}, median {window['median']:,}",
             err=True,
         )
-    _echo_as_of(top.as_of)
+    _echo_as_of(top.hour.end)
+
+
+def _client(top: TopClients, row: ClientActivity) -> dict[str, Any]:
+    return {
+        "client_id": row.client_id,
+        "name": row.name,
+        "hour": row.hour,
+        "per_hour": _rounded(top.hour.an_hour(row.hour)),
+        "hour_times": _times(top.typical.get("hour"), row.hour),
+        "day": row.day,
+        "day_times": _times(top.typical.get("day"), row.day),
+    }
+
+
+def _window(top: TopClients, name: str) -> dict[str, Any]:
+    """A window as data: its limits, and what all clients sent in it."""
+    window = top.hour if name == "hour" else top.day
+    typical = top.typical.get(name, Typical(name, 0, 0, 0))
+    told = {key: value for key, value in typical._asdict().items() if key != "window"}
+    return {"from": window.begin, "to": window.end, **told}
+
+
+def _times(typical: Typical | None, messages: int) -> float | None:
+    return None if typical is None else round(messages / typical.median, 1)
 
 
 def show_topics(top: TopTopics, *, as_json: bool, as_csv: bool) -> None:

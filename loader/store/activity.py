@@ -7,12 +7,15 @@ from typing import Any, cast
 from loader.store.duties import claim
 from runtime.database import Session, shared_session
 from runtime.statements import statements
+from runtime.windows import Snapshot, client_windows
 
 #: Key of the transaction-level advisory lock of snapshots.
 _SNAPSHOT_LOCK = 7828379705
 _HOUR = timedelta(hours=1)
 #: Age from which counts by topic are deleted: a week, and a day to compare with it.
 TOPICS_KEPT = timedelta(days=8)
+#: Clients that are kept for each window; a reader who wants more has to wait.
+TOP_KEPT = 1000
 _SQL = statements("loader", "activity.sql")
 
 
@@ -80,9 +83,42 @@ class ActivityStore:
             changed = self._run("continue_clients", number=number).rowcount
             return cast(int, changed + self._run("begin_clients", number=number).rowcount)
 
+    def keep_top(self, *, now: datetime, interval: timedelta) -> bool:
+        """Keep the clients that sent most, unless that was done within the interval.
+
+        This reads all clients.
+
+        Args:
+            now: timezone-aware.
+            interval: interval of these lists.
+
+        Returns:
+            Whether they were kept.
+        """
+        with self._session.transaction():
+            # A client that is forgotten meanwhile would be listed anew.
+            if not self._one(_SQL["lock"], key=_SNAPSHOT_LOCK):
+                return False
+            if not claim(self._session, "top", now=now, interval=interval):
+                return False
+            windows = client_windows(
+                [Snapshot(*row) for row in self._run("snapshots", now=now)], now
+            )
+            self._run("clear_top")
+            self._run(
+                "keep_top",
+                now=now,
+                hour_since=windows.hour_since,
+                hour_begin=windows.hour.begin,
+                day_since=windows.day_since,
+                day_begin=windows.day.begin,
+                most=TOP_KEPT,
+            )
+            return True
+
     def _one(self, query: str, **values: Any) -> Any:
         row = self._session.execute(query, values or None).fetchone()
         return None if row is None else row[0]
 
     def _run(self, name: str, **values: Any) -> Any:
-        return self._session.execute(_SQL[name], values)
+        return self._session.execute(_SQL[name], values or None)

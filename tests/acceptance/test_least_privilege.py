@@ -49,6 +49,8 @@ TABLES = (
         "client_activity",
         "activity_snapshot",
         "topic_activity",
+        "top_window",
+        "top_client",
     ),
     *("collection", "collection_member"),
     *("worker", "worker_ended", "client_quarantine"),
@@ -57,9 +59,9 @@ TABLES = (
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
     *("duty", "site", "site_totals", "state_totals", "loader"),
-    *("client_activity", "activity_snapshot", "topic_activity"),
     *("collection", "collection_member"),
     *("worker", "worker_ended", "client_quarantine"),
+    *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),
 }
 
 Act = Callable[[Administration], object]

@@ -40,7 +40,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE statesys_owner REVOKE EXECUTE ON FUNCTIONS FRO
 DATABASE = "upgraded"
 #: A line of the statement that stores messages.
 COUNTING = b"messages = c.messages + a.copies,"
-ACTIVITY = ("activity_snapshot", "topic_activity")
+ACTIVITY = ("activity_snapshot", "topic_activity", "top_window")
 
 
 class Upgraded:

@@ -12,7 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from loader.store import ActivityStore
+from console.queries import asking
+from console.queries.activity import ActivityQueries
+from loader.store import ActivityStore, ClientStore
 from tests.integration.console.conftest import Run
 from tests.support.world import Tables, open_tables
 
@@ -286,3 +288,35 @@ def add(tables: Tables, now: datetime, counts: dict[tuple[int, int], int]) -> No
             "INSERT INTO topic_activity (hour, topic_type, messages) VALUES (%s, %s, %s)",
             [(mark - ago * HOUR, kind, messages) for (kind, ago), messages in counts.items()],
         )
+
+
+# -- a large site ----------------------------------------------------------------------------
+
+
+def test_a_large_site_has_a_list_that_a_loader_keeps_and_it_says_the_same(
+    site: Site, database_url: str, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.snapshot(3)
+    site.sends(**{f"c{n}": n for n in range(1, 30)})
+    site.snapshot(0.5)
+    site.sends(**{f"c{n}": 100 * (n % 7) for n in range(1, 40)})
+    with ActivityQueries.open(database_url, name="test") as queries:
+        live = {by_day: queries.top_clients(by_day=by_day, limit=50) for by_day in (True, False)}
+        monkeypatch.setattr(asking, "COUNTED_BYTES", 0)
+        # Nothing is kept yet.
+        assert queries.top_clients(by_day=True, limit=50).found == live[True].found
+        with closing(ActivityStore(database_url)) as store:
+            now = store.now()
+            assert store.keep_top(now=now, interval=5 * MINUTE)
+            assert not store.keep_top(now=now + MINUTE, interval=5 * MINUTE)
+        site.sends(c1=10_000)
+        for by_day, before in live.items():
+            kept = queries.top_clients(by_day=by_day, limit=50)
+            assert (kept.found, kept.typical) == (before.found, before.typical)
+            assert (kept.hour.begin, kept.day.begin) == (before.hour.begin, before.day.begin)
+            assert kept.hour.end == now
+        # More than is kept is asked of the clients themselves.
+        assert queries.top_clients(by_day=True, limit=1001).found[0].client_id == client_id(1)
+        with closing(ClientStore(database_url)) as clients:
+            clients.forget(client_id(6))
+        assert tables.rows("SELECT FROM top_client WHERE client_id = %s", client_id(6)) == []

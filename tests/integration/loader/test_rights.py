@@ -114,6 +114,7 @@ def _do_the_duties(url: str) -> None:
     with closing(ActivityStore(url)) as activity:
         for hours in (2, 3):
             assert activity.take_snapshot(now=now + timedelta(hours=hours)) is not None
+        assert activity.keep_top(now=now + timedelta(hours=4), interval=timedelta(minutes=5))
         activity.add_topics({500: 1}, now=now)
         activity.add_topics({500: 1}, now=now + TOPICS_KEPT * 2)
     with closing(WorkerStore(url, name="test")) as workers:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.queries.activity import Snapshot
-from console.top.windows import LONGEST, SHORTEST, client_windows, topic_windows
+from runtime.windows import LONGEST, SHORTEST, Snapshot, client_windows, topic_windows
 
 NOW = datetime(2026, 3, 2, 12, 37, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

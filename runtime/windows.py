@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
 
-from console.queries.activity import Snapshot
-
 #: A window of the hour that is shorter tells little, so it begins an hour earlier.
 SHORTEST = timedelta(minutes=15)
 #: The longest window of the day: 24 hours, and what has passed of the running one.
@@ -14,6 +12,13 @@ LONGEST = timedelta(hours=25)
 _HOUR = timedelta(hours=1)
 #: In a shorter time nothing is said of a rate.
 _MEASURABLE = timedelta(minutes=1)
+
+
+class Snapshot(NamedTuple):
+    """The clients' counters were written down; `number` grows by one each time."""
+
+    number: int
+    taken_at: datetime
 
 
 class Window(NamedTuple):
