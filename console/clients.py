@@ -1,6 +1,7 @@
 """`statesys clients`: which clients there are, and how they are."""
 
 from datetime import timedelta
+from operator import attrgetter
 
 import click
 
@@ -8,11 +9,14 @@ from console.completeness import sentence
 from console.csv_output import csv_option, print_csv
 from console.output import print_json, stdout, table
 from console.queries import Queries
-from console.queries.clients import ClientFilter, Condition, ListedClient, Order
+from console.queries.clients import ClientFilter, Condition, Order
 from runtime.command import settings_and_logs
 from runtime.options import ClientType, DurationType, GivenClient, json_option
 
 _COLUMNS = ("name", "id", "version", "last seen", "last state change", "condition", "states")
+_cells = attrgetter(
+    "name", "client_id", "version", "last_seen", "last_change", "condition", "states"
+)
 
 
 @click.command()
@@ -100,15 +104,3 @@ def clients(
     more = "" if following is None else f"; there are more: --after {following}"
     click.echo(f"{len(shown):,} listed{more}", err=True)
     click.echo(sentence(completeness, now), err=True)
-
-
-def _cells(one: ListedClient) -> list[object]:
-    return [
-        one.name,
-        one.client_id,
-        one.version,
-        one.last_seen,
-        one.last_change,
-        one.condition,
-        one.states,
-    ]

@@ -13,6 +13,9 @@ _WORDS = {
     Condition.DUPLICATE_IDENTITY: "{} {have} a duplicate identity",
 }
 
+#: The conditions, in the order of tables.
+CONDITIONS = tuple(condition.value for condition in _WORDS)
+
 
 def sentence(found: Completeness, now: datetime) -> str:
     """Say of how many clients the server has everything.

@@ -2,10 +2,9 @@
 
 import click
 
-from console.due import due_words
+from console.due import asked_words, due_words
 from console.output import age, counted, moment, print_json, stdout, table
 from console.queries import Queries
-from console.queries.rows import MissingRow
 from runtime.command import settings_and_logs
 from runtime.options import ClientType, GivenClient, json_option, site_rule
 from runtime.rules import given_rules
@@ -51,7 +50,7 @@ def gaps(
                 row.client_id,
                 f"{row.first_serial}-{row.last_serial}" + (" merged" if row.merged else ""),
                 age(now - row.detected_at),
-                _asked(row),
+                asked_words(row),
                 due_words(row.due_at, row.held_by, now) if row.closed_at is None else "",
                 "" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}",
             )
@@ -62,11 +61,3 @@ def gaps(
         stdout().print(table(columns[:width], (row[:width] for row in rows)))
     more = " (there are more: --limit)" if len(found) > limit else ""
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)
-
-
-def _asked(row: MissingRow) -> str:
-    if row.asked_at is None or (row.asked_at < row.detected_at and row.ask_closed_how):
-        return "not asked"
-    if row.ask_closed_how is not None:
-        return f"{row.ask_closed_how}, asked {moment(row.asked_at)}"
-    return f"{'asked' if row.ask_sent_at else 'to be asked'} {moment(row.asked_at)}"

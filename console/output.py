@@ -25,6 +25,13 @@ _KIB = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 #: From here on, a size is shown without a decimal place.
 _WHOLE = 9.95
+#: The look of all tables.
+_PLAIN: dict[str, Any] = {
+    "title_justify": "left",
+    "title_style": "bold",
+    "box": None,
+    "pad_edge": False,
+}
 
 
 def stdout() -> Console:
@@ -83,7 +90,7 @@ def table(
         right: names of the columns that are numbers.
     """
     numbers = set(right)
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    made = Table(title=title, **_PLAIN)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
@@ -93,14 +100,7 @@ def table(
 
 def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Table:
     """A table of names and values."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        show_header=False,
-    )
+    made = Table(title=title, show_header=False, **_PLAIN)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:

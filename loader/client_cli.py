@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loader.quarantine_cli import quarantine, quarantined, release
 from runtime.command import settings_and_logs
 from runtime.options import GivenClient, client_argument, json_option
 from runtime.printable import printable
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 @click.group("client")
 def client_group() -> None:
     """Manage the clients in the database."""
+
+
+for command in (quarantine, release, quarantined):
+    client_group.add_command(command)
 
 
 @client_group.command()

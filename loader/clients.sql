@@ -26,6 +26,10 @@ requests AS (
     DELETE FROM resync_request WHERE client_id = %(client_id)s RETURNING client_id),
 activity AS (
     DELETE FROM client_activity WHERE client_id = %(client_id)s RETURNING client_id),
+-- One by one, since members are found by their collection.
+memberships AS (
+    DELETE FROM collection_member
+    WHERE collection IN (SELECT id FROM collection) AND client_id = %(client_id)s),
 listed AS (
     DELETE FROM top_client WHERE client_id = %(client_id)s),
 gone AS (

@@ -12,9 +12,11 @@ import structlog
 from runtime.broker import Administration, Properties
 from runtime.broker.dead_letters import dead_letter
 from runtime.workers import HeartbeatFile
+from runtime.workers.reporting import Tally
 from runtime.workers.retry import until_available
 from schemas.errors import BrokerUnavailable, NotTaken, Refused
 from schemas.topology import DEAD
+from schemas.workers import Counters
 
 _log = structlog.get_logger()
 
@@ -26,10 +28,14 @@ class DeadLetterPublisher:
         url: URL of the broker.
         stop: set it to end waiting for an unavailable broker.
         heartbeat: receives progress and trouble.
+        tally: counts the dead letters.
     """
 
-    def __init__(self, url: str, *, stop: threading.Event, heartbeat: HeartbeatFile) -> None:
+    def __init__(
+        self, url: str, *, stop: threading.Event, heartbeat: HeartbeatFile, tally: Tally
+    ) -> None:
         self._url = url
+        self._tally = tally
         self._stop = stop
         self._heartbeat = heartbeat
         self._lock = threading.Lock()
@@ -54,6 +60,7 @@ class DeadLetterPublisher:
         with self._lock:
             until_available(self._stop, "letters", self._heartbeat)(self._publish, body, properties)
             self._heartbeat.progress("letters")
+        self._tally.add(Counters(refused=1))
         _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)
 
     def close(self) -> None:

@@ -15,10 +15,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
-from loader.chunk import divide, messages_in, read_texts
+from loader.chunk import Divided, divide, messages_in
 from loader.prepare import stage
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
-from schemas.errors import Refused, StatesysError
+from schemas.canonical import read_batch
+from schemas.errors import StatesysError
 from schemas.smx_text import SmxText
 
 #: Readers are forked before there are threads and connections; they share the loader's memory.
@@ -55,18 +56,6 @@ def rows_of(chunk: Sequence[SmxText], messages: int) -> Rows:
     return Rows(lines, messages, topics)
 
 
-class Read(NamedTuple):
-    """The result of reading batches.
-
-    Attributes:
-        chunks: in the order of `loader.chunk.divide`.
-        refused: index of a body that cannot be read -> the reason.
-    """
-
-    chunks: list[Rows]
-    refused: dict[int, Refused]
-
-
 class Reader:
     """One reader process. It ends when the loader process ends, even if that is killed.
 
@@ -92,7 +81,7 @@ class Reader:
         self._process = process
         theirs.close()
 
-    def read(self, bodies: Sequence[bytes]) -> Read:
+    def read(self, bodies: Sequence[bytes]) -> Divided[Rows]:
         """Read batches that were taken together.
 
         Args:
@@ -113,7 +102,7 @@ class Reader:
                     f"a process that reads batches for this loader has ended (exit code "
                     f"{self._process.exitcode}); start the loader again"
                 ) from None
-        assert isinstance(found, Read)
+        assert isinstance(found, Divided)
         return found
 
     def close(self) -> None:
@@ -162,10 +151,10 @@ def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
             return False
         if bodies is None:
             return False
-        divided = divide(bodies, chunk_bytes, read_texts)
+        divided = divide(bodies, chunk_bytes, lambda body, _origin: read_batch(body))
         chunks = [rows_of(chunk, messages_in(chunk)) for chunk in divided.chunks]
         try:
-            pipe.send(Read(chunks, divided.refused))
+            pipe.send(Divided(chunks, divided.refused))
         except BrokenPipeError:
             return False
         read += sum(map(len, bodies))

@@ -111,7 +111,7 @@ WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s);
 UPDATE resync_request SET closed_at = %(now)s, closed_how = 'unroutable', attempts = attempts + 1
 WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS NULL;
 
--- name: turn
+-- name: claim_duty
 -- Claims a periodic task for this interval: returns true to one loader of the site.
 INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
 ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
@@ -133,10 +133,21 @@ ON CONFLICT (one_row) DO UPDATE SET
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
 
--- name: forget_conditions
-DELETE FROM condition_totals;
+-- name: count_in_memory
+-- For this transaction. Counting reads whole tables, and with the few MB that suffice otherwise
+-- most of its time would be temporary files.
+SELECT set_config('work_mem', '64MB', true);
 
--- name: keep_conditions
--- Stores how many clients are in which condition, beside the other totals.
-INSERT INTO condition_totals (condition, clients)
-SELECT condition, clients FROM count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);
+-- name: forget_state_totals
+-- With the next statement, in one transaction: readers see the old numbers until the new ones.
+DELETE FROM state_totals;
+
+-- name: keep_state_totals
+-- Stores how many clients are in which state.
+INSERT INTO state_totals (topic_type, topic_id, state_id, condition, clients, as_of)
+SELECT topic_type, topic_id, state_id, condition, clients, %(now)s
+FROM count_state_totals(%(now)s, %(min_age)s, %(heartbeat_interval)s, min_states => %(min_states)s);
+
+-- name: lock_client
+-- A separate statement, so that the next one sees what a chunk with this lock has committed.
+SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;

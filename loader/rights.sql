@@ -12,11 +12,16 @@ WITH needed(tab, rights) AS (VALUES
     ('duty', '{SELECT,INSERT,UPDATE}'),
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
-    ('condition_totals', '{SELECT,INSERT,DELETE}'),
     ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('client_activity', '{SELECT,INSERT,UPDATE}'),
     ('activity_snapshot', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('state_totals', '{SELECT,INSERT,DELETE}'),
+    ('collection', '{SELECT,UPDATE}'),
+    ('collection_member', '{SELECT,INSERT,DELETE}'),
+    ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('worker_ended', '{SELECT,INSERT,UPDATE}'),
+    ('client_quarantine', '{SELECT}'),
     ('top_window', '{SELECT,INSERT,UPDATE}'),
     ('top_client', '{SELECT,INSERT,DELETE}')
 )
@@ -29,7 +34,7 @@ WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
 FROM unnest('{answer_comes,asked,duplicate_identity,silent,client_condition,resync_due,count_totals,
-             count_conditions,sent_since,sent_by_clients}'::regproc[]) AS called
+             count_state_totals,version_parts,sent_since,sent_by_clients}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

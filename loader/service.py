@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import structlog
 
@@ -12,16 +13,28 @@ from loader.activity import TOPICS_WRITTEN, ActivityTask, TopicCounts
 from loader.aside import Aside
 from loader.consumer import BatchConsumer
 from loader.dead_letters import DeadLetterPublisher
+from loader.heartbeats import HeartbeatTask
 from loader.inbox import Inbox
+from loader.quarantine import QuarantineTask
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
 from loader.rights import require_place_to_load
-from loader.store import ActivityStore, ChunkStore, ResyncStore, RunningLoader
+from loader.store import (
+    ActivityStore,
+    ChunkStore,
+    CollectionStore,
+    QuarantineStore,
+    ResyncStore,
+    RunningLoader,
+    WorkerStore,
+)
 from loader.tasks import (
+    COLLECTIONS_TRIED,
     PARTITION_INTERVAL,
     TOTALS_TRIED,
-    PeriodicTask,
+    evaluate_collections,
     keep_partitions,
+    keep_state_totals,
     keep_totals,
     make_partitions,
 )
@@ -32,9 +45,12 @@ from runtime.database import require_own_sessions
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from runtime.workers import HeartbeatFile
+from runtime.workers.periodic import PeriodicTask
+from runtime.workers.reporting import REPORT_INTERVAL, Reporter
 from runtime.workers.retry import until_available
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, StatesysError
 from schemas.topology import INCOMING, QUEUES
+from schemas.workers import Role
 
 _log = structlog.get_logger()
 _KIB = 1024
@@ -75,9 +91,13 @@ class Loader:
             self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
         )
         self._heartbeat = HeartbeatFile(settings.home, "loader")
+        self._reporter = Reporter(Role.LOADER, settings, self._heartbeat)
         self._aside = Aside(self._heartbeat)
         self._letters = DeadLetterPublisher(
-            self._amqp_url, stop=self._halt, heartbeat=self._heartbeat
+            self._amqp_url,
+            stop=self._halt,
+            heartbeat=self._heartbeat,
+            tally=self._reporter.tally,
         )
         self._readers = [Reader(chunk_bytes) for _ in range(settings.threads)]
         self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
@@ -208,43 +228,49 @@ class Loader:
             count_topics=self._topics.add,
             stop=self._halt,
             heartbeat=self._heartbeat,
+            tally=self._reporter.tally,
         )
 
     def _make_tasks(self) -> list[PeriodicTask]:
-        settings = self._settings
         resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
         activity = ActivityTask(lambda: ActivityStore(self._database_url), self._topics)
+        heartbeats = HeartbeatTask(
+            lambda: WorkerStore(self._database_url, name="statesys heartbeats"),
+            self._amqp_url,
+            reporter=self._reporter,
+            heartbeat=self._heartbeat,
+        )
+        quarantine = QuarantineTask(
+            lambda: QuarantineStore(self._database_url, name="statesys quarantine"),
+            self._amqp_url,
+            heartbeat=self._heartbeat,
+        )
+        partitions = partial(keep_partitions, self._database_url, self._settings.retention)
+        totals = partial(keep_totals, self._resync_store)
+        states = partial(keep_state_totals, self._resync_store)
+        collections = partial(evaluate_collections, self._collection_store, self._halt)
+        task = partial(PeriodicTask, heartbeat=self._heartbeat)
         return [
-            PeriodicTask(
-                "resync",
-                resync.run,
-                every=SIGNS_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-                at_end=resync.end,
-            ),
-            PeriodicTask(
-                "partitions",
-                lambda: keep_partitions(self._database_url, settings.retention),
-                every=PARTITION_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
-                "totals",
-                lambda: keep_totals(self._resync_store),
-                every=TOTALS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
+            task("resync", resync.run, every=SIGNS_INTERVAL, stop=self._halt, at_end=resync.end),
+            task("partitions", partitions, every=PARTITION_INTERVAL, stop=self._halt),
+            task("totals", totals, every=TOTALS_TRIED, stop=self._halt),
+            task("state totals", states, every=TOTALS_TRIED, stop=self._halt),
+            task(
                 "activity",
                 activity.run,
                 every=TOPICS_WRITTEN,
                 stop=self._counted,
-                heartbeat=self._heartbeat,
                 at_end=activity.end,
             ),
+            task("collections", collections, every=COLLECTIONS_TRIED, stop=self._halt),
+            task(
+                "heartbeats",
+                heartbeats.run,
+                every=REPORT_INTERVAL,
+                stop=self._halt,
+                at_end=heartbeats.end,
+            ),
+            task("quarantine", quarantine.run, every=REPORT_INTERVAL, stop=self._halt),
         ]
 
     def _chunk_store(self, name: str) -> ChunkStore:
@@ -258,6 +284,9 @@ class Loader:
 
     def _resync_store(self) -> ResyncStore:
         return ResyncStore(self._database_url, name="statesys resync")
+
+    def _collection_store(self) -> CollectionStore:
+        return CollectionStore(self._database_url, name="statesys collections")
 
 
 def _prefetch(settings: Settings) -> int:

@@ -12,7 +12,9 @@ from runtime.broker import Delivery, Properties
 from runtime.broker.dead_letters import dead_letter
 from runtime.broker.messages import batch_properties
 from schemas.errors import Refused
+from schemas.refusal import Reason
 from schemas.topology import DEAD, INCOMING, REPORTS
+from schemas.workers import Counters
 
 _log = structlog.get_logger()
 
@@ -24,6 +26,7 @@ class Outgoing(NamedTuple):
         tags: delivery tags of the reports to settle after the confirm.
         queue: target queue.
         tell: writes the log line after the confirm.
+        counters: what to count after the confirm.
     """
 
     tags: tuple[int, ...]
@@ -31,6 +34,7 @@ class Outgoing(NamedTuple):
     body: bytes
     properties: Properties
     tell: Callable[[], None]
+    counters: Counters
 
 
 def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
@@ -49,17 +53,21 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
         canonical=batch.canonical,
         bytes=len(batch.body),
     )
-    return Outgoing(batch.tags, queue, batch.body, properties, tell)
+    counters = Counters(reports=reports, batches=1, messages=batch.messages)
+    return Outgoing(batch.tags, queue, batch.body, properties, tell, counters)
 
 
 def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
     """Build the dead letter of a refused report; `now` is timezone-aware."""
     properties = dead_letter(delivery.properties, refusal, stage="relay", queue=REPORTS, now=now)
+    quarantined = refusal.reason is Reason.QUARANTINED
+    # A storm is counted: one line for each of its reports would be a storm of lines.
     tell = partial(
-        _log.warning,
+        _log.debug if quarantined else _log.warning,
         "relay.report_refused",
         reason=refusal.reason.value,
         detail=refusal.detail,
         bytes=len(delivery.body),
     )
-    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, tell)
+    counters = Counters(reports=1, refused=1, quarantined=int(quarantined))
+    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, tell, counters)

@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from relay.batcher import Batcher, Closed
 from relay.outgoing import Outgoing, of_batch, of_refused
+from relay.quarantine import Quarantine
 from relay.settling import Settling
 from relay.validate import accept
 from runtime.broker import (
@@ -31,10 +32,13 @@ from runtime.broker import (
 )
 from runtime.settings import Settings
 from runtime.workers import HeartbeatFile
+from runtime.workers.periodic import PeriodicTask
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
+from runtime.workers.reporting import REPORT_INTERVAL, Reporter, Tally
 from runtime.workers.retry import until_available
 from schemas.errors import BrokerUnavailable, Refused
 from schemas.topology import QUEUES, REPORTS
+from schemas.workers import Role
 
 _log = structlog.get_logger()
 _KIB = 1024
@@ -44,10 +48,14 @@ _POLL = 0.1
 _POLL_FOR_CONFIRMS = 0.002
 #: Seconds until a message that the broker returned or nacked is published again.
 _AGAIN_AFTER = 1.0
+#: Time until the next look for the list of quarantined clients while none has been found.
+_SOON = timedelta(seconds=3)
 #: Finished deliveries that may wait for a common ack behind an unfinished one.
 _FEW = 100
 #: Seconds to wait for the confirms of the last batches when stopping.
 _FINISH_TIMEOUT = 30.0
+#: Seconds to wait for the last heartbeat, which nothing depends on.
+_LAST_HEARTBEAT_TIMEOUT = 2.0
 
 
 class Relay:
@@ -64,6 +72,18 @@ class Relay:
         self._url = settings.required_amqp_url()
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._heartbeat = HeartbeatFile(settings.home, "relay")
+        self._reporter = Reporter(Role.RELAY, settings, self._heartbeat)
+        self._quarantine = Quarantine(self._url, self._heartbeat)
+        # Set after the last report: the last heartbeat has the final counts.
+        self._halt = threading.Event()
+        self._site = PeriodicTask(
+            "site",
+            self._tell_and_ask,
+            every=REPORT_INTERVAL,
+            stop=self._halt,
+            heartbeat=self._heartbeat,
+            at_end=lambda: self._reporter.publish(ended=True),
+        )
 
     def run(self, *, exit_when_empty: bool = False) -> None:
         """Run until stopped.
@@ -87,11 +107,35 @@ class Relay:
             if not self._stop.is_set():
                 raise
         finally:
+            self._end_site()
             self._heartbeat.end()
         _log.info("relay.stopped")
+        if self._site.failure is not None:
+            raise self._site.failure
+
+    def _tell_and_ask(self) -> timedelta | None:
+        """Read the list of quarantined clients, and publish a heartbeat."""
+        try:
+            # In this order: during an alarm, the broker reads nothing from who publishes.
+            self._quarantine.look()
+            self._reporter.publish()
+        except Exception:
+            # A defect: end in order. The failure is raised after the last report.
+            self._stop.set()
+            raise
+        return None if self._quarantine.known else _SOON
+
+    def _end_site(self) -> None:
+        self._halt.set()
+        if self._site.is_alive():
+            self._site.join(_LAST_HEARTBEAT_TIMEOUT)
 
     def _connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         self._declare()
+        # Before the first report, so that a restart lets none of a quarantined client through.
+        self._quarantine.look_first(self._stop)
+        if self._site.ident is None:
+            self._site.start()
         with (
             closing(Session(self._url, name="statesys relay publish")) as publishing,
             closing(Session(self._url, name="statesys relay consume")) as consuming,
@@ -107,6 +151,8 @@ class Relay:
                 name=self._name,
                 settings=self._settings,
                 heartbeat=self._heartbeat,
+                quarantine=self._quarantine,
+                tally=self._reporter.tally,
             )
             pipeline.run(self._stop, exit_when_empty=exit_when_empty)
 
@@ -125,6 +171,8 @@ class _Pipeline:
         name: name of the relay, written into the batches.
         settings: sizes and times.
         heartbeat: receives progress.
+        quarantine: the clients whose reports are set aside.
+        tally: counts what is confirmed.
     """
 
     def __init__(
@@ -135,9 +183,13 @@ class _Pipeline:
         name: str,
         settings: Settings,
         heartbeat: HeartbeatFile,
+        quarantine: Quarantine,
+        tally: Tally,
     ) -> None:
         self._consumer = consumer
         self._publisher = publisher
+        self._quarantine = quarantine
+        self._tally = tally
         self._heartbeat = heartbeat
         self._max_bytes = settings.max_report_size * _KIB
         self._batcher = Batcher(
@@ -203,7 +255,12 @@ class _Pipeline:
         self._read += len(delivery.body)
         now = datetime.now(UTC)
         try:
-            taken = accept(delivery, received_at=now, max_bytes=self._max_bytes)
+            taken = accept(
+                delivery,
+                received_at=now,
+                max_bytes=self._max_bytes,
+                quarantined=self._quarantine.clients,
+            )
         except Refused as refusal:
             self._publish(of_refused(delivery, refusal, now=now))
             return
@@ -232,6 +289,7 @@ class _Pipeline:
             return
         one: Outgoing = outcome.token
         one.tell()
+        self._tally.add(one.counters)
         self._heartbeat.progress("relay")
         for tag in one.tags:
             self._consumer.release(tag)

@@ -10,6 +10,8 @@ from uuid import UUID
 from runtime.broker import Delivery
 from schemas import xml
 from schemas.canonical import find_report
+from schemas.errors import Refused
+from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.report_reader import read_report
 from schemas.smx import Envelope, render_smx
@@ -38,7 +40,13 @@ class Taken(NamedTuple):
     canonical: bool
 
 
-def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Taken:
+def accept(
+    delivery: Delivery,
+    *,
+    received_at: datetime,
+    max_bytes: int,
+    quarantined: frozenset[str] = frozenset(),
+) -> Taken:
     """Validate a report and render it as SMX.
 
     Only the XML decides whether a report is accepted. AMQP properties are optional; unusable
@@ -48,11 +56,14 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
         delivery: the delivered report.
         received_at: timezone-aware.
         max_bytes: size limit of the body.
+        quarantined: ids of clients whose reports are set aside, as `str(UUID)` writes them.
 
     Raises:
-        Refused: the report breaks the contract; carries the reason.
+        Refused: the report breaks the contract, or its client is quarantined; carries the reason.
     """
     read = _canonical(delivery.body, max_bytes) or _any_shape(delivery.body, max_bytes)
+    if quarantined and read.client_id in quarantined:
+        raise Refused(Reason.QUARANTINED, f"client {read.client_id} is quarantined")
     properties = delivery.properties
     envelope = Envelope(
         smx_id=next(_ids),
@@ -67,6 +78,7 @@ def accept(delivery: Delivery, *, received_at: datetime, max_bytes: int) -> Take
 class _Read(NamedTuple):
     """What the relay reads from a report; `root` is its root element as the sender wrote it."""
 
+    client_id: str
     lane: Lane
     messages: int
     root: bytes
@@ -78,14 +90,15 @@ def _canonical(body: bytes, max_bytes: int) -> _Read | None:
     found = None if text is None else find_report(text)
     if found is None:
         return None
-    return _Read(found.lane, len(found.messages), found.root, canonical=True)
+    return _Read(found.client_id, found.lane, len(found.messages), found.root, canonical=True)
 
 
 def _any_shape(body: bytes, max_bytes: int) -> _Read:
     document = xml.utf8(body, max_bytes=max_bytes)
     report = read_report(xml.parse_utf8(document))
     root = xml.root_element(document)
-    return _Read(report.lane, len(report.messages), root, canonical=False)
+    client_id = str(report.client_id)
+    return _Read(client_id, report.lane, len(report.messages), root, canonical=False)
 
 
 def _random_ids() -> Iterator[UUID]:

@@ -63,8 +63,13 @@ class Canonical(NamedTuple):
         return self.text[self.begin : self.end].encode()
 
     @property
+    def client_id(self) -> str:
+        """The client's id, 36 characters in lower case."""
+        return _guid(self.head["client"])
+
+    @property
     def claim(self) -> tuple[str, str, str] | None:
-        """As in `Plain`."""
+        """As in `SmxText`."""
         request_id, first, last = self.head.group("request", "first", "last")
         return None if request_id is None else (_guid(request_id), first, last)
 

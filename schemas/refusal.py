@@ -34,5 +34,6 @@ class Reason(StrEnum):
         "newer_format",
         "a batch in a newer format than this loader reads: upgrade the loaders, then replay it",
     )
+    QUARANTINED = "quarantined", "a report of a client that an operator put into quarantine"
     DATABASE = "database", "PostgreSQL refused the message; the detail has its words"
     DELIVERY_LIMIT = "delivery_limit", "the broker gave up after too many redeliveries"

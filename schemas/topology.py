@@ -15,6 +15,10 @@ INCOMING = {
     Lane.NORMAL: "statesys.incoming",
     Lane.LOW: "statesys.incoming.low",
 }
+#: Heartbeats of relays and loaders, for the loaders to store.
+WORKERS = "statesys.workers"
+#: The list of quarantined clients, for the relays.
+QUARANTINE = "statesys.quarantine"
 #: The queues whose messages are on their way into the database.
 WORK = (REPORTS, *INCOMING.values())
 _REPLY_QUEUE = re.compile(r"statesys\.resync\.[0-9a-f]{8}")
@@ -27,13 +31,23 @@ DELIVERY_LIMIT = 1000
 NO_DELIVERY_LIMIT = 2**31 - 1
 
 
+#: Heartbeats that `statesys.workers` keeps while no loader reads it; then the oldest are dropped.
+MAX_HEARTBEATS = 10_000
+
+
 class Queue(NamedTuple):
-    """A durable quorum queue. Its arguments are part of its identity and never change."""
+    """A durable quorum queue. Its arguments are part of its identity and never change.
+
+    Attributes:
+        needed: a worker ends if the queue is missing and it may not create it. No state message
+            depends on the other queues, so a worker goes on without them.
+    """
 
     name: str
     carries: str
     arguments: dict[str, str | int]
     exchange: str | None = None
+    needed: bool = True
 
 
 _WORK: dict[str, str | int] = {
@@ -50,6 +64,12 @@ _LASTING: dict[str, str | int] = {
     "x-delivery-limit": NO_DELIVERY_LIMIT,
 }
 
+
+def _newest(count: int) -> dict[str, str | int]:
+    """Arguments of a queue that keeps the newest messages and drops older ones."""
+    return {**_LASTING, "x-max-length": count, "x-overflow": "drop-head"}
+
+
 QUEUES = (
     Queue(REPORTS, "reports of clients", _WORK, exchange=REPORTS),
     Queue(INCOMING[Lane.HIGH], "batches of priority 0 and 1", _WORK),
@@ -58,6 +78,8 @@ QUEUES = (
     Queue(RESYNC, "resync requests for senders that name no queue", _LASTING),
     # RabbitMQ 4 would otherwise delete a dead letter after 20 returns, and `dead list` returns it.
     Queue(DEAD, "refused reports and poison", _LASTING),
+    Queue(WORKERS, "heartbeats of relays and loaders", _newest(MAX_HEARTBEATS), needed=False),
+    Queue(QUARANTINE, "the list of quarantined clients", _newest(1), needed=False),
 )
 
 

@@ -116,7 +116,8 @@ class ActivityQueries(Asking):
 
     def first_topic_hour(self) -> datetime | None:
         """The first hour of which there are counts by topic."""
-        found: datetime | None = self._scalar("first_topic_hour")
+        (found,) = self._first("first_topic_hour")
+        assert found is None or isinstance(found, datetime)
         return found
 
     def topic_totals(self, *, now: datetime, hour: datetime, day: datetime) -> TopicTotals:

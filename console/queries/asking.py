@@ -18,9 +18,8 @@ from runtime.database import (
     shared_session,
 )
 from runtime.options import GivenClient
-from runtime.rules import SiteRules
+from runtime.rules import SiteRules, site_rules
 from runtime.statements import statements
-from schemas.errors import SchemaMissing
 
 #: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
 #: Beyond, rows are estimated, and totals are those that the loaders counted last.
@@ -73,7 +72,8 @@ class Asking:
 
     def now(self) -> datetime:
         """The time of the database's clock."""
-        found: datetime = self._scalar("now")
+        (found,) = self._first("now")
+        assert isinstance(found, datetime)
         return found
 
     def client_id_of(self, given: GivenClient) -> UUID:
@@ -82,30 +82,21 @@ class Asking:
 
     def rules(self) -> SiteRules:
         """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        found = self._all("rules", SiteRules)
-        if not found:
-            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-        return found[0]
+        return site_rules(self._session)
 
-    def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
+    def _view(self, now: datetime | None, rules: SiteRules | None = None) -> dict[str, Any]:
         """The moment and the rules, as parameters of the functions in the database.
 
         They are values, not subqueries, so that PostgreSQL can inline such a function into the
         statement that calls it.
         """
-        rules = rules or self.rules()
-        return {
-            "now": now or self.now(),
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
+        return {"now": now or self.now(), **(rules or self.rules()).ages}
 
     def _small(self, *tables: str) -> bool:
         names = [f"statesys.{table}" for table in tables]
         return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
 
-    def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
+    def _all(self, name: str, row: type[Row], /, **parameters: Any) -> list[Row]:
         return self._rows_of(named_text(name), row, parameters)
 
     def _rows_of(self, query: Any, row: type[Row], parameters: dict[str, Any]) -> list[Row]:
@@ -115,15 +106,17 @@ class Asking:
         ):
             return cursor.execute(query, parameters).fetchall()
 
-    def _scalars(self, name: str, **parameters: Any) -> list[Any]:
+    def _scalars(self, name: str, /, **parameters: Any) -> list[Any]:
         with (
             self._session.transaction() as connection,
             connection.cursor(row_factory=scalar_row) as cursor,
         ):
             return cursor.execute(named_text(name), parameters).fetchall()
 
-    def _scalar(self, name: str) -> Any:
-        return self._scalars(name)[0]
+    def _first(self, name: str, **parameters: Any) -> Any:
+        """The first row as a tuple; None without rows."""
+        with self._session.transaction() as connection:
+            return connection.execute(named_text(name), parameters).fetchone()
 
     def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
         with self._session.connection.cursor(name, row_factory=args_row(row)) as cursor:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from console.queries.asking import Asking, named_text
 from runtime.database import sql
-from runtime.rules import SiteRules
 
 
 class Condition(StrEnum):
@@ -94,9 +93,7 @@ class Completeness:
 class ClientQueries(Asking):
     """The queries of lists of clients."""
 
-    def completeness(
-        self, *, now: datetime | None = None, rules: SiteRules | None = None
-    ) -> Completeness:
+    def completeness(self, *, now: datetime | None = None) -> Completeness:
         """How many clients are in which condition: on a large site, as the loaders counted last."""
         now = now or self.now()
         with self.snapshot():
@@ -105,7 +102,7 @@ class ClientQueries(Asking):
                 as_of = self._scalars("kept_at")
                 if kept and as_of:
                     return Completeness(as_of[0], kept)
-            counted = self._all("counted_conditions", _Count, **self._view(now, rules))
+            counted = self._all("counted_conditions", _Count, **self._view(now))
             return Completeness(now, dict(counted))
 
     def clients(
@@ -116,7 +113,6 @@ class ClientQueries(Asking):
         after: UUID | None = None,
         limit: int | None = None,
         now: datetime | None = None,
-        rules: SiteRules | None = None,
     ) -> list[ListedClient]:
         """A page of a list of clients.
 
@@ -130,21 +126,19 @@ class ClientQueries(Asking):
         if after is not None:
             parts.append(f"after_{order}")
         query = sql.SQL(named_text("clients")).format(
-            where=sql.SQL(" AND ").join([sql.SQL("true"), *map(_part, parts)]),
+            where=sql.SQL(" AND ").join(
+                [sql.SQL("true"), *(sql.SQL(named_text(part)) for part in parts)]
+            ),
             order=_order(order, "c"),
             page_order=_order(order, "page"),
         )
-        values = {**chosen.parts, "after": after, "limit": limit, **self._view(now, rules)}
+        values = {**chosen.parts, "after": after, "limit": limit, **self._view(now)}
         return self._rows_of(query, ListedClient, values)
 
 
 class _Count(NamedTuple):
     condition: str
     clients: int
-
-
-def _part(name: str) -> sql.SQL:
-    return sql.SQL(named_text(name))
 
 
 def _order(order: Order, of: str) -> sql.Composed:

@@ -2,7 +2,7 @@
 
 -- name: kept_conditions
 -- How many clients are in which condition, as the loaders counted them last.
-SELECT condition, clients FROM statesys.condition_totals;
+SELECT condition, clients FROM statesys.state_totals WHERE topic_type IS NULL;
 
 -- name: counted_conditions
 -- The same, counted now.
@@ -80,5 +80,5 @@ c.seen_hour > %(now)s - 3 * %(heartbeat_interval)s - interval '1 hour'
     AND k.condition = 'complete';
 
 -- name: kept_at
--- When the loaders counted the totals last.
-SELECT as_of FROM statesys.site_totals;
+-- When the loaders counted them last.
+SELECT as_of FROM statesys.state_totals WHERE topic_type IS NULL LIMIT 1;

@@ -19,21 +19,15 @@ from console.queries.rows import (
     LoaderRow,
     MessageRow,
     MissingRow,
-    OpenWork,
     QueueTime,
     RequestRow,
     RulesWritten,
-    SiteTotals,
     StateRow,
     Totals,
 )
-from runtime.database import (
-    Multirange,
-    Range,
-    scalar_row,
-    sql,
-    tuple_row,
-)
+from console.queries.why import WhyQueries
+from console.queries.workers import WorkerQueries
+from runtime.database import Multirange, Range, sql
 from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from schemas.errors import StatesysError
@@ -43,6 +37,8 @@ from schemas.serials import SerialRanges
 _TOTALLED = ("client", "missing_message_range", "resync_request")
 #: Messages from which the queue time is computed, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
+#: Messages from which is computed up to when the site has loaded. It is of this moment, so fewer.
+_FRONT_MESSAGES = 1_000
 
 
 class RowCount(NamedTuple):
@@ -52,7 +48,7 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries, HistoryQueries):
+class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
     """The queries, over one session.
 
     Raises:
@@ -68,19 +64,17 @@ class Queries(ClientQueries, HistoryQueries):
         """The loaders that run."""
         return self._all("loaders", LoaderRow)
 
-    def totals(self, *, now: datetime | None = None, rules: SiteRules | None = None) -> Totals:
+    def totals(self, *, now: datetime | None = None) -> Totals:
         """Counts over the whole site, in one snapshot.
 
         Args:
-            now, rules: by default the database's clock and the site's rules, as in the methods
-                below.
+            now: by default the database's clock, as in the methods below.
         """
         with self.snapshot():
-            return Totals(
-                *self._site_totals(now, rules),
-                *self._all("open_work", OpenWork)[0],
-                *self._rows("current_state"),
-            )
+            # The site is small, or its loaders have not counted yet: count now.
+            kept = None if self._small(*_TOTALLED) else self._first("kept_totals")
+            counts = kept or self._first("counted_totals", **self._view(now))
+            return Totals(*(*counts, *self._first("open_work"), *self._rows("current_state")))
 
     def loaded(self) -> RowCount:
         """The number of messages in the history: counted in a small table, else estimated."""
@@ -88,35 +82,26 @@ class Queries(ClientQueries, HistoryQueries):
 
     def queue_time(self) -> QueueTime:
         """The time from received to loaded, over the latest messages."""
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=tuple_row) as cursor,
-        ):
-            newest = cursor.execute(named_text("newest_partition")).fetchone()
-            if newest is None:
-                return QueueTime(0, None, None, None)
-            schema, table, pages = newest
-            query = sql.SQL(named_text("queue_time")).format(
-                partition=sql.Identifier(schema, table)
-            )
-            found = cursor.execute(
-                query,
-                {"from_page": f"({max(pages - LATEST_PAGES, 0)},0)", "limit": LATEST_MESSAGES},
-            ).fetchone()
-            assert found is not None
-            return QueueTime(*found)
+        found = self._of_latest("queue_time", LATEST_MESSAGES)
+        return QueueTime(0, None, None, None) if found is None else QueueTime(*found)
+
+    def front(self) -> datetime | None:
+        """Up to when the site has loaded what was sent to it; None when nothing was loaded."""
+        found = self._of_latest("front", _FRONT_MESSAGES)
+        return None if found is None else found[0]
 
     def client(self, client_id: UUID) -> ClientRow | None:
         """One client, None when the server does not know it."""
         found = self._all("client", ClientRow, client_id=client_id)
         return found[0]._replace(accounted=_ranges(found[0].accounted)) if found else None
 
-    def known_client(self, client_id: UUID) -> ClientRow:
-        """One client.
+    def known(self, given: GivenClient) -> ClientRow:
+        """The client that a person means; errors also as in `client_id_of`.
 
         Raises:
             StatesysError: the server does not know it.
         """
+        client_id = self.client_id_of(given)
         found = self.client(client_id)
         if found is None:
             raise StatesysError(
@@ -124,10 +109,6 @@ class Queries(ClientQueries, HistoryQueries):
                 "first report that is loaded"
             )
         return found
-
-    def known(self, given: GivenClient) -> ClientRow:
-        """The client that a person means; errors as in `known_client` and `client_id_of`."""
-        return self.known_client(self.client_id_of(given))
 
     def condition(
         self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
@@ -206,23 +187,26 @@ class Queries(ClientQueries, HistoryQueries):
         """What the database holds after a demo, counted row by row."""
         return self._all("closing_counts", ClosingCounts)[0]
 
-    def _site_totals(self, now: datetime | None, rules: SiteRules | None) -> SiteTotals:
-        if not self._small(*_TOTALLED):
-            for kept in self._all("kept_totals", SiteTotals):
-                return kept
-        # The site is small, or its loaders have not counted yet.
-        counted = self._all("counted_totals", SiteTotals, **self._view(now, rules))
-        return counted[0]._replace(as_of=None)
+    def _of_latest(self, name: str, messages: int) -> tuple[Any, ...] | None:
+        """The row of a statement over the latest messages, None when there are none."""
+        with self._session.transaction() as connection:
+            newest = connection.execute(named_text("newest_partition")).fetchone()
+            if newest is None:
+                return None
+            schema, table, pages = newest
+            query = sql.SQL(named_text(name)).format(partition=sql.Identifier(schema, table))
+            first = max(pages - LATEST_PAGES, 0)
+            found: tuple[Any, ...] | None = connection.execute(
+                query, {"from_page": f"({first},0)", "limit": messages}
+            ).fetchone()
+            return found
 
     def _rows(self, table: str) -> RowCount:
         exact = self._small(table)
         query = sql.SQL(named_text("count" if exact else "estimate"))
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=scalar_row) as cursor,
-        ):
+        with self._session.transaction() as connection:
             of_table = query.format(table=sql.Identifier("statesys", table))
-            found: Any = cursor.execute(of_table).fetchone()
+            ((found,),) = connection.execute(of_table).fetchall()
         return RowCount(found if exact else int(found[0]["Plan"]["Plan Rows"]), exact)
 
 

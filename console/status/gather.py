@@ -9,6 +9,7 @@ from console.dead.box import Box
 from console.queries import Queries
 from console.queries.history import KeptHistory
 from console.queries.rows import QueueTime, RulesWritten, Totals
+from console.queries.workers import WorkerRow, WorkerTotals
 from runtime.broker import Administration
 from runtime.broker.management import QueueStatistics, queue_statistics
 from runtime.settings import Settings
@@ -104,6 +105,8 @@ class DatabaseStatus(NamedTuple):
 
     Attributes:
         messages: rows of the history; `messages_exact` False means an estimate.
+        workers: workers at work, and those that were lost within the last day.
+        worker_totals: what the workers of each role have done, those that have ended included.
     """
 
     site: SiteStatus
@@ -113,6 +116,8 @@ class DatabaseStatus(NamedTuple):
     messages_exact: bool
     queue_time: QueueTime
     history: HistoryStatus
+    workers: list[WorkerRow]
+    worker_totals: list[WorkerTotals]
 
 
 class Status(NamedTuple):
@@ -199,6 +204,8 @@ def _database(url: str) -> DatabaseStatus:
             messages_exact=loaded.exact,
             queue_time=queries.queue_time(),
             history=_history(queries.kept_history(), loaded.rows),
+            workers=queries.workers(),
+            worker_totals=queries.worker_totals(),
         )
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from console.output import age, counted, facts, size, table
 from console.queries.rows import Totals
 from console.status.gather import BrokerStatus, DatabaseStatus, HistoryStatus, SiteStatus, Status
+from console.status.workers import show_workers
 
 _UNKNOWN = "?"
 
@@ -18,6 +19,7 @@ def show(status: Status, console: Console) -> None:
         _show_broker(status.broker, console)
     if status.database is not None:
         console.print(facts(_database(status.database, status.at), title="database"))
+        show_workers(status.database, status.at, console)
         _show_differing(status.database.site, console)
     for trouble in status.troubles:
         console.print(Text(f"unknown: {trouble}", style="red"))

@@ -69,7 +69,7 @@ _HARMFUL = {
     "expires": "the queue is deleted, with what is in it, when nobody uses it for that long",
 }
 _LIMITS = ("max-length", "max-length-bytes")
-_KEEPS = "reject-publish"
+_KEEPS, _DROPS = "reject-publish", "drop-head"
 
 
 def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) -> list[str]:
@@ -139,7 +139,12 @@ def _harmful_settings(needed: Queue, force: Force) -> Iterator[str]:
     own = needed.arguments.get("x-overflow")
     limits = [key for key in _LIMITS if key in definition]
     overflow = definition.get("overflow", own or "drop-head")
-    if overflow != _KEEPS and (limits or own):
+    if own == _DROPS and overflow != _DROPS:
+        yield (
+            f"{sources['overflow']} sets overflow {overflow}: the old messages keep new ones out; "
+            f"needed is {_DROPS}"
+        )
+    if own != _DROPS and overflow != _KEEPS and (limits or own):
         source = sources["overflow" if "overflow" in definition else limits[0]]
         what = ", ".join(limits) or "overflow"
         yield (

@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.dead.box import Box
-from console.dead.view import contents
+from console.dead.search import ask_broker, letters_of
 from console.queries import Queries
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault, open_store
-from runtime.broker import Administration
 from runtime.broker.dead_letters import Letter
 from runtime.options import GivenClient
 from runtime.settings import Settings
-from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
+from schemas.errors import StatesysError
 
 
 class FleetSide(NamedTuple):
@@ -201,19 +200,10 @@ def trace_client(settings: Settings, given: GivenClient, directory: Path | None)
 
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
     """Dead letters of the client (and the serial), None when the broker cannot be read."""
-    try:
-        with Administration(settings.required_amqp_url(), name=_NAME) as admin:
-            return [
-                letter
-                for letter, delivery in Box(admin).look()
-                if any(
-                    content.client_id == client_id
-                    and (serial is None or content.first_serial <= serial <= content.last_serial)
-                    for content in contents(letter, delivery)
-                )
-            ]
-    except (BrokerUnavailable, PermissionMissing, SettingsError):
+    found = ask_broker(settings, lambda admin: letters_of(Box(admin).look(), client_id), name=_NAME)
+    if found is None:
         return None
+    return [one.letter for one in found if serial is None or serial in one.serials]
 
 
 def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:

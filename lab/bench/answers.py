@@ -33,6 +33,8 @@ QUESTIONS = (
     "states {name}",
     "trace {id}",
     "trace {id} 1",
+    "why {id}",
+    "why {name} 500",
     "gaps --limit 50",
     "top clients",
     "top clients --by day",

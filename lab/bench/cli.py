@@ -8,16 +8,10 @@ from typing import Any
 import click
 
 from console.output import print_json, stdout
-from lab.bench import runs as kinds
 from lab.bench.answers import answers
 from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combinations
-from lab.bench.result import (
-    Result,
-    last_line,
-    machine,
-    results_table,
-)
-from lab.bench.runs import run_publish, run_steady
+from lab.bench.result import Result, last_line, machine, results_table
+from lab.bench.runs import run_drain, run_loader, run_publish, run_relay, run_steady
 from lab.bench.testbed import Testbed, steps, testbed
 from producers.options import CLIENTS
 from runtime.command import settings_and_logs
@@ -169,7 +163,7 @@ def relay(**flags: Any) -> None:
     Example:
       statesys bench relay --relays 2
     """
-    _drain("run_relay", **flags)
+    _drain(run_relay, **flags)
 
 
 @bench.command()
@@ -185,7 +179,7 @@ def loader(**flags: Any) -> None:
     Example:
       statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
     """
-    _drain("run_loader", **flags)
+    _drain(run_loader, **flags)
 
 
 @bench.command()
@@ -205,7 +199,7 @@ def drain(**flags: Any) -> None:
       statesys bench drain --sweep reports=20000,40000 --shape canonical
       statesys bench drain --existing-clients 1000000 --existing-messages 20000000
     """
-    _drain("run_drain", **flags)
+    _drain(run_drain, **flags)
 
 
 @bench.command()
@@ -269,13 +263,19 @@ def steady(
 
 
 def _drain(
-    run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
+    run: Callable[..., Result],
+    *,
+    shape: str,
+    keep: bool,
+    as_json: bool,
+    sweeps: tuple[str, ...] = (),
+    **flags: Any,
 ) -> None:
     """Make the runs of a command line, one for each combination, and measure them."""
     settings, job, worker_settings = _chosen(**flags)
     shapes = list(Shape) if shape == "all" else [Shape(shape)]
     runs = [
-        partial(getattr(kinds, run), job=job, worker_settings=worker_settings)
+        partial(run, job=job, worker_settings=worker_settings)
         for job, worker_settings in combinations(job, worker_settings, sweeps, shapes)
     ]
     _measure(settings, runs, keep=keep, as_json=as_json)

@@ -59,7 +59,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
         page = _PAGE.read_text(encoding="utf-8")
         lines = _lines(columns)
         _PAGE.write_text(_TABLE.sub(lambda m: m[1] + lines + m[2], page), encoding="utf-8")
-    rates = {name: _median(runs, lambda r: r.messages_per_second) for name, runs in columns.items()}
+    rates = {name: _rate(runs) for name, runs in columns.items()}
     data = {
         "machine": machine(),
         "messages_per_second": {name: round(rate) for name, rate in rates.items()},
@@ -99,14 +99,15 @@ def _bare_pipe(found: Testbed, job: Job) -> Result:
     )
 
 
-def _median(runs: Sequence[Result], of: Callable[[Result], float]) -> float:
-    return median(map(of, runs))
+def _rate(runs: Sequence[Result]) -> float:
+    """The median of the runs, in state messages a second."""
+    return median(run.messages_per_second for run in runs)
 
 
 def _lines(columns: dict[str, list[Result]]) -> str:
     """Format the table, headed by the machine that it was measured on."""
     bare, about = columns[_BARE], machine()
-    theirs = _median(bare, lambda r: r.messages_per_second)
+    theirs = _rate(bare)
 
     def row(label: str, of: Callable[[Result], float | None], form: str = "{:,.0f}") -> str:
         cells = []

@@ -88,10 +88,10 @@ def drop_behind_reader(url: str, *, after: float, hold: float, retention: timede
             with reading(url):
                 began = time.time()
                 # Retries after a lock timeout, as the task's own thread does.
-                duty = pool.submit(until_available(stop, "partitions"), keep)
+                dropping = pool.submit(until_available(stop, "partitions"), keep)
                 time.sleep(hold)
                 left = time.time()
-            duty.result(_PATIENCE)
+            dropping.result(_PATIENCE)
         except TimeoutError:
             raise StatesysError(
                 f"the oldest partition was not dropped in {_PATIENCE:.0f} s"

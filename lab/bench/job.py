@@ -100,10 +100,6 @@ class WorkerSettings(NamedTuple):
     loaders: int = 1
 
 
-#: Name of a sweep -> its setting.
-_SETTINGS = {"threads": "loader_threads", "chunk": "loader_chunk_size"}
-
-
 def combinations(
     job: Job, worker_settings: WorkerSettings, sweeps: Sequence[str], shapes: Sequence[Shape]
 ) -> Iterator[tuple[Job, WorkerSettings]]:
@@ -133,9 +129,7 @@ def combinations(
             )
         chosen[name] = values.split(",")
     for (reports, threads, chunk), shape in product(product(*chosen.values()), shapes):
-        settings = load_settings(
-            **{_SETTINGS["threads"]: threads, _SETTINGS["chunk"]: chunk},
-        )
+        settings = load_settings(loader_threads=threads, loader_chunk_size=chunk)
         yield (
             replace(job, reports=_count(reports), shape=shape),
             worker_settings._replace(

@@ -168,24 +168,10 @@ def _rows() -> list[tuple[str, Cell]]:
     return [
         ("shape of the reports", lambda r: r.job.shape.value),
         ("cores", lambda r: str(r.cores)),
-        (
-            "loader threads",
-            lambda r: str(r.worker_settings.threads) if r.worker_settings and _loads(r) else "-",
-        ),
-        (
-            "chunk size, KiB",
-            lambda r: str(r.worker_settings.chunk_size) if r.worker_settings and _loads(r) else "-",
-        ),
-        (
-            "relays",
-            lambda r: (
-                str(r.worker_settings.relays) if r.worker_settings and "relay" in r.cpu else "-"
-            ),
-        ),
-        (
-            "loaders",
-            lambda r: str(r.worker_settings.loaders) if r.worker_settings and _loads(r) else "-",
-        ),
+        ("loader threads", _of_workers("loader", lambda workers: workers.threads)),
+        ("chunk size, KiB", _of_workers("loader", lambda workers: workers.chunk_size)),
+        ("relays", _of_workers("relay", lambda workers: workers.relays)),
+        ("loaders", _of_workers("loader", lambda workers: workers.loaders)),
         ("clients before", _before(lambda existing: existing.clients)),
         ("state messages before", _before(lambda existing: existing.messages)),
         ("reports", lambda r: f"{r.reports:,}"),
@@ -205,8 +191,9 @@ def _rows() -> list[tuple[str, Cell]]:
     ]
 
 
-def _loads(result: Result) -> bool:
-    return "loader" in result.cpu
+def _of_workers(role: str, of: Callable[[WorkerSettings], int]) -> Cell:
+    """A setting of the workers, in runs that had workers of this role."""
+    return lambda r: str(of(r.worker_settings)) if r.worker_settings and role in r.cpu else "-"
 
 
 def _before(count: Callable[[Existing], int]) -> Cell:

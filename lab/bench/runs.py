@@ -26,8 +26,10 @@ from schemas.report_writer import render_report
 
 
 class Run(NamedTuple):
-    """The workers of a run, and the meter that watches them."""
+    """A run: its job, its workers, and the meter that watches them."""
 
+    job: Job
+    worker_settings: WorkerSettings
     workers: BenchWorkers
     meter: Meter
 
@@ -35,24 +37,15 @@ class Run(NamedTuple):
         """Reports that the relays read by the fast path; only while the relays run."""
         return sum(event.canonical for event in self.workers.events("relay"))
 
-    def result(
-        self,
-        kind: str,
-        job: Job,
-        worker_settings: WorkerSettings,
-        *,
-        first: float,
-        last: float,
-        fast_path: int,
-    ) -> Result:
+    def result(self, kind: str, *, first: float, last: float, fast_path: int) -> Result:
         """The result of the run between two moments (seconds since 1970)."""
         found = {role: self.meter.peak(role) for role in ("relay", "loader")}
         return Result(
             kind=kind,
-            job=job,
-            worker_settings=worker_settings,
-            reports=job.reports,
-            messages=job.total,
+            job=self.job,
+            worker_settings=self.worker_settings,
+            reports=self.job.reports,
+            messages=self.job.total,
             fast_path=fast_path,
             seconds=last - first,
             cpu=self.meter.cpu(first, last),
@@ -61,13 +54,13 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
+def running_workers(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Iterator[Run]:
     """Measure the servers, and each worker once it is started; stop the workers at the end."""
     with (
         Meter(testbed.processes) as meter,
         BenchWorkers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
     ):
-        yield Run(workers, meter)
+        yield Run(job, worker_settings, workers, meter)
 
 
 def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
@@ -96,40 +89,36 @@ def prefill(testbed: Testbed, job: Job) -> None:
 def run_relay(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """The relay alone, from the first delivery to the last confirm; the batches stay there."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("relaying")
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("relay", job.total)
         fast_path = running.fast_path()
         running.workers.stop("relay")
-    return running.result(
-        "relay", job, worker_settings, first=first, last=last, fast_path=fast_path
-    )
+    return running.result("relay", first=first, last=last, fast_path=fast_path)
 
 
 def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """The loader alone, from the first delivery to the last commit; a relay makes the batches."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as before:
+    with running_workers(testbed, job, worker_settings) as before:
         testbed.show("making batches")
         before.workers.start("relay")
         before.workers.work("relay", job.total)
         fast_path = before.fast_path()
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("loading")
         first = running.workers.start("loader", worker_settings.loaders)
         last = running.workers.work("loader", job.total)
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
-    return running.result(
-        "loader", job, worker_settings, first=first, last=last, fast_path=fast_path
-    )
+    return running.result("loader", first=first, last=last, fast_path=fast_path)
 
 
 def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """Both together, from the first delivery to a relay to the last commit of a loader."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("draining")
         running.workers.start("loader", worker_settings.loaders)
         first = running.workers.start("relay", worker_settings.relays)
@@ -138,9 +127,7 @@ def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Re
         running.workers.stop("relay")
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
-    found = running.result(
-        "drain", job, worker_settings, first=first, last=last, fast_path=fast_path
-    )
+    found = running.result("drain", first=first, last=last, fast_path=fast_path)
     return replace(found, queue=times(testbed.servers.database_url, first).queue)
 
 
@@ -154,6 +141,7 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
     more messages.
     """
     testbed.clear()
+    cycles = max(1, round(job.reports / job.clients))
     fleet = testbed.directory / _FLEET
     shutil.rmtree(fleet, ignore_errors=True)
     with Meter(testbed.processes) as meter:
@@ -162,7 +150,7 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
             [
                 *(sys.executable, "-m", "statesys", "producers", "publish", "--json"),
                 *("--fleet", str(fleet), "--clients", str(job.clients)),
-                *("--messages", str(job.messages), "--cycles", str(_cycles(job)), "--no-heartbeat"),
+                *("--messages", str(job.messages), "--cycles", str(cycles), "--no-heartbeat"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -191,17 +179,13 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
     )
 
 
-def _cycles(job: Job) -> int:
-    return max(1, round(job.reports / job.clients))
-
-
 def run_steady(
     testbed: Testbed,
     job: Job,
     worker_settings: WorkerSettings,
     *,
     rate: float,
-    drop_partition: bool = False,
+    drop_partition: bool,
 ) -> Result:
     """Publish at a constant rate, however fast the workers are.
 
@@ -217,7 +201,7 @@ def run_steady(
     fill(testbed.servers.database_url, job.existing, testbed.show)
     testbed.show("rendering")
     waiting = list(reports(job))
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         workers = running.workers
         workers.start("loader", worker_settings.loaders)
         workers.start("relay", worker_settings.relays)
@@ -237,16 +221,16 @@ def run_steady(
         last = workers.work("loader", job.total)
         fast_path = running.fast_path()
         drop = dropped()
-        said = workers.events("loader"), workers.events("relay")
+        events = workers.events("loader"), workers.events("relay")
         workers.stop("relay")
         workers.stop("loader")
     check_loaded(testbed, job, first)
     took = times(testbed.servers.database_url, first)
     return replace(
-        running.result("steady", job, worker_settings, first=first, last=last, fast_path=fast_path),
+        running.result("steady", first=first, last=last, fast_path=fast_path),
         queue=took.queue,
         total=took.total,
-        disturbance=None if drop is None else disturbance(drop, *said),
+        disturbance=None if drop is None else disturbance(drop, *events),
     )
 
 

@@ -8,7 +8,7 @@ from typing import LiteralString, NamedTuple, TypeAlias, cast
 from lab.bench.job import GAP_EVERY, Existing
 from loader.store import ActivityStore, PartitionStore, ResyncStore
 from loader.store.partitions import DAYS_AHEAD
-from loader.tasks import keep_totals
+from loader.tasks import keep_state_totals, keep_totals
 from runtime.database import own_session
 from runtime.statements import statements
 
@@ -58,7 +58,8 @@ def fill(url: str, existing: Existing, show: Show) -> None:
             )
         show("vacuuming the tables")
         session.execute(_statement("vacuum"))
-        keep_totals(lambda: ResyncStore(url, name=_NAME))
+        for keep in (keep_totals, keep_state_totals):
+            keep(lambda: ResyncStore(url, name=_NAME))
         with closing(ActivityStore(url)) as store:
             store.take_snapshot(now=until)
         session.execute(_statement("flush"))

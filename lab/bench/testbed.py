@@ -86,12 +86,7 @@ def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
         try:
             _stop_servers_on_other_cores(directory)
             found = devserver.up(directory)
-            yield Testbed(
-                Servers(found.amqp_url, found.database_url, found.management_url),
-                directory,
-                _processes(directory),
-                show,
-            )
+            yield Testbed(Servers(*found), directory, _processes(directory), show)
         finally:
             if not keep:
                 show("stopping private servers")

@@ -1,8 +1,7 @@
 """The demo from beginning to end."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,30 +24,6 @@ from runtime.workers.signals import Stop
 from schemas.errors import StatesysError
 from schemas.topology import DEAD
 
-
-@dataclass(frozen=True, kw_only=True)
-class DemoPlan:
-    """A demo's size and faults.
-
-    Attributes:
-        clients, messages, seed, faults: as in `producers.plan.Plan`, which checks them.
-        cycles: forward cycles of every client.
-        directory: the demo's own (`lab.demo.site`).
-    """
-
-    clients: int
-    cycles: int
-    messages: float
-    seed: int
-    faults: Mapping[str, float]
-    directory: Path
-
-    @property
-    def fleet(self) -> Path:
-        """Directory of the fleet's store, also for `statesys verify --fleet` afterwards."""
-        return self.directory / FLEET
-
-
 #: Seconds between two looks.
 PAUSE = 0.25
 #: Seconds without any change after which the demo gives up. A check, a request and its answer
@@ -67,7 +42,7 @@ class Convergence:
         store: of the fleet.
         queries: of the database.
         check: raises an error when a worker died.
-        tell: shows a state in words.
+        show: shows a state in words.
     """
 
     def __init__(
@@ -123,14 +98,28 @@ class Demo:
     """One demo.
 
     Args:
-        plan: size and faults.
+        plan: clients and faults.
+        cycles: forward cycles of every client.
+        directory: the demo's own (`lab.demo.site`).
         servers: the demo's own, empty.
         display: shows the progress.
         stop: ends the demo in order, between two steps.
     """
 
-    def __init__(self, plan: DemoPlan, servers: Servers, display: Display, stop: Stop) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        cycles: int,
+        directory: Path,
+        servers: Servers,
+        display: Display,
+        stop: Stop,
+    ) -> None:
         self._plan = plan
+        self._cycles = cycles
+        self._directory = directory
+        self._fleet = directory / FLEET
         self._servers = servers
         self._display = display
         self._stop = stop
@@ -144,21 +133,19 @@ class Demo:
         """
         started = time.monotonic()
         plan = self._plan
-        fleet_plan = Plan(
-            clients=plan.clients, messages=plan.messages, seed=plan.seed, faults=plan.faults
-        )
         self._display.step("preparing", "clients")
         now = datetime.now(UTC)
-        with Store(plan.fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            with DemoWorkers(self._servers, plan.directory) as workers:
-                self._run_fleet(store, fleet_plan, workers)
+        with Store(self._fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
+            with DemoWorkers(self._servers, self._directory) as workers:
+                workers.start()
+                self._run_fleet(store, workers)
                 self._display.step("verifying", "every message and every state")
                 problems = self._prove()
                 self._display.step("stopping", "relay and loader")
                 workers.stop()
             return self._count(store, problems, seconds=time.monotonic() - started)
 
-    def _run_fleet(self, store: Store, plan: Plan, workers: DemoWorkers) -> None:
+    def _run_fleet(self, store: Store, workers: DemoWorkers) -> None:
         """Publish all reports of the clients, and answer their resync requests."""
         url = self._servers.amqp_url
 
@@ -169,7 +156,7 @@ class Demo:
 
         with (
             Queries.open(self._servers.database_url, name=_NAME) as queries,
-            Fleet(store, url, plan, stop=self._stop, on_progress=show) as fleet,
+            Fleet(store, url, self._plan, stop=self._stop, on_progress=show) as fleet,
         ):
 
             def answer(step: str) -> None:
@@ -181,7 +168,7 @@ class Demo:
                 )
                 fleet.answer_requests(until=arrived.reached)
 
-            fleet.publish_cycles(self._plan.cycles)
+            fleet.publish_cycles(self._cycles)
             # The next message reveals that a client's last report was lost.
             fleet.heartbeat_all()
             answer("loading and resyncing")
@@ -197,7 +184,7 @@ class Demo:
             self._stop.wait(seconds)
             self._look_for_stop()
 
-        outcome = verify(self._plan.fleet, self._servers, timeout=_VERIFY_TIMEOUT, pause=pause)
+        outcome = verify(self._fleet, self._servers, timeout=_VERIFY_TIMEOUT, pause=pause)
         if outcome.tally is None:
             return (f"still on the way: {outcome.backlog}",)
         return (*outcome.tally.problems, *outcome.tally.offenders)

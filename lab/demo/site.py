@@ -47,7 +47,7 @@ def prepare(directory: Path) -> Servers:
     ):
         connection.execute("DROP SCHEMA IF EXISTS statesys CASCADE")
     migrate(found.database_url)
-    return Servers(found.amqp_url, found.database_url, found.management_url)
+    return Servers(*found)
 
 
 def _check(directory: Path) -> None:

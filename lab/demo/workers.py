@@ -11,19 +11,10 @@ from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 
 #: By default a message counts as missing after two days, which is too long for a demo.
-COMMANDS = {
-    "relay": ("relay", "run"),
-    "loader": (
-        "loader",
-        "run",
-        "--resync-check-interval",
-        "2s",
-        "--min-missing-message-age",
-        "3s",
-        "--resync-merge-interval",
-        "0s",
-    ),
-}
+_COMMANDS = (
+    "relay run",
+    "loader run --resync-check-interval 2s --min-missing-message-age 3s --resync-merge-interval 0s",
+)
 
 
 class DemoWorkers:
@@ -37,17 +28,12 @@ class DemoWorkers:
     """
 
     def __init__(self, servers: Servers, directory: Path) -> None:
-        self._servers = servers
         self._directory = directory
+        # `statesys health` looks for heartbeat files in the home.
+        self._settings = {"home": directory, **servers._asdict()}
         self._running: list[Program] = []
 
     def __enter__(self) -> Self:
-        try:
-            for name, arguments in COMMANDS.items():
-                self._running.append(self._start(name, arguments))
-        except BaseException:
-            self._kill()
-            raise
         return self
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
@@ -58,6 +44,14 @@ class DemoWorkers:
             self.stop()
         except StatesysError as second:
             click.echo(f"also: {second}", err=True)
+
+    def start(self) -> None:
+        """Start both."""
+        for command in _COMMANDS:
+            role, *arguments = command.split()
+            log = self._directory / f"{role}.log"
+            log.unlink(missing_ok=True)
+            self._running.append(Program(role, *arguments, log=log, settings=self._settings))
 
     def check(self) -> None:
         """Check that both are alive.
@@ -78,19 +72,3 @@ class DemoWorkers:
         for program in running:
             program.ask_to_stop()
         close_in_order(*(program.stop for program in running))
-
-    def _start(self, name: str, arguments: tuple[str, ...]) -> Program:
-        log = self._directory / f"{name}.log"
-        log.unlink(missing_ok=True)
-        return Program(
-            *arguments,
-            log=log,
-            settings={
-                # For `statesys health`, which looks there for heartbeat files.
-                "home": self._directory,
-                **self._servers._asdict(),
-            },
-        )
-
-    def _kill(self) -> None:
-        close_in_order(*(program.kill for program in self._running))

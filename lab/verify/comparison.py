@@ -109,7 +109,6 @@ class Received:
         duplicate_identity: the server reports that two machines share the id, and asks no more.
     """
 
-    highest_serial: int = 0
     resynced_below: int = 0
     accounted: SerialRanges = field(default_factory=SerialRanges)
     missing: SerialRanges = field(default_factory=SerialRanges)

@@ -36,7 +36,6 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
         for account in clients.take(sent.client_id):
             known += 1
             received = Received(
-                highest_serial=account.highest_serial,
                 resynced_below=account.resynced_below,
                 accounted=account.accounted,
                 duplicate_identity=account.duplicate_identity,

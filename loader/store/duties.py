@@ -22,4 +22,4 @@ def claim(session: Session, name: str, *, now: datetime, interval: timedelta) ->
     """
     # Without some tolerance, a timer that fires early would skip every second interval.
     values = {"name": name, "now": now, "interval": interval * 0.9}
-    return session.execute(_SQL["turn"], values).fetchone() is not None
+    return session.execute(_SQL["claim_duty"], values).fetchone() is not None

@@ -23,6 +23,9 @@ _SQL = statements("loader", "resync.sql")
 AT_ONCE = timedelta(0)
 #: Maximum number of requests in one transaction, whose rows stay locked during publishing.
 _PUBLISH_AT_ONCE = 200
+#: Topics with fewer current states are counted when somebody asks, which takes milliseconds. So
+#: topics of one client each, of which there may be millions, leave no rows in `state_totals`.
+SMALL_TOPIC = 1000
 
 
 class Due(NamedTuple):
@@ -140,7 +143,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            ages = self._ages()
+            ages = self.rules().ages
             self._run("close_requests", {**ages, "now": now})
             self._run("mark_duplicate_identities", {"now": now})
             due = self._due(ages, now=now, limit=limit, with_missing=with_missing)
@@ -151,7 +154,7 @@ class ResyncStore:
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
         """Return the clients that a check would ask now; writes nothing."""
         with self._session.transaction():
-            return self._due(self._ages(), now=now, limit=limit, with_missing=True)
+            return self._due(self.rules().ages, now=now, limit=limit, with_missing=True)
 
     def keep_totals(self, *, now: datetime, interval: timedelta) -> bool:
         """Count the site's totals, unless that was done within the interval.
@@ -168,10 +171,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._claim("totals", now=now, interval=interval):
                 return False
-            values = {**self._ages(), "now": now}
-            self._run("keep_totals", values)
-            self._run("forget_conditions", values)
-            self._run("keep_conditions", values)
+            self._run("keep_totals", {**self.rules().ages, "now": now})
             return True
 
     def client_id_of(self, given: GivenClient) -> UUID:
@@ -181,6 +181,27 @@ class ResyncStore:
     def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
         """Return the ids of the clients of a list; errors as in `runtime.client_names`."""
         return client_ids_of(self._session, given)
+
+    def keep_state_totals(self, *, now: datetime, interval: timedelta) -> bool:
+        """Count the clients in each state, unless that was done within the interval.
+
+        This reads all clients and current states.
+
+        Args:
+            now: timezone-aware.
+            interval: interval of the counts.
+
+        Returns:
+            Whether they were counted.
+        """
+        with self._session.transaction():
+            if not self._claim("state_totals", now=now, interval=interval):
+                return False
+            self._run("count_in_memory", {})
+            self._run("forget_state_totals", {})
+            values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
+            self._run("keep_state_totals", values)
+            return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
         """Write an operator's request, which is sent at once.
@@ -254,14 +275,6 @@ class ResyncStore:
 
     def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
         return claim(self._session, name, now=now, interval=interval)
-
-    def _ages(self) -> dict[str, timedelta]:
-        rules = self.rules()
-        return {
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
 
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool

@@ -2,7 +2,7 @@
 INSERT INTO fleet (only, store_id, seed, created_at) VALUES (1, ?, ?, ?);
 
 -- name: fleet
-SELECT store_id, seed, created_at FROM fleet;
+SELECT store_id, seed FROM fleet;
 
 -- name: client_count
 SELECT count(*) FROM client;

@@ -114,10 +114,10 @@ class Administration:
             return None
         return Delivery(method.delivery_tag or 0, queue, body, properties, bool(method.redelivered))
 
-    def ack(self, tag: int) -> None:
-        """Acknowledge a taken message."""
+    def ack(self, tag: int, *, up_to: bool = False) -> None:
+        """Acknowledge a taken message; with `up_to`, all earlier ones too."""
         with self._translated():
-            self._channel.basic_ack(tag)
+            self._channel.basic_ack(tag, multiple=up_to)
 
     def requeue(self, tag: int, *, up_to: bool = False) -> None:
         """Put a taken message back into its queue; with `up_to`, all earlier ones too."""

@@ -9,7 +9,9 @@ import structlog
 
 from runtime.broker.administration import Administration
 from runtime.broker.connecting import persistent
+from runtime.broker.events import Message
 from runtime.broker.session import Session
+from schemas.errors import PermissionMissing
 from schemas.topology import Queue
 
 _log = structlog.get_logger()
@@ -26,19 +28,37 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
         name: of the connection, and of the worker in the log.
 
     Returns:
-        One sentence for log and heartbeat file that names what is unverified; None for nothing.
+        A text for log and heartbeat file that names what is unverified, and which queue is missing
+        that no message depends on; None for nothing.
 
     Raises:
-        TopologyWrong, BrokerUnavailable, PermissionMissing: as `Administration.declare`.
+        TopologyWrong, BrokerUnavailable: as `Administration.declare`.
+        PermissionMissing: a queue that the worker needs is missing, and the user may not create it.
     """
+    unverified: list[str] = []
+    missing: list[str] = []
     with Administration(url, name=name) as admin:
-        unverified = admin.declare(queues)
-    if not unverified:
+        for queue in queues:
+            try:
+                unverified += admin.declare([queue])
+            except PermissionMissing:
+                if queue.needed:
+                    raise
+                missing.append(f"queue '{queue.name}'")
+    notes = []
+    if unverified:
+        notes.append(
+            f"topology not verified ({', '.join(unverified)}): this user may not configure it; "
+            "`statesys topology check` verifies it for an installer"
+        )
+    if missing:
+        notes.append(
+            f"{' and '.join(missing)} missing, and this user may not create it; "
+            "`statesys topology check` creates it for an installer"
+        )
+    if not notes:
         return None
-    note = (
-        f"topology not verified ({', '.join(unverified)}): this user may not configure it; "
-        "`statesys topology check` verifies it for an installer"
-    )
+    note = "; ".join(notes)
     _log.warning("worker.topology_not_verified", worker=name, why=note)
     return note
 
@@ -60,7 +80,7 @@ def require_write(url: str, *, name: str) -> None:
     """
     with closing(Session(url, name=name)) as session:
         nowhere = f"statesys.nowhere.{uuid4()}"
-        session.publish(routing_key=nowhere, body=b"", properties=persistent(), token=None)
+        session.publish(Message(nowhere, b"", persistent(), token=None))
         deadline = time.monotonic() + _ANSWER_WITHIN
         while session.unconfirmed and session.blocked is None:
             left = deadline - time.monotonic()

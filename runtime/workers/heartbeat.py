@@ -56,7 +56,7 @@ class HeartbeatFile:
         self._progress_at = time.monotonic()
         self._written_at = -_EVERY
         self._held = 0
-        self._note: str | None = None
+        self._notes: dict[str, str] = {}
 
     def progress(self, who: str) -> None:
         """The thread `who` made progress: its trouble is over."""
@@ -77,10 +77,17 @@ class HeartbeatFile:
         # The thread that waits may be the one that calls `beat`.
         self.beat(held=held)
 
-    def note(self, note: str | None) -> None:
-        """Set one sentence that an operator should read even if the worker is healthy, or None."""
+    def note(self, note: str | None, *, about: str = "topology") -> None:
+        """Set one sentence that an operator should read even if the worker is healthy, or None.
+
+        Args:
+            about: its subject; a later note about the same subject replaces it.
+        """
         with self._lock:
-            self._note = note
+            if note is None:
+                self._notes.pop(about, None)
+            else:
+                self._notes[about] = note
 
     def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
         """Write the file if a second has passed. The worker's main loop calls this.
@@ -111,7 +118,7 @@ class HeartbeatFile:
                 "held": held,
                 "blocked": blocked,
                 "troubles": dict(self._troubles),
-                "note": self._note,
+                "note": "; ".join(self._notes.values()) or None,
                 "unwritten": unwritten,
             }
         if self._writing.acquire(blocking=False):

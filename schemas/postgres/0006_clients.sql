@@ -22,14 +22,7 @@ BEGIN ATOMIC
     FROM statesys.client c WHERE lower(c.name) COLLATE "C" = lower(wanted) COLLATE "C";
 END;
 
--- How many clients are in which condition, counted by a periodic task of the loaders together with
--- site_totals, and as old as these.
-CREATE TABLE condition_totals (
-    condition text COLLATE "C" PRIMARY KEY,
-    clients   bigint NOT NULL
-);
-
--- What is in condition_totals, counted now.
+-- How many clients are in which condition.
 CREATE FUNCTION count_conditions(now timestamptz, min_age interval, heartbeat_interval interval)
 RETURNS TABLE (condition text, clients bigint)
 LANGUAGE sql STABLE
@@ -52,7 +45,6 @@ BEGIN
         FROM pg_class t, aclexplode(t.relacl) acl
         WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
     LOOP
-        EXECUTE format('GRANT %s ON condition_totals TO %s', given.what, given.who);
         EXECUTE format('GRANT EXECUTE ON FUNCTION client_named, count_conditions TO %s', given.who);
     END LOOP;
 END $$;

@@ -14,7 +14,16 @@ from loader.store import PartitionStore
 from runtime.broker import Administration, persistent
 from runtime.workers import judge
 from schemas.errors import PermissionMissing
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, reply_queue
+from schemas.topology import (
+    DEAD,
+    INCOMING,
+    QUARANTINE,
+    QUEUES,
+    REPORTS,
+    RESYNC,
+    WORKERS,
+    reply_queue,
+)
 from tests.support.life import Life
 from tests.support.secure_site import FLEET, SecureSite
 from tests.support.waiting import wait_until
@@ -35,7 +44,7 @@ TABLES = (
         "migration",
         "site",
         "site_totals",
-        "condition_totals",
+        "state_totals",
         "loader",
         "client_activity",
         "activity_snapshot",
@@ -43,11 +52,15 @@ TABLES = (
         "top_window",
         "top_client",
     ),
+    *("collection", "collection_member"),
+    *("worker", "worker_ended", "client_quarantine"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "condition_totals", "loader"),
+    *("duty", "site", "site_totals", "state_totals", "loader"),
+    *("collection", "collection_member"),
+    *("worker", "worker_ended", "client_quarantine"),
     *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),
 }
 
@@ -88,6 +101,8 @@ def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> No
         *(("status",), ("gaps",), ("dead", "list"), ("dead", "show", "1")),
         *(("verify", "--fleet", FLEET), ("trace", "{client}"), ("trace", "{client}", "1")),
         *(("states", "{client}"), ("top", "clients"), ("top", "topics")),
+        *(("states", "{client}"), ("settings", "--site")),
+        ("client", "quarantined", "--json"),
     ],
     ids=" ".join,
 )
@@ -113,6 +128,8 @@ def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite
         ("resync", "check"),
         ("resync", "request", row[0]),
         ("dead", "replay", "--all"),
+        ("client", "quarantine", row[0]),
+        ("client", "release", row[0]),
     ):
         done = site.run(*arguments, user="operator", role="operator")
         assert done.returncode == 0, done.stderr
@@ -156,6 +173,17 @@ def _rows_of(site: SecureSite, client_id: str) -> list[bool]:
     return [row[0] for row in found if row is not None]
 
 
+def test_an_operator_makes_and_deletes_collections_that_a_reader_sees(site: SecureSite) -> None:
+    for role, arguments in (
+        ("operator", ("create", "Seen", "seen < 1d")),
+        ("operator", ("create", "Seen", "seen < 2d", "--replace")),
+        *(("reader", words) for words in (("list",), ("show", "Seen"), ("members", "Seen"))),
+        ("operator", ("delete", "Seen", "--yes")),
+    ):
+        done = site.run("collections", *arguments, role=role)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -> None:
     day = date(2020, 1, 1)
     with closing(PartitionStore(site.database_url("owner"), name="test")) as store:
@@ -163,6 +191,21 @@ def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -
     with closing(PartitionStore(site.database_url("loader"), name="test")) as store:
         _, dropped = store.keep(retention=timedelta(days=90))
     assert dropped == [made]
+
+
+def test_workers_with_the_least_rights_are_known_and_told_of_the_quarantine(
+    site: SecureSite, life: Life
+) -> None:
+    totals = life.status["database"]["worker_totals"]
+    assert {one["role"] for one in totals} == {"relay", "loader"}
+    assert "heartbeat_not_sent" not in life.logs
+    assert "heartbeats_not_stored" not in life.logs
+    assert "quarantine_not_published" not in life.logs
+    assert "quarantine_unknown" not in life.logs
+    with Administration(site.amqp_url("installer"), name="test") as admin:
+        depth = admin.depth(QUARANTINE)
+    assert depth is not None
+    assert depth.ready == 1
 
 
 # -- what they cannot do in RabbitMQ ---------------------------------------------------------
@@ -193,8 +236,8 @@ def refused(site: SecureSite, user: str, act: Act) -> str:
 #: The queues that each user may read, by the page.
 READABLE = {
     FLEET: set[str](),
-    "relay": {REPORTS},
-    "loader": set(INCOMING.values()),
+    "relay": {REPORTS, QUARANTINE},
+    "loader": {*INCOMING.values(), WORKERS},
     "operator": {DEAD},
 }
 
@@ -330,6 +373,8 @@ def test_only_the_owner_changes_the_schema(site: SecureSite, role: str, statemen
         "DELETE FROM statesys.state_message",
         "UPDATE statesys.current_state SET state_id = 1",
         "UPDATE statesys.missing_message_range SET closed_at = now()",
+        "UPDATE statesys.client_quarantine SET why = ''",
+        "DELETE FROM statesys.worker",
         "CREATE TABLE statesys.other ()",
         "CREATE TEMPORARY TABLE other ()",
     ],
@@ -369,6 +414,10 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("resync", "request", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
         (("top", "clients"), None, "stranger", 4, "permission denied for schema statesys"),
+        (("collections", "create", "x", "seen < 1d"), None, "reader", 4, "for table collection"),
+        (("client", "quarantine", NOBODY), None, "reader", 4, "permission denied for table"),
+        (("client", "quarantine", NOBODY), None, "loader", 4, "permission denied for table"),
+        (("client", "release", NOBODY), None, "reader", 4, "permission denied for table"),
         (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
         (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
     ],

@@ -101,7 +101,11 @@ def _load(url: str) -> None:
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "too young" in upgraded.run("reader", "gaps")
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
-    for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
+    for arguments in (
+        *(("status",), ("states", CLIENT), ("resync", "check", "--dry-run")),
+        ("collections", "list"),
+        ("settings", "--site"),
+    ):
         assert upgraded.run("reader", *arguments)
     for what in ("clients", "topics"):
         assert "as of" in upgraded.run("reader", "top", what)
@@ -115,6 +119,8 @@ def test_its_loader_loads_and_writes_the_rules(upgraded: Upgraded) -> None:
         found = connection.execute("SELECT origin, resyncs_per_check FROM statesys.site")
         assert found.fetchall() == [("loader", 7)]
         assert connection.execute("SELECT FROM statesys.loader").fetchall() == []
+        found = connection.execute("SELECT role FROM statesys.worker WHERE ended_at IS NOT NULL")
+        assert found.fetchall() == [("loader",)]
 
 
 def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
@@ -122,11 +128,23 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
     assert str(CLIENT) in upgraded.run("operator", "resync", "check", *early)
     upgraded.run("operator", "resync", "request", CLIENT)
     upgraded.run("operator", "client", "forget", CLIENT, "--yes")
+    upgraded.run("operator", "collections", "create", "Seen", "seen < 1d")
+    upgraded.run("operator", "collections", "delete", "Seen", "--yes")
+    upgraded.run("operator", "client", "quarantine", CLIENT)
+    assert str(CLIENT) in upgraded.run("reader", "client", "quarantined")
+    upgraded.run("operator", "client", "release", CLIENT)
 
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "condition_totals", "loader", *ACTIVITY):
+        for table in (
+            "site",
+            "site_totals",
+            "state_totals",
+            "loader",
+            *ACTIVITY,
+            *("worker", "worker_ended"),
+        ):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),

@@ -16,6 +16,7 @@ from runtime.broker import Properties
 from runtime.broker.dead_letters import dead_letter
 from runtime.broker.messages import batch_properties, report_properties, request_properties
 from runtime.durations import render_duration
+from runtime.in_force import unit
 from runtime.settings import PREFIX, Settings
 from schemas import errors
 from schemas.errors import ExitCode, Refused, StatesysError
@@ -32,6 +33,8 @@ README, WIRE = ROOT / "README.md", ROOT / "docs" / "wire.md"
 DECISIONS = ROOT / "docs" / "decisions"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
+#: Settings whose values are words; README lists these in the place of a unit.
+CHOICES = ("log_format", "log_level")
 MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
 READERS: Mapping[str, Callable[[bytes], object]] = {
     "Report": parse_report,
@@ -118,7 +121,11 @@ def test_every_setting_is_in_the_readme_with_its_flag_and_default() -> None:
     }
     rows = table(README, "variable", "flag", "unit", "default", "why")
     assert {row[0]: (row[1], row[3]) for row in rows} == expected
-    assert all(unit and why for _, _, unit, _, why in rows)
+    assert all(words and why for _, _, words, _, why in rows)
+    units = {row[0].strip("`").removeprefix(PREFIX).lower(): row[2] for row in rows}
+    assert {name: unit(name) for name in units if unit(name)} == {
+        name: words for name, words in units.items() if name not in {"home", *CHOICES}
+    }
 
 
 def test_every_command_is_in_the_readme_with_its_arguments() -> None:

@@ -142,15 +142,15 @@ def test_on_a_large_site_the_counts_are_as_old_as_they_say(
     fill(database_url)
     store = ResyncStore(database_url, name="test")
     now = store.now()
-    assert store.keep_totals(now=now, interval=TOTALS_INTERVAL)
-    assert not store.keep_totals(now=now, interval=TOTALS_INTERVAL)
+    assert store.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
+    assert not store.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE statesys.client SET duplicate_identity_at = now()")
     monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
     with Queries.open(database_url, name="test") as queries:
         kept = queries.completeness()
         assert (kept.as_of, dict(kept.clients)) == (now, COUNTS)
-    assert store.keep_totals(now=now + TOTALS_INTERVAL, interval=TOTALS_INTERVAL)
+    assert store.keep_state_totals(now=now + TOTALS_INTERVAL, interval=TOTALS_INTERVAL)
     store.close()
     with Queries.open(database_url, name="test") as queries:
         assert queries.completeness().clients == {"duplicate identity": 15}

@@ -24,11 +24,16 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "requests": (uuid4(),),
     "message": (uuid4(), 1),
     "clients": (ClientFilter(),),
+    "since": (uuid4(),),
+    "changes": (uuid4(),),
+    "open_ranges": (uuid4(),),
+    "topic_states": (uuid4(), 500, None),
+    "topic_messages": (uuid4(), 500, None),
 }
 
 
 def methods() -> list[str]:
-    skipped = {"open", "snapshot", "known", "known_client", "client_id_of", "last_messages"}
+    skipped = {"open", "snapshot", "known", "client_id_of", "last_messages"}
     return [
         name
         for name, _ in inspect.getmembers(Queries, inspect.isfunction)

@@ -11,11 +11,11 @@ import pytest
 
 from loader.resync import ResyncTask
 from loader.store import ChunkStore, ResyncStore, RunningLoader
-from loader.tasks import PeriodicTask
 from runtime.broker import Administration, persistent
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from runtime.workers import HeartbeatFile
+from runtime.workers.periodic import PeriodicTask
 from schemas.errors import BrokerUnavailable, StatesysError
 from schemas.report import Lane
 from schemas.resync import ResyncReason, parse_request

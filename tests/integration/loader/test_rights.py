@@ -13,9 +13,17 @@ import pytest
 
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
-from loader.store import ActivityStore, PartitionStore, ResyncStore, RunningLoader
+from loader.store import (
+    ActivityStore,
+    PartitionStore,
+    QuarantineStore,
+    ResyncStore,
+    RunningLoader,
+    WorkerStore,
+)
 from loader.store.activity import TOPICS_KEPT
 from schemas.errors import DatabaseUnavailable
+from tests.support.heartbeats import beat
 from tests.support.processes import Program, batch, drain, fill, ready
 from tests.support.promises import promise
 from tests.support.world import CLIENT, message, report
@@ -109,6 +117,18 @@ def _do_the_duties(url: str) -> None:
         assert activity.keep_top(now=now + timedelta(hours=4), interval=timedelta(minutes=5))
         activity.add_topics({500: 1}, now=now)
         activity.add_topics({500: 1}, now=now + TOPICS_KEPT * 2)
+    with closing(WorkerStore(url, name="test")) as workers:
+        for worker, age in ((uuid4(), "8 days"), (uuid4(), "9 days")):
+            workers.fold([beat(worker, 1)])
+            workers.fold([beat(worker, 2)])
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(
+                    "UPDATE statesys.worker SET seen_at = now() - %s::interval", [age]
+                )
+            # The second time, the row of the role is there.
+            workers.retire()
+    with closing(QuarantineStore(url, name="test")) as quarantine:
+        quarantine.listed_if_due(interval=timedelta(0))
 
 
 @pytest.mark.parametrize(

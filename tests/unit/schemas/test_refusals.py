@@ -22,8 +22,13 @@ LONG = "x" * 513
 NO_NUMBERS = (
     *("", " 1", "+1", "1.0", "-", "--1", "0x1", "1_0", "\u0661", "0" * 11 + "1", "9" * 5000),
 )
-#: Reasons that the loader and the broker give.
-ELSEWHERE = {Reason.NEWER_FORMAT, Reason.DATABASE, Reason.DELIVERY_LIMIT}
+#: Reasons that are none of the reader: the relay, the loader and the broker give them.
+ELSEWHERE = {
+    Reason.NEWER_FORMAT,
+    Reason.QUARANTINED,
+    Reason.DATABASE,
+    Reason.DELIVERY_LIMIT,
+}
 
 
 def topic(**attributes: str) -> str:

@@ -7,7 +7,18 @@ import pytest
 
 from schemas.report import Lane
 from schemas.topics import catalogue
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, RESYNC, is_reply_queue, reply_queue
+from schemas.topology import (
+    DEAD,
+    INCOMING,
+    QUARANTINE,
+    QUEUES,
+    REPORTS,
+    RESYNC,
+    WORKERS,
+    is_reply_queue,
+    reply_queue,
+)
+from schemas.topology import WORK as WORK_QUEUES
 from tests.support.paths import SCHEMAS
 
 WORK = {
@@ -29,7 +40,16 @@ def test_the_arguments_never_change() -> None:
         "statesys.incoming.low": WORK,
         "statesys.resync": LASTING,
         "statesys.dead": LASTING,
+        "statesys.workers": {**LASTING, "x-max-length": 10_000, "x-overflow": "drop-head"},
+        "statesys.quarantine": {**LASTING, "x-max-length": 1, "x-overflow": "drop-head"},
     }
+
+
+def test_no_message_of_a_client_is_in_a_queue_that_a_worker_can_do_without() -> None:
+    assert {queue.name for queue in QUEUES if not queue.needed} == {WORKERS, QUARANTINE}
+    dropping = {queue.name for queue in QUEUES if queue.arguments.get("x-overflow") == "drop-head"}
+    assert dropping == {WORKERS, QUARANTINE}
+    assert not {*WORK_QUEUES} & dropping
 
 
 def test_only_reports_have_an_exchange_of_the_same_name() -> None:
@@ -38,7 +58,8 @@ def test_only_reports_have_an_exchange_of_the_same_name() -> None:
 
 def test_every_lane_has_a_queue() -> None:
     assert INCOMING.keys() == set(Lane)
-    assert {*INCOMING.values(), REPORTS, RESYNC, DEAD} == {queue.name for queue in QUEUES}
+    others = {REPORTS, RESYNC, DEAD, WORKERS, QUARANTINE}
+    assert {*INCOMING.values(), *others} == {queue.name for queue in QUEUES}
 
 
 def test_every_queue_says_what_it_carries() -> None:

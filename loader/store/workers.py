@@ -1,0 +1,60 @@
+"""The workers of the site in the database. The SQL is `workers.sql`."""
+
+import json
+from collections.abc import Iterable
+from uuid import UUID
+
+from runtime.database import shared_session
+from runtime.statements import statements
+from schemas.workers import Counters, WorkerHeartbeat
+
+_SQL = statements("loader", "workers.sql")
+
+
+class WorkerStore:
+    """A connection for heartbeats of workers.
+
+    Args:
+        url: URL of the database.
+        name: name of the connection, shown in pg_stat_activity.
+
+    Raises:
+        DatabaseUnavailable: from every method; try again.
+        SchemaMissing: from every method; the database is not migrated.
+    """
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._session = shared_session(url, name, read_only=False)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def fold(self, heartbeats: Iterable[WorkerHeartbeat]) -> None:
+        """Store heartbeats, in one transaction; repeated ones change nothing."""
+        # By id: two loaders that store heartbeats at the same time lock rows in the same order.
+        newest = sorted(_newest(heartbeats).values(), key=lambda one: one.worker_id)
+        with self._session.transaction():
+            for one in newest:
+                values = one._asdict() | one.counters._asdict()
+                values["settings"] = json.dumps(one.settings)
+                values["role"] = one.role.value
+                del values["counters"]
+                self._session.execute(_SQL["fold"], values)
+
+    def retire(self) -> None:
+        """Remove workers that have not been seen for a week; their counters stay in the sums."""
+        with self._session.transaction():
+            self._session.execute(_SQL["retire"], {})
+
+
+def _newest(heartbeats: Iterable[WorkerHeartbeat]) -> dict[UUID, WorkerHeartbeat]:
+    """The newest heartbeat of each worker, with the largest counters of all."""
+    found: dict[UUID, WorkerHeartbeat] = {}
+    for one in heartbeats:
+        other = found.get(one.worker_id, one)
+        newer = max(one, other, key=lambda heartbeat: heartbeat.uptime)
+        counters = Counters(*map(max, zip(one.counters, other.counters, strict=True)))
+        ended = one.ended or other.ended
+        found[one.worker_id] = newer._replace(counters=counters, ended=ended)
+    return found
