@@ -13,7 +13,7 @@ import pytest
 
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
-from loader.store import PartitionStore, ResyncStore, RunningLoader
+from loader.store import CollectionStore, PartitionStore, ResyncStore, RunningLoader
 from schemas.errors import DatabaseUnavailable
 from tests.support.processes import Program, batch, drain, fill, ready
 from tests.support.promises import promise
@@ -79,6 +79,11 @@ def test_a_loader_is_told_all_that_it_lacks_and_no_more_is_needed(
         role.get(right)
     drain(amqp_url, role.url)
     assert ready(amqp_url) == 0
+    # An operator's, over all that a rule may ask for.
+    role._connection.execute(
+        "INSERT INTO statesys.collection (name, rule, created_at, created_by) VALUES ('Old', "
+        "'no state(1) and version > ''0'' and seen > 7d and condition != gaps', now(), '')"
+    )
     _do_the_duties(role.url)
 
 
@@ -94,7 +99,7 @@ def _do_the_duties(url: str) -> None:
         resyncs.site.start(loader)
         resyncs.site.seen(loader)
         now = resyncs.now()
-        intervals = {"check_interval": timedelta(0), "signs_interval": timedelta(0)}
+        intervals = {"check_interval": timedelta(0), "others_interval": timedelta(0)}
         resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
         resyncs.put_off(now=now, spread=timedelta(hours=1))
@@ -102,6 +107,9 @@ def _do_the_duties(url: str) -> None:
         resyncs.mark(unsent.request, sent=True, now=now)
         resyncs.commit()
         resyncs.site.leave(loader)
+    with closing(CollectionStore(url, name="test")) as collections:
+        found = collections.evaluate_next(now=collections.now(), interval=timedelta(0))
+        assert found == ("Old", 1, 0, None)
 
 
 @pytest.mark.parametrize(
