@@ -26,7 +26,7 @@ CREATE TABLE state_totals (
     topic_type integer,
     topic_id   text COLLATE "C",
     state_id   bigint,
-    condition  text NOT NULL,
+    condition  text COLLATE "C" NOT NULL,
     clients    bigint NOT NULL,
     as_of      timestamptz NOT NULL,
     UNIQUE NULLS NOT DISTINCT (topic_type, topic_id, state_id, condition)

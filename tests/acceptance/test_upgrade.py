@@ -90,7 +90,13 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "too young" in upgraded.run("reader", "gaps")
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
-    for arguments in (("status",), ("states", CLIENT), ("resync", "check", "--dry-run")):
+    for arguments in (
+        ("status",),
+        ("states", CLIENT),
+        ("resync", "check", "--dry-run"),
+        ("compliance", 500, "t2"),
+        ("compliance", 500, "--clients", "never"),
+    ):
         assert upgraded.run("reader", *arguments)
 
 
