@@ -112,6 +112,7 @@ def _do_the_duties(url: str) -> None:
         intervals = {"check_interval": timedelta(0), "others_interval": timedelta(0)}
         resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
+        assert resyncs.keep_state_totals(now=now, interval=timedelta(0))
         resyncs.put_off(now=now, spread=timedelta(hours=1))
         (unsent,) = resyncs.unsent(now=now)
         resyncs.mark(unsent.request, sent=True, now=now)
