@@ -26,7 +26,10 @@ DELETE FROM collection WHERE lower(name) = lower(%(name)s) RETURNING id;
 -- next one, so loaders share the work and nothing is evaluated twice.
 SELECT id, name, rule
 FROM collection
-WHERE tried_at IS NULL OR tried_at + %(interval)s <= %(now)s
+WHERE tried_at IS NULL
+   -- One that takes long waits longer: no collection is being evaluated for more than a tenth of
+   -- the time.
+   OR tried_at + greatest(%(interval)s, 10 * coalesce(took, '0')) <= %(now)s
    -- The clock was ahead and was set back.
    OR tried_at - %(interval)s > %(now)s
 ORDER BY tried_at NULLS FIRST, id

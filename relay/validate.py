@@ -61,9 +61,8 @@ def accept(
     Raises:
         Refused: the report breaks the contract, or its client is quarantined; carries the reason.
     """
-    read = _canonical(delivery.body, max_bytes) or _any_shape(delivery.body, max_bytes)
-    if quarantined and read.client_id in quarantined:
-        raise Refused(Reason.QUARANTINED, f"client {read.client_id} is quarantined")
+    body = delivery.body
+    read = _canonical(body, max_bytes, quarantined) or _any_shape(body, max_bytes, quarantined)
     properties = delivery.properties
     envelope = Envelope(
         smx_id=next(_ids),
@@ -78,27 +77,34 @@ def accept(
 class _Read(NamedTuple):
     """What the relay reads from a report; `root` is its root element as the sender wrote it."""
 
-    client_id: str
     lane: Lane
     messages: int
     root: bytes
     canonical: bool
 
 
-def _canonical(body: bytes, max_bytes: int) -> _Read | None:
+def _canonical(body: bytes, max_bytes: int, quarantined: frozenset[str]) -> _Read | None:
     text = xml.text(body) if len(body) <= max_bytes else None
     found = None if text is None else find_report(text)
     if found is None:
         return None
-    return _Read(found.client_id, found.lane, len(found.messages), found.root, canonical=True)
+    # While nobody is in quarantine, the id is not looked at.
+    if quarantined:
+        _require_free(found.client_id, quarantined)
+    return _Read(found.lane, len(found.messages), found.root, canonical=True)
 
 
-def _any_shape(body: bytes, max_bytes: int) -> _Read:
+def _any_shape(body: bytes, max_bytes: int, quarantined: frozenset[str]) -> _Read:
     document = xml.utf8(body, max_bytes=max_bytes)
     report = read_report(xml.parse_utf8(document))
     root = xml.root_element(document)
-    client_id = str(report.client_id)
-    return _Read(client_id, report.lane, len(report.messages), root, canonical=False)
+    _require_free(str(report.client_id), quarantined)
+    return _Read(report.lane, len(report.messages), root, canonical=False)
+
+
+def _require_free(client_id: str, quarantined: frozenset[str]) -> None:
+    if client_id in quarantined:
+        raise Refused(Reason.QUARANTINED, f"client {client_id} is quarantined")
 
 
 def _random_ids() -> Iterator[UUID]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
@@ -10,11 +11,13 @@ import click
 from console.collections.view import print_collection, print_collections, print_members
 from console.csv_output import csv_option
 from console.queries.collections import CollectionQueries, CollectionRow
-from loader.store import CollectionStore
 from runtime.collection_rules import Rule, RuleRefused, parse_rule, require_collection_name
 from runtime.command import settings_and_logs
 from runtime.options import ClientType, DurationType, json_option
 from schemas.errors import StatesysError
+
+if TYPE_CHECKING:
+    from loader.store import CollectionStore
 
 _NAME = "statesys collections"
 _name_argument = click.argument("name", metavar="NAME")
@@ -209,7 +212,10 @@ def _queries() -> Iterator[CollectionQueries]:
 
 
 @contextmanager
-def _store() -> Iterator[CollectionStore]:
+def _store() -> "Iterator[CollectionStore]":
+    # Imported late: it takes a tenth of a second, and most commands of this file only read.
+    from loader.store import CollectionStore  # noqa: PLC0415
+
     url = settings_and_logs().required_database_url()
     with closing(CollectionStore(url, name=_NAME)) as store:
         store.require_current_tables()

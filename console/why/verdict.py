@@ -39,7 +39,9 @@ from console.why.words import (
     when,
     who,
 )
+from runtime.broker.dead_letters import Letter
 from runtime.printable import printable
+from schemas.refusal import Reason
 from schemas.report import STATELESS_TOPICS
 
 
@@ -131,9 +133,15 @@ def _dead_letter(facts: Facts) -> Told:
     return Told(
         f"sent messages (serials {runs}) that lie in a dead letter{more}: refused by "
         f"{letter.stage} {refused} for {reason_words(letter.reason)}{detail}{held_words(facts)}",
-        "look at it",
-        f"statesys dead show {shlex.quote(letter.name)}",
+        *_mend(facts, letter),
     )
+
+
+def _mend(facts: Facts, letter: Letter) -> tuple[str, str]:
+    """What to do about a dead letter, and the command for it."""
+    if letter.reason == Reason.QUARANTINED:
+        return "once it is repaired, release it, then replay", _command("client release", facts)
+    return "look at it", f"statesys dead show {shlex.quote(letter.name)}"
 
 
 def _unknown_client(facts: Facts) -> Told:

@@ -4,13 +4,18 @@
 -- current states (2.3 GB; the index has 0.7 GB), by the clock of two cores with load 3. Loaders that
 -- run wait, and go on afterwards. No other table that loaders write to is locked.
 --
+-- The hourly count of 10,000,000 current states of 1,000,000 clients takes 32 s of CPU where most
+-- clients are complete, and 58 s where hardly any is, in one session; it locks no row of theirs.
+--
 -- Many topic ids: a topic with fewer than 1,000 current states gets no rows in state_totals, because
--- counting it when somebody asks takes milliseconds. So the table has one row at most for each
--- current state, and in practice some thousands, also where each client has a topic id of its own.
--- Finding the topics with more costs the hourly count 3 to 8 s for 10,000,000 current states with
--- 1,000,000 topic ids, and 0.3 GB of temporary files; it does not cost memory.
+-- counting it when somebody asks takes milliseconds. So topics of one client each, of which there
+-- may be millions, leave no rows; the table has a row for each state and condition of a larger
+-- topic, some hundreds or thousands in practice, and at worst two rows for each current state,
+-- where each client has a state id of its own. To find the larger topics the hourly count groups by
+-- all of them: 6 s of CPU for 10,000,000 current states with 1,000,100 topic ids, and temporary
+-- files where 64 MB of memory do not suffice.
 
--- What the columns of it are never changes, so updates of a state stay HOT.
+-- None of its columns ever changes, so updates of a state stay HOT.
 CREATE INDEX current_state_topic ON current_state (topic_type, topic_id, client_id);
 
 -- Numbers of clients, as they were at one moment; replaced about once an hour. A null stands for
@@ -21,7 +26,7 @@ CREATE TABLE state_totals (
     topic_type integer,
     topic_id   text COLLATE "C",
     state_id   bigint,
-    condition  text NOT NULL,
+    condition  text COLLATE "C" NOT NULL,
     clients    bigint NOT NULL,
     as_of      timestamptz NOT NULL,
     UNIQUE NULLS NOT DISTINCT (topic_type, topic_id, state_id, condition)

@@ -35,7 +35,7 @@ CREATE TABLE worker (
 
 -- Sums over the workers whose rows were removed, so that the site's sums never fall.
 CREATE TABLE worker_ended (
-    role        text PRIMARY KEY,
+    role        text COLLATE "C" PRIMARY KEY,
     workers     bigint NOT NULL,
     reports     numeric NOT NULL,
     batches     numeric NOT NULL,

@@ -105,6 +105,8 @@ def test_its_readers_see_everything(upgraded: Upgraded) -> None:
         *(("status",), ("states", CLIENT), ("resync", "check", "--dry-run")),
         ("collections", "list"),
         ("settings", "--site"),
+        ("compliance", 500, "t2"),
+        ("compliance", 500, "--clients", "never"),
     ):
         assert upgraded.run("reader", *arguments)
     for what in ("clients", "topics"):

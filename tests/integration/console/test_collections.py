@@ -190,6 +190,17 @@ def test_the_interval_is_that_of_a_collection_and_a_new_one_comes_first(
     assert store.evaluate_next(now=now - 2 * EVERY, interval=EVERY) is not None
 
 
+def test_a_collection_that_takes_long_is_evaluated_less_often(
+    store: CollectionStore, tables: Tables
+) -> None:
+    store.create("one", "seen < 1d")
+    now = store.now()
+    assert store.evaluate_next(now=now, interval=EVERY)
+    tables.connection.execute("UPDATE collection SET took = '1 min'")
+    assert store.evaluate_next(now=now + 9 * MINUTE, interval=EVERY) is None
+    assert store.evaluate_next(now=now + 10 * MINUTE, interval=EVERY) is not None
+
+
 def test_two_loaders_share_the_collections(store: CollectionStore, tables: Tables) -> None:
     for name in ("one", "two"):
         store.create(name, "seen < 1d")

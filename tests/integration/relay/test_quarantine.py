@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from console.dead.box import Box
 from relay import service
@@ -261,12 +262,13 @@ def test_a_relay_with_the_rights_of_an_old_site_works_and_says_what_it_lacks(
 
 @pytest.mark.usefixtures("quick")
 def test_a_relay_on_an_old_site_without_the_queues_works_and_says_so_once(
-    world: World, management: Management, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World, management: Management, tmp_path: Path
 ) -> None:
     with world.admin() as admin:
         for queue in (WORKERS, QUARANTINE):
             admin._channel.queue_delete(queue)
     with (
+        capture_logs() as logged,
         user_with(management, world.amqp_url, OLD_RELAY) as url,
         relaying(url, tmp_path),
     ):
@@ -275,10 +277,9 @@ def test_a_relay_on_an_old_site_without_the_queues_works_and_says_so_once(
         world.publish(good(5))
         wait_until(lambda: world.ready(INCOMING[Lane.NORMAL]) > 0, what="a batch")
     assert sorted(map(str, world.relayed())) == sorted(ids(good(5)))
-    logged = capsys.readouterr()
-    text = logged.out + logged.err
-    assert text.count("worker.heartbeat_not_sent") == 1
-    assert text.count("relay.quarantine_unknown") == 1
+    events = [line["event"] for line in logged]
+    assert events.count("worker.heartbeat_not_sent") == 1
+    assert events.count("relay.quarantine_unknown") == 1
 
 
 @pytest.mark.usefixtures("quick")

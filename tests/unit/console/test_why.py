@@ -492,6 +492,14 @@ def test_any_facts_have_an_answer_in_one_printable_line(given: Facts) -> None:
     assert found.verdict == first
 
 
+def test_a_client_in_quarantine_is_to_be_released() -> None:
+    found = letter()._replace(letter=replace(letter().letter, reason="quarantined"))
+    said = answer(facts(client=None, broker=BrokerFacts(letters=[found])))
+    assert said.verdict == "dead letter"
+    assert "put into quarantine" in said.sentence
+    assert said.command == f"statesys client release {CLIENT}"
+
+
 def test_a_name_from_a_letter_cannot_run_in_a_shell() -> None:
     given = facts(client=None, broker=BrokerFacts(letters=[letter(name="$(reboot);x")]))
     assert answer(given).command == "statesys dead show '$(reboot);x'"

@@ -15,7 +15,16 @@ from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.report_reader import parse_report
 from schemas.smx import Envelope, parse_batch, render_batch
-from tests.support.documents import CLIENT_ID, MALFORMED, SAMPLE, STATE, TOPIC, message, report
+from tests.support.documents import (
+    CLIENT_ID,
+    GUID,
+    MALFORMED,
+    SAMPLE,
+    STATE,
+    TOPIC,
+    message,
+    report,
+)
 
 NOW = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
 REPLY_TO = "statesys.resync.0a1b2c3d"
@@ -120,3 +129,38 @@ def test_the_root_element_travels_as_it_was_written(behind: str) -> None:
     for encoding in ("utf-16", "utf-8"):
         smx = taken(document.encode(encoding)).smx.decode()
         assert smx.partition(">")[2] == f"{text}{behind.strip()}</SMX>"
+
+
+# -- quarantine ------------------------------------------------------------------------------
+
+OTHER = "00000000-0000-4000-8000-000000000001"
+#: Canonical in either hand, or read by the full reader.
+SHAPES = (
+    CLIENT_ID,
+    f"<ClientID>{GUID}</ClientID>",
+    f'<ClientID a="b">GUID: {GUID.upper()}</ClientID>',
+    f"<!-- odd -->{CLIENT_ID}",
+)
+
+
+def judged(body: bytes, *quarantined: str) -> Taken:
+    delivery = Delivery(1, "q", body, Properties(), False)
+    return accept(delivery, received_at=NOW, max_bytes=10_000, quarantined=frozenset(quarantined))
+
+
+@pytest.mark.parametrize("machine", SHAPES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_quarantined_client_is_known_by_its_id_in_any_shape(machine: str, encoding: str) -> None:
+    body = report(machine=machine).encode(encoding)
+    with pytest.raises(Refused) as refusal:
+        judged(body, OTHER, GUID)
+    assert refusal.value.reason is Reason.QUARANTINED
+    assert refusal.value.detail == f"client {GUID} is quarantined"
+    for others in ((), (OTHER,)):
+        assert judged(body, *others).messages == 1
+
+
+def test_what_is_wrong_with_a_report_comes_before_the_quarantine() -> None:
+    with pytest.raises(Refused) as refusal:
+        judged(report("").encode(), GUID)
+    assert refusal.value.reason is Reason.NO_STATE_MESSAGE
