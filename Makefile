@@ -61,7 +61,7 @@ coverage: setup ## the unit and integration tests, and which lines and branches 
 	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile tests/unit tests/integration \
 		--cov --cov-report=term
 
-mutants: packages ## change the pure modules line by line; each change should fail a test
+mutants: packages ## change the pure modules line by line; each change should fail a test (an hour)
 	@$(PYTHON) -m venv .venv-mutants
 	@.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev,mutants]'
@@ -72,7 +72,7 @@ proofs: kills soak fuzz ## the long forms, one after the other: about half an ho
 
 matrix: packages ## the unit tests on each Python that is here: make matrix PYTHONS="python3.12 python3.13"
 	@for python in $(or $(PYTHONS),python3.11 python3.12 python3.13); do \
-		if ! command -v $$python >/dev/null; then echo "$$python is not here" >&2; continue; fi; \
+		if ! $$python --version >/dev/null 2>&1; then echo "$$python is not here" >&2; continue; fi; \
 		echo "$$python" >&2; \
 		$$python -m venv .venv-$$python && \
 		.venv-$$python/bin/python -m pip install --quiet --disable-pip-version-check \

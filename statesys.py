@@ -30,16 +30,27 @@ COMMANDS = {
     "status": ("console.status.cli:status", "Queues, dead letters, clients, messages, resyncs."),
     "verify": ("lab.verify.cli:verify", "Prove that what was sent is what is stored."),
     "trace": ("console.trace.cli:trace", "Where a message is or went."),
+    "clients": ("console.clients:clients", "Which clients there are, and how they are."),
     "states": ("console.states:states", "The current state of a client."),
+    "compliance": ("console.compliance.cli:compliance", "How many clients are in which state."),
     "gaps": ("console.gaps:gaps", "Missing ranges: what has not been received."),
+    "why": ("console.why.cli:why", "Why a client's state is unknown or old."),
+    "top": ("console.top.cli:top", "Which clients or topics send most, in an hour and a day."),
     "topics": ("console.topics:topics", "Names of topic types and state ids."),
+    "collections": (
+        "console.collections.cli:collections",
+        "Clients that a rule picks out: create, list, show, members.",
+    ),
     "dead": ("console.dead.cli:dead", "Dead letters: list, show, replay, purge."),
     "topology": ("console.topology.cli:topology", "Verify queues, exchanges and policies."),
     "bench": ("lab.bench.cli:bench", "Measure how much the pipeline carries here."),
     "settings": ("console.settings:settings", "Settings in force here, or at the site's workers."),
     "health": ("console.health:health", "Whether the workers here do their work."),
-    "resync": ("loader.cli:resync", "Who is due for a resync; ask a client now."),
-    "client": ("loader.cli:client", "Forget a client, or set its reports aside."),
+    "resync": ("loader.resync_cli:resync", "Who is due for a resync; ask clients now."),
+    "client": (
+        "loader.client_cli:client_group",
+        "Forget, erase or quarantine a client.",
+    ),
 }
 
 

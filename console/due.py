@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from console.output import age
+from console.output import age, moment
+from console.queries.rows import MissingRow
 
 
 def due_words(at: datetime | None, held_by: str | None, now: datetime) -> str:
@@ -17,3 +18,12 @@ def due_words(at: datetime | None, held_by: str | None, now: datetime) -> str:
     if at is not None:
         return f"in {age(at - now)} ({held_by})"
     return "waiting for the answer" if held_by == "open request" else f"not asked: {held_by}"
+
+
+def asked_words(row: MissingRow) -> str:
+    """Whether and when the client was asked about a missing range, in one phrase."""
+    if row.asked_at is None or (row.asked_at < row.detected_at and row.ask_closed_how):
+        return "not asked"
+    if row.ask_closed_how is not None:
+        return f"{row.ask_closed_how}, asked {moment(row.asked_at)}"
+    return f"{'asked' if row.ask_sent_at else 'to be asked'} {moment(row.asked_at)}"

@@ -1,20 +1,17 @@
 """`statesys gaps`: the missing ranges."""
 
-from uuid import UUID
-
 import click
 
-from console.due import due_words
+from console.due import asked_words, due_words
 from console.output import age, counted, moment, print_json, stdout, table
 from console.queries import Queries
-from console.queries.rows import MissingRow
 from runtime.command import settings_and_logs
-from runtime.options import ClientType, json_option, site_rule
+from runtime.options import ClientType, GivenClient, json_option, site_rule
 from runtime.rules import given_rules
 
 
 @click.command()
-@click.argument("client_id", metavar="[CLIENT]", type=ClientType(), required=False)
+@click.argument("client", metavar="[CLIENT]", type=ClientType(), required=False)
 @click.option("--all", "closed", is_flag=True, help="Closed ranges too.")
 @click.option(
     "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Ranges at most."
@@ -23,7 +20,7 @@ from runtime.rules import given_rules
 @site_rule("resync_merge_interval")
 @json_option
 def gaps(
-    *, client_id: UUID | None, closed: bool, limit: int, as_json: bool, **flags: str | None
+    *, client: GivenClient | None, closed: bool, limit: int, as_json: bool, **flags: str | None
 ) -> None:
     """List missing ranges: serials below a client's highest that never arrived. Oldest first.
 
@@ -38,8 +35,7 @@ def gaps(
     """
     given, settings = given_rules(**flags), settings_and_logs()
     with Queries.open(settings.required_database_url(), name="statesys gaps") as queries:
-        if client_id is not None:
-            queries.known_client(client_id)
+        client_id = None if client is None else queries.known(client).client_id
         now, rules = queries.now(), queries.rules()._replace(**given)
         # One row more than is shown tells whether there are more.
         found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)
@@ -54,7 +50,7 @@ def gaps(
                 row.client_id,
                 f"{row.first_serial}-{row.last_serial}" + (" merged" if row.merged else ""),
                 age(now - row.detected_at),
-                _asked(row),
+                asked_words(row),
                 due_words(row.due_at, row.held_by, now) if row.closed_at is None else "",
                 "" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}",
             )
@@ -65,11 +61,3 @@ def gaps(
         stdout().print(table(columns[:width], (row[:width] for row in rows)))
     more = " (there are more: --limit)" if len(found) > limit else ""
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)
-
-
-def _asked(row: MissingRow) -> str:
-    if row.asked_at is None or (row.asked_at < row.detected_at and row.ask_closed_how):
-        return "not asked"
-    if row.ask_closed_how is not None:
-        return f"{row.ask_closed_how}, asked {moment(row.asked_at)}"
-    return f"{'asked' if row.ask_sent_at else 'to be asked'} {moment(row.asked_at)}"

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from schemas.topics import catalogue
+from schemas.topics import catalogue, topic_types
 
 
 @cache
@@ -24,3 +24,9 @@ def topic_name(topic_type: int) -> str:
 def state_name(topic_type: int, state_id: int) -> str:
     """The name of a state, or its number."""
     return _names()[1].get((topic_type, state_id)) or str(state_id)
+
+
+def topic_sentence(topic_type: int) -> str | None:
+    """What a topic type is about, in a sentence; None for a type that is not in the catalogue."""
+    found = topic_types().get(topic_type)
+    return found.sentence if found else None

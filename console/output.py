@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
@@ -20,6 +21,17 @@ from schemas.serials import SerialRanges
 #: Width of a table in characters, on a narrow terminal too: an id that rich breaks over lines
 #: cannot be copied; a line that the terminal wraps can.
 _WIDE = 1000
+_KIB = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+#: From here on, a size is shown without a decimal place.
+_WHOLE = 9.95
+#: The look of all tables.
+_PLAIN: dict[str, Any] = {
+    "title_justify": "left",
+    "title_style": "bold",
+    "box": None,
+    "pad_edge": False,
+}
 
 
 def stdout() -> Console:
@@ -78,7 +90,7 @@ def table(
         right: names of the columns that are numbers.
     """
     numbers = set(right)
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    made = Table(title=title, **_PLAIN)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
@@ -88,14 +100,7 @@ def table(
 
 def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Table:
     """A table of names and values."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        show_header=False,
-    )
+    made = Table(title=title, show_header=False, **_PLAIN)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
@@ -119,6 +124,17 @@ def age(value: timedelta | float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+
+
+def size(count: int) -> str:
+    """A number of bytes in the largest unit that fits: `812 B`, `3.4 MiB`, `52 GiB`."""
+    value, units = float(count), deque(_UNITS)
+    # 1023.5 would be shown as 1,024.
+    while value >= _KIB - 0.5 and len(units) > 1:
+        value /= _KIB
+        units.popleft()
+    small = value < _WHOLE and units[0] != _UNITS[0]
+    return f"{value:,.{1 if small else 0}f} {units[0]}"
 
 
 def counted(count: int, noun: str) -> str:

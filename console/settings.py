@@ -9,7 +9,7 @@ import click
 
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
-from console.queries.workers import WorkerQueries, WorkerRow
+from console.queries.workers import WorkerRow
 from runtime.command import settings_and_logs, with_private_servers
 from runtime.in_force import in_force, unit
 from runtime.options import json_option
@@ -84,7 +84,7 @@ def _show_site(*, as_json: bool) -> None:
     url = settings_and_logs().required_database_url()
     with Queries.open(url, name="statesys settings") as queries:
         as_of: datetime = queries.now()
-        workers = [worker for worker in WorkerQueries(queries).workers() if not worker.late]
+        workers = [worker for worker in queries.workers() if not worker.late]
     found = used(workers)
     if as_json:
         print_json({"as_of": as_of, "workers": len(workers), "settings": found})

@@ -1,20 +1,18 @@
 """`statesys states`: the current state of a client."""
 
-from uuid import UUID
-
 import click
 
 from console.names import state_name, topic_name
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 
 
 @click.command()
 @client_argument
 @json_option
-def states(*, client_id: UUID, as_json: bool) -> None:
+def states(*, client: GivenClient, as_json: bool) -> None:
     """Show the current state of a client, one line for each topic.
 
     \b
@@ -23,13 +21,13 @@ def states(*, client_id: UUID, as_json: bool) -> None:
     """
     url = settings_and_logs().required_database_url()
     with Queries.open(url, name="statesys states") as queries:
-        client = queries.known_client(client_id)
-        found = queries.states(client_id)
+        known = queries.known(client)
+        found = queries.states(known.client_id)
     if as_json:
         print_json(
             {
-                "client_id": client_id,
-                "name": client.name,
+                "client_id": known.client_id,
+                "name": known.name,
                 "states": [
                     {
                         **state._asdict(),
@@ -53,5 +51,5 @@ def states(*, client_id: UUID, as_json: bool) -> None:
         for s in found
     ]
     columns = ["topic", "id", "user", "state", "serial", "since"]
-    title = f"{client.name or client_id}: {len(found):,} states"
+    title = f"{known.name or known.client_id}: {len(found):,} states"
     stdout().print(table(columns, rows, title=title, right=["serial"]))

@@ -1,1 +1,1 @@
-"""What proves and measures: the demo, the proof, the bench, and the launcher of their workers."""
+"""Proof and measurement: the demo, `verify`, the bench, and the launcher of their workers."""

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, as an operator would start it."""
+"""A worker in its own process, as an operator would start it."""
 
 import signal
 import subprocess
@@ -10,19 +10,19 @@ from pathlib import Path
 from runtime.settings import environment
 from schemas.errors import StatesysError
 
-#: Seconds that a worker has for what it holds after SIGTERM.
+#: Seconds after SIGTERM in which a worker has to finish what it holds.
 STOP_WITHIN = 30
-#: Lines of a log that are shown when its worker died.
+#: Lines of a dead worker's log that the error message shows.
 _TAIL = 15
 
 
 class Program:
-    """A `statesys` command that runs beside this process. Whoever starts it has to `stop` it.
+    """A `statesys` command in a child process, which the caller has to `stop`.
 
     Args:
         arguments: of the command, such as ("relay", "run"); the first one names it in messages.
-        log: takes what it writes, stdout and stderr; appended to where it exists.
-        settings: of its environment, by their names without the prefix.
+        log: file that stdout and stderr are appended to.
+        settings: for its environment, by their names without the prefix.
     """
 
     def __init__(self, *arguments: str, log: Path, settings: Mapping[str, object]) -> None:
@@ -36,31 +36,31 @@ class Program:
                 stdout=output,
                 stderr=output,
                 env=environment(**settings),
-                # Ctrl-C is for us, and we stop our workers in order.
+                # Ctrl-C must reach only this process, which stops its workers in order.
                 start_new_session=True,
             )
 
     def check(self) -> None:
-        """See that it is alive.
+        """Check that the process is alive.
 
         Raises:
-            StatesysError: it is not; the message has the end of its log.
+            StatesysError: it has ended; the message has the end of its log.
         """
         code = self.process.poll()
         if code is not None:
             raise self._ended(code)
 
     def ask_to_stop(self) -> None:
-        """SIGTERM, once: it finishes what it holds. A second one would end it at once."""
+        """Send SIGTERM once: the worker finishes what it holds. A second one ends it at once."""
         if not self._asked and self.process.poll() is None:
             self._asked = True
             self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """SIGTERM, and wait for its end; kill it when that takes too long.
+        """Send SIGTERM and wait for the end; kill the process when that takes too long.
 
         Raises:
-            StatesysError: it did not end in time, or not with 0.
+            StatesysError: it did not end in time, or ended with another code than 0.
         """
         self.ask_to_stop()
         try:
@@ -75,7 +75,7 @@ class Program:
             raise self._ended(code)
 
     def kill(self) -> None:
-        """End it at once; nothing where it has ended."""
+        """Kill the process, unless it has ended."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

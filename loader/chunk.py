@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from schemas.canonical import read_batch
 from schemas.digest import digested
 from schemas.errors import Refused
 from schemas.report import StateMessage
@@ -49,25 +48,26 @@ class _WithTexts(Protocol):
     def texts(self) -> Sequence[str]: ...
 
 
-#: An SMX of a batch: an `Item`, or a `Plain`.
-Held = TypeVar("Held", bound=_WithTexts)
+#: An SMX of a batch: an `Item`, or an `SmxText`.
+OneSmx = TypeVar("OneSmx", bound=_WithTexts)
+Chunk = TypeVar("Chunk")
 
 
-class Divided(NamedTuple, Generic[Held]):
+class Divided(NamedTuple, Generic[Chunk]):
     """Batches, divided into chunks.
 
     Attributes:
-        chunks: each with at least one SMX.
+        chunks: in the order of `divide`; each holds at least one SMX.
         refused: index of a body that cannot be read -> the reason.
     """
 
-    chunks: list[list[Held]]
+    chunks: list[Chunk]
     refused: dict[int, Refused]
 
 
 def divide(
-    bodies: Sequence[bytes], chunk_bytes: int, read: Callable[[bytes, int], list[Held]]
-) -> Divided[Held]:
+    bodies: Sequence[bytes], chunk_bytes: int, read: Callable[[bytes, int], list[OneSmx]]
+) -> Divided[list[OneSmx]]:
     """Read batches that were taken together, and divide them into chunks.
 
     All batches of up to `chunk_bytes` become the first chunk. Each larger batch becomes chunks of
@@ -78,8 +78,8 @@ def divide(
         chunk_bytes: size limit for each chunk of a larger batch.
         read: reads the SMX of a body, given the body and its index.
     """
-    together: list[Held] = []
-    divided: Divided[Held] = Divided([], {})
+    together: list[OneSmx] = []
+    divided: Divided[list[OneSmx]] = Divided([], {})
     for origin, body in enumerate(bodies):
         try:
             found = read(body, origin)
@@ -109,18 +109,6 @@ def read_items(body: bytes, origin: int) -> list[Item]:
     return [Item(batch.batch_id, smx, origin) for smx in batch.smx]
 
 
-def read_texts(body: bytes, _origin: int) -> list[SmxText]:
-    """Read the SMX of a batch as text, which is enough to render rows.
-
-    Args:
-        body: the batch.
-
-    Raises:
-        Refused: as `parse_batch`.
-    """
-    return read_batch(body)
-
-
 def halves(chunk: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]] | None:
     """Divide a chunk into two halves, in order; return None for a single message."""
     if len(chunk) > 1:
@@ -143,9 +131,9 @@ def _part(item: Item, messages: tuple[StateMessage, ...]) -> Item:
     return item._replace(smx=smx._replace(report=smx.report._replace(messages=messages)))
 
 
-def _cut(found: Sequence[Held], chunk_bytes: int) -> list[list[Held]]:
+def _cut(found: Sequence[OneSmx], chunk_bytes: int) -> list[list[OneSmx]]:
     """Divide the SMX of a large batch into chunks of whole SMX, at least one in each."""
-    chunks: list[list[Held]] = []
+    chunks: list[list[OneSmx]] = []
     size = chunk_bytes
     for one in found:
         # An estimate: rendering it to measure its size would take time, and can fail.

@@ -43,7 +43,8 @@ class BatchConsumer:
         self._trusted: deque[Held] = deque()
         # Tags of unsettled deliveries that were read without a crash.
         self._harmless: set[int] = set()
-        # One at a time (see `_take_care`): the queues still to fetch from in this round, else None.
+        # While one batch is taken at a time (see `_take_singly`): the queues that are left in this
+        # round. None afterwards.
         self._round: Iterator[str] | None = None
         self._fetching = False
 
@@ -93,7 +94,7 @@ class BatchConsumer:
         if self._round is None:
             self._control(consumer)
         else:
-            self._take_care(consumer, self._round)
+            self._take_singly(consumer, self._round)
 
     def stop_taking(self) -> None:
         """Stop consuming; nothing new is delivered."""
@@ -103,7 +104,7 @@ class BatchConsumer:
                 self._consumer.session.cancel()
 
     def finish(self) -> None:
-        """Ack what the threads have finished since the last `turn`."""
+        """Ack what the threads have finished since the last `step`."""
         if self._consumer is not None:
             # What stays unacked is redelivered, and its messages count as duplicates.
             with suppress(BrokerUnavailable, PermissionMissing):
@@ -150,7 +151,7 @@ class BatchConsumer:
         """Whether a delivery belongs to the current session and is unsettled."""
         return held.session == self._number and held.delivery.tag in consumer
 
-    def _take_care(self, consumer: Consumer, unasked: Iterator[str]) -> None:
+    def _take_singly(self, consumer: Consumer, unasked: Iterator[str]) -> None:
         """Hold one delivery at a time, over all queues, until a round has found no suspect.
 
         A loader that a batch has killed gets that batch again after its start, together with the

@@ -296,6 +296,7 @@ counted AS (
         last_seen = least(greatest(c.last_seen, a.heard_at), statement_timestamp()),
         last_message_time = least(
             greatest(c.last_message_time, a.last_message_time), statement_timestamp()),
+        messages = c.messages + a.copies,
         duplicates = c.duplicates + a.copies - a.new - a.late - a.reused,
         superseded = c.superseded + a.superseded,
         reused = c.reused + a.reused

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 from uuid import uuid4
 
 from schemas.digest import ABSENT, FIELD, digest_of
@@ -21,7 +21,24 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 _UNNUMBERED = frozenset(map(str, UNNUMBERED_TOPICS))
 
 
+class Staged(NamedTuple):
+    """A chunk, ready to be loaded.
+
+    Attributes:
+        lines: the rows of the table `stage`.
+        topics: topic type -> number of state messages, copies included.
+    """
+
+    lines: bytes
+    topics: dict[int, int]
+
+
 def stage_lines(chunk: Sequence[SmxText]) -> bytes:
+    """Render a chunk as `stage` does, without its counts."""
+    return stage(chunk).lines
+
+
+def stage(chunk: Sequence[SmxText]) -> Staged:
     """Render a chunk as input of `COPY`, in the column order of the table `stage`.
 
     Repeated messages are one row with their number in `copies`. Of different messages with the same
@@ -37,38 +54,31 @@ def stage_lines(chunk: Sequence[SmxText]) -> bytes:
         new = _new_rows(smx, client)
         # Without new rows, the report is a repetition.
         if new:
-            _let_speak(smx, new[-1], client)
+            _set_header(smx, new[-1], client)
             rows += new
-    return "".join([f"{r.text}{r.said}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode()
+    topics: dict[str, int] = {}
+    for r in rows:
+        topics[r.topic_type] = topics.get(r.topic_type, 0) + r.copies
+    return Staged(
+        "".join([f"{r.text}{r.header}{r.copies}{FIELD}{r.rival}\n" for r in rows]).encode(),
+        {int(topic_type): messages for topic_type, messages in topics.items()},
+    )
 
 
 def probe_lines() -> bytes:
     """Render a made-up message of an unknown client, with a value in every field of a message."""
     now = datetime.now(UTC)
-    one = StateMessage(
-        serial=1,
-        serial_text=None,
-        topic_type=500,
-        topic_id="probe",
-        id_type=0,
-        user_name="probe",
-        user_sid="probe",
-        state_id=0,
-        criticality=0,
-        message_time=now,
-        params=("probe",),
-        details="probe",
-        details_type="probe",
-    )
+    x = "probe"
+    one = StateMessage(1, None, 500, x, 0, x, x, 0, 0, now, (x,), x, x)
     envelope = Envelope(uuid4(), now, forwarded_at=now, reply_to=reply_queue(uuid4()).name)
-    report = Report(uuid4(), "probe", "probe", now, (one,))
+    report = Report(uuid4(), x, x, now, (one,))
     return stage_lines([smx_text(uuid4(), Smx(envelope, report))])
 
 
 def _new_rows(smx: SmxText, client: "_Client") -> list["_Row"]:
     """Return new rows of an SMX; count its other messages as copies of known rows."""
     new = []
-    tail = _tail(smx)
+    shared = _shared_values(smx)
     for text in smx.texts:
         key = digest_of(text)
         known = client.rows.get(key)
@@ -80,15 +90,16 @@ def _new_rows(smx: SmxText, client: "_Client") -> list["_Row"]:
         rival = serial != ABSENT and client.serials.setdefault(serial, key) != key
         row = client.rows[key] = _Row(
             serial,
+            topic_type,
             f"{serial}{FIELD}{topic_type}{FIELD}{_escaped(rest)}{FIELD}{_escaped(serial_text)}"
-            f"{FIELD}\\\\x{key.hex()}{FIELD}{tail}",
+            f"{FIELD}\\\\x{key.hex()}{FIELD}{shared}",
             rival=rival,
         )
         new.append(row)
     return new
 
 
-def _let_speak(smx: SmxText, row: "_Row", client: "_Client") -> None:
+def _set_header(smx: SmxText, row: "_Row", client: "_Client") -> None:
     """Write name, version and reply queue into the last row of a report.
 
     Does nothing if another report with the same reply queue has a higher serial.
@@ -96,24 +107,32 @@ def _let_speak(smx: SmxText, row: "_Row", client: "_Client") -> None:
     queue = smx.reply_to
     if queue is None or not is_reply_queue(queue):
         queue = ABSENT
-    before = client.speakers.get(queue)
+    before = client.header_rows.get(queue)
     if before is not None:
         if before.number > row.number:
             return
-        before.said = _NOTHING_SAID
-    row.said = _fields(_escaped(smx.client_name), _escaped(smx.client_version), queue)
-    client.speakers[queue] = row
+        before.header = _NO_HEADER
+    row.header = _fields(_escaped(smx.client_name), _escaped(smx.client_version), queue)
+    client.header_rows[queue] = row
 
 
 class _Row:
-    """A row of the table `stage` that is not rendered completely yet."""
+    """A row of the table `stage` that is not rendered completely yet.
 
-    __slots__ = ("copies", "rival", "said", "serial", "text")
+    Attributes:
+        header: name, version and reply queue of the client; absent in all rows but one for each
+            reply queue.
+        copies: how often the message occurs in the chunk.
+        rival: "t" if an earlier, different message of the chunk has its serial, else "f".
+    """
 
-    def __init__(self, serial: str, text: str, *, rival: bool) -> None:
+    __slots__ = ("copies", "header", "rival", "serial", "text", "topic_type")
+
+    def __init__(self, serial: str, topic_type: str, text: str, *, rival: bool) -> None:
         self.serial = serial
+        self.topic_type = topic_type
         self.text = text
-        self.said = _NOTHING_SAID
+        self.header = _NO_HEADER
         self.copies = 1
         self.rival = "t" if rival else "f"
 
@@ -129,18 +148,18 @@ class _Client:
     Attributes:
         rows: digest -> row.
         serials: serial -> digest of the first message with it.
-        speakers: reply queue -> the row that has name, version and reply queue.
+        header_rows: reply queue -> the row that has name, version and reply queue.
     """
 
-    __slots__ = ("rows", "serials", "speakers")
+    __slots__ = ("header_rows", "rows", "serials")
 
     def __init__(self) -> None:
         self.rows: dict[bytes, _Row] = {}
         self.serials: dict[str, bytes] = {}
-        self.speakers: dict[str, _Row] = {}
+        self.header_rows: dict[str, _Row] = {}
 
 
-def _tail(smx: SmxText) -> str:
+def _shared_values(smx: SmxText) -> str:
     """Render the values that all rows of one SMX share, once for all of them."""
     request_id, first, last = smx.claim or (ABSENT, ABSENT, ABSENT)
     return _fields(
@@ -160,7 +179,7 @@ def _fields(*values: str) -> str:
     return FIELD.join((*values, ""))
 
 
-_NOTHING_SAID = _fields(ABSENT, ABSENT, ABSENT)
+_NO_HEADER = _fields(ABSENT, ABSENT, ABSENT)
 
 
 def _escaped(value: str) -> str:

@@ -5,13 +5,12 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from uuid import UUID
 
 import click
 
 from loader.store import QuarantineStore
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 from runtime.printable import printable
 from schemas.errors import StatesysError
 
@@ -23,17 +22,19 @@ _WHEN = "relays follow within a minute"
 @click.command()
 @client_argument
 @click.option("--why", default="", metavar="TEXT", help="The reason, for others to read.")
-def quarantine(*, client_id: UUID, why: str) -> None:
+def quarantine(*, client: GivenClient, why: str) -> None:
     """Set a client's reports aside as dead letters, until it is released.
 
     For a client that sends so much that others wait. Its reports become dead letters with the
-    reason quarantined, and can be replayed after the release. The client need not be known.
+    reason quarantined, and can be replayed after the release. A client that is given by its id
+    need not be known.
 
     \b
     Example:
       statesys client quarantine f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --why 'sends in a loop'
     """
     with _quarantine() as store:
+        client_id = store.client_id_of(client)
         new = store.quarantine(client_id, by=_operator(), why=printable(why, limit=_LONGEST_REASON))
     words = f"{client_id} is in quarantine; {_WHEN}"
     click.echo(words if new else f"{client_id} was in quarantine already", err=True)
@@ -41,7 +42,7 @@ def quarantine(*, client_id: UUID, why: str) -> None:
 
 @click.command()
 @client_argument
-def release(*, client_id: UUID) -> None:
+def release(*, client: GivenClient) -> None:
     """Take a client out of quarantine; its dead letters stay until they are replayed.
 
     \b
@@ -50,6 +51,7 @@ def release(*, client_id: UUID) -> None:
       statesys dead replay --reason quarantined
     """
     with _quarantine() as store:
+        client_id = store.client_id_of(client)
         known = store.release(client_id)
     if not known:
         raise StatesysError(f"client {client_id} is not in quarantine")

@@ -15,10 +15,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
-from loader.chunk import divide, messages_in, read_texts
-from loader.prepare import stage_lines
+from loader.chunk import Divided, divide, messages_in
+from loader.prepare import stage
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
-from schemas.errors import Refused, StatesysError
+from schemas.canonical import read_batch
+from schemas.errors import StatesysError
+from schemas.smx_text import SmxText
 
 #: Readers are forked before there are threads and connections; they share the loader's memory.
 _FORK = multiprocessing.get_context("fork")
@@ -33,24 +35,25 @@ class Rows(NamedTuple):
     """A chunk as rows of the table `stage`.
 
     Attributes:
-        lines: the rows, as `loader.prepare.stage_lines` renders them.
+        lines: the rows, as `loader.prepare.stage` renders them.
         messages: number of state messages.
+        topics: number of state messages by topic type.
     """
 
     lines: bytes
     messages: int
+    topics: dict[int, int]
 
 
-class Read(NamedTuple):
-    """The result of reading batches.
+def rows_of(chunk: Sequence[SmxText], messages: int) -> Rows:
+    """Render a chunk as rows.
 
-    Attributes:
-        chunks: in the order of `loader.chunk.divide`.
-        refused: index of a body that cannot be read -> the reason.
+    Args:
+        chunk: its SMX.
+        messages: number of its state messages.
     """
-
-    chunks: list[Rows]
-    refused: dict[int, Refused]
+    lines, topics = stage(chunk)
+    return Rows(lines, messages, topics)
 
 
 class Reader:
@@ -78,7 +81,7 @@ class Reader:
         self._process = process
         theirs.close()
 
-    def read(self, bodies: Sequence[bytes]) -> Read:
+    def read(self, bodies: Sequence[bytes]) -> Divided[Rows]:
         """Read batches that were taken together.
 
         Args:
@@ -99,7 +102,7 @@ class Reader:
                     f"a process that reads batches for this loader has ended (exit code "
                     f"{self._process.exitcode}); start the loader again"
                 ) from None
-        assert isinstance(found, Read)
+        assert isinstance(found, Divided)
         return found
 
     def close(self) -> None:
@@ -148,10 +151,10 @@ def _read_until_renewal(pipe: Connection, chunk_bytes: int) -> bool:
             return False
         if bodies is None:
             return False
-        divided = divide(bodies, chunk_bytes, read_texts)
-        chunks = [Rows(stage_lines(chunk), messages_in(chunk)) for chunk in divided.chunks]
+        divided = divide(bodies, chunk_bytes, lambda body, _origin: read_batch(body))
+        chunks = [rows_of(chunk, messages_in(chunk)) for chunk in divided.chunks]
         try:
-            pipe.send(Read(chunks, divided.refused))
+            pipe.send(Divided(chunks, divided.refused))
         except BrokenPipeError:
             return False
         read += sum(map(len, bodies))

@@ -35,6 +35,31 @@ SELECT client_id, gen_random_uuid(), %(reason)s,
 FROM client WHERE client_id = %(client_id)s
 RETURNING request_id;
 
+-- name: request_many
+-- Writes operators' requests, to be sent one after another over %(spread)s. A client that has an open
+-- request is left out.
+INSERT INTO resync_request (client_id, request_id, reason, requested_at, one_of_many)
+SELECT client_id, gen_random_uuid(), 'operator',
+    %(now)s + (slot - 1 + random()) / count(*) OVER () * %(spread)s, true
+FROM unnest(%(client_ids)s::uuid[]) WITH ORDINALITY AS asked(client_id, slot)
+JOIN client USING (client_id)
+WHERE NOT EXISTS (SELECT FROM resync_request r
+                  WHERE r.client_id = client.client_id AND r.closed_at IS NULL
+                    AND r.requested_at IS NOT NULL)
+ORDER BY slot
+RETURNING client_id, request_id;
+
+-- name: forgive_many
+UPDATE client SET duplicate_identity_at = NULL
+WHERE client_id = ANY(%(client_ids)s) AND duplicate_identity_at IS NOT NULL;
+
+-- name: askable
+-- How many of some clients have no open request.
+SELECT count(*) FROM unnest(%(client_ids)s::uuid[]) AS asked(client_id)
+WHERE NOT EXISTS (SELECT FROM resync_request r
+                  WHERE r.client_id = asked.client_id AND r.closed_at IS NULL
+                    AND r.requested_at IS NOT NULL);
+
 -- name: forgive
 -- An operator's request clears the mark of a duplicate identity.
 UPDATE client SET duplicate_identity_at = NULL WHERE client_id = %(client_id)s;
@@ -45,7 +70,7 @@ UPDATE client SET duplicate_identity_at = NULL WHERE client_id = %(client_id)s;
 WITH taken AS (
     SELECT client_id, request_id FROM resync_request
     WHERE closed_at IS NULL AND sent_at IS NULL AND requested_at <= %(now)s
-      AND (reason = 'operator' OR NOT %(held)s)
+      AND (reason = 'operator' AND NOT one_of_many OR NOT %(held)s)
     ORDER BY requested_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
@@ -64,11 +89,11 @@ RETURNING r.client_id, r.request_id, r.reason, r.ranges, r.highest_serial, r.req
 -- all sent at once when the backlog ends.
 UPDATE resync_request r SET
     requested_at = %(now)s + random() * CASE
-        WHEN reason = 'missing' THEN %(spread)s
+        WHEN reason = 'missing' OR one_of_many THEN %(spread)s
         ELSE least(%(spread)s, interval '1 minute') END
 FROM (SELECT client_id, request_id FROM resync_request
       WHERE closed_at IS NULL AND sent_at IS NULL AND requested_at <= %(now)s
-        AND reason <> 'operator'
+        AND (reason <> 'operator' OR one_of_many)
       FOR UPDATE SKIP LOCKED) held
 WHERE (r.client_id, r.request_id) = (held.client_id, held.request_id);
 
@@ -86,7 +111,7 @@ WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s);
 UPDATE resync_request SET closed_at = %(now)s, closed_how = 'unroutable', attempts = attempts + 1
 WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS NULL;
 
--- name: turn
+-- name: claim_duty
 -- Claims a periodic task for this interval: returns true to one loader of the site.
 INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
 ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
@@ -108,13 +133,21 @@ ON CONFLICT (one_row) DO UPDATE SET
     due = excluded.due, silent = excluded.silent,
     duplicate_identities = excluded.duplicate_identities, reply_queues = excluded.reply_queues;
 
+-- name: count_in_memory
+-- For this transaction. Counting reads whole tables, and with the few MB that suffice otherwise
+-- most of its time would be temporary files.
+SELECT set_config('work_mem', '64MB', true);
+
+-- name: forget_state_totals
+-- With the next statement, in one transaction: readers see the old numbers until the new ones.
+DELETE FROM state_totals;
+
+-- name: keep_state_totals
+-- Stores how many clients are in which state.
+INSERT INTO state_totals (topic_type, topic_id, state_id, condition, clients, as_of)
+SELECT topic_type, topic_id, state_id, condition, clients, %(now)s
+FROM count_state_totals(%(now)s, %(min_age)s, %(heartbeat_interval)s, min_states => %(min_states)s);
+
 -- name: lock_client
 -- A separate statement, so that the next one sees what a chunk with this lock has committed.
 SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
-
--- name: forget_client
--- Deletes all of a client but its history, which is dropped with its partitions.
-WITH gone AS (DELETE FROM current_state WHERE client_id = %(client_id)s),
-     ranges AS (DELETE FROM missing_message_range WHERE client_id = %(client_id)s),
-     requests AS (DELETE FROM resync_request WHERE client_id = %(client_id)s)
-DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id;

@@ -13,9 +13,17 @@ WITH needed(tab, rights) AS (VALUES
     ('site', '{SELECT,INSERT,UPDATE}'),
     ('site_totals', '{SELECT,INSERT,UPDATE}'),
     ('loader', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('client_activity', '{SELECT,INSERT,UPDATE}'),
+    ('activity_snapshot', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}'),
+    ('state_totals', '{SELECT,INSERT,DELETE}'),
+    ('collection', '{SELECT,UPDATE}'),
+    ('collection_member', '{SELECT,INSERT,DELETE}'),
     ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('worker_ended', '{SELECT,INSERT,UPDATE}'),
-    ('client_quarantine', '{SELECT}')
+    ('client_quarantine', '{SELECT}'),
+    ('top_window', '{SELECT,INSERT,UPDATE}'),
+    ('top_client', '{SELECT,INSERT,DELETE}')
 )
 SELECT 'TEMPORARY ON DATABASE ' || quote_ident(current_database())
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
@@ -25,8 +33,8 @@ FROM needed, unnest(rights) AS kind
 WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
-FROM unnest('{answer_comes,asked,duplicate_identity,silent,resync_due,count_totals}'::regproc[])
-    AS called
+FROM unnest('{answer_comes,asked,duplicate_identity,silent,client_condition,resync_due,count_totals,
+             count_state_totals,version_parts}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

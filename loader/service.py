@@ -5,9 +5,11 @@ import resource
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import structlog
 
+from loader.activity import TOPICS_WRITTEN, ActivityTask, TopicCounts
 from loader.aside import Aside
 from loader.consumer import BatchConsumer
 from loader.dead_letters import DeadLetterPublisher
@@ -18,16 +20,21 @@ from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
 from loader.rights import require_place_to_load
 from loader.store import (
+    ActivityStore,
     ChunkStore,
+    CollectionStore,
     QuarantineStore,
     ResyncStore,
     RunningLoader,
     WorkerStore,
 )
 from loader.tasks import (
+    COLLECTIONS_TRIED,
     PARTITION_INTERVAL,
     TOTALS_TRIED,
+    evaluate_collections,
     keep_partitions,
+    keep_state_totals,
     keep_totals,
     make_partitions,
 )
@@ -69,6 +76,9 @@ class Loader:
         self._this = RunningLoader.here(SiteRules.of(settings))
         # Set after the consumer has stopped: loader threads and periodic tasks end later than it.
         self._halt = threading.Event()
+        # Set after the loader threads have ended: then all they committed is counted.
+        self._counted = threading.Event()
+        self._topics = TopicCounts()
         queues = list(INCOMING.values())
         chunk_bytes = settings.loader_chunk_size * _KIB
         self._inbox = Inbox(
@@ -163,6 +173,7 @@ class Loader:
             self._inbox.close,
             self._halt.set,
             self._join_workers,
+            self._counted.set,
             *(reader.close for reader in self._readers),
             self._consumer.finish,
             self._consumer.close,
@@ -214,14 +225,15 @@ class Loader:
             letters=self._letters,
             trust=self._consumer.trust,
             settle=self._consumer.settle,
+            count_topics=self._topics.add,
             stop=self._halt,
             heartbeat=self._heartbeat,
             tally=self._reporter.tally,
         )
 
     def _make_tasks(self) -> list[PeriodicTask]:
-        settings = self._settings
         resync = ResyncTask(self._resync_store, self._amqp_url, loader=self._this)
+        activity = ActivityTask(lambda: ActivityStore(self._database_url), self._topics)
         heartbeats = HeartbeatTask(
             lambda: WorkerStore(self._database_url, name="statesys heartbeats"),
             self._amqp_url,
@@ -233,44 +245,32 @@ class Loader:
             self._amqp_url,
             heartbeat=self._heartbeat,
         )
+        partitions = partial(keep_partitions, self._database_url, self._settings.retention)
+        totals = partial(keep_totals, self._resync_store)
+        states = partial(keep_state_totals, self._resync_store)
+        collections = partial(evaluate_collections, self._collection_store, self._halt)
+        task = partial(PeriodicTask, heartbeat=self._heartbeat)
         return [
-            PeriodicTask(
-                "resync",
-                resync.run,
-                every=SIGNS_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-                at_end=resync.end,
+            task("resync", resync.run, every=SIGNS_INTERVAL, stop=self._halt, at_end=resync.end),
+            task("partitions", partitions, every=PARTITION_INTERVAL, stop=self._halt),
+            task("totals", totals, every=TOTALS_TRIED, stop=self._halt),
+            task("state totals", states, every=TOTALS_TRIED, stop=self._halt),
+            task(
+                "activity",
+                activity.run,
+                every=TOPICS_WRITTEN,
+                stop=self._counted,
+                at_end=activity.end,
             ),
-            PeriodicTask(
-                "partitions",
-                lambda: keep_partitions(self._database_url, settings.retention),
-                every=PARTITION_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
-                "totals",
-                lambda: keep_totals(self._resync_store),
-                every=TOTALS_TRIED,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
-            PeriodicTask(
+            task("collections", collections, every=COLLECTIONS_TRIED, stop=self._halt),
+            task(
                 "heartbeats",
                 heartbeats.run,
                 every=REPORT_INTERVAL,
                 stop=self._halt,
-                heartbeat=self._heartbeat,
                 at_end=heartbeats.end,
             ),
-            PeriodicTask(
-                "quarantine",
-                quarantine.run,
-                every=REPORT_INTERVAL,
-                stop=self._halt,
-                heartbeat=self._heartbeat,
-            ),
+            task("quarantine", quarantine.run, every=REPORT_INTERVAL, stop=self._halt),
         ]
 
     def _chunk_store(self, name: str) -> ChunkStore:
@@ -284,6 +284,9 @@ class Loader:
 
     def _resync_store(self) -> ResyncStore:
         return ResyncStore(self._database_url, name="statesys resync")
+
+    def _collection_store(self) -> CollectionStore:
+        return CollectionStore(self._database_url, name="statesys collections")
 
 
 def _prefetch(settings: Settings) -> int:

@@ -1,11 +1,5 @@
 -- The rules of the site, and its running loaders.
 
--- name: rules
--- Columns in the order of SiteRules.
-SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
-       resync_backlog_threshold, heartbeat_interval
-FROM site;
-
 -- name: write_rules
 -- The loader that starts last decides. If a loader has written the same rules before, the row is
 -- neither changed nor locked, and keeps its written_by and written_at.

@@ -1,12 +1,13 @@
 """What the loader's periodic tasks do; each has a thread of its own, which delays no loading."""
 
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 
 import structlog
 
-from loader.store import PartitionStore, ResyncStore
+from loader.store import CollectionStore, PartitionStore, ResyncStore
 
 _log = structlog.get_logger()
 
@@ -16,6 +17,12 @@ PARTITION_INTERVAL = timedelta(hours=1)
 TOTALS_INTERVAL = timedelta(hours=1)
 #: How often each loader checks whether the totals are due: the one that counted may have ended.
 TOTALS_TRIED = timedelta(minutes=5)
+#: Interval of evaluating a collection, by any loader. "Who joined in the last hour" is told to that
+#: accuracy. Evaluating reads every client; more often, a site with many collections would do
+#: little else.
+COLLECTION_INTERVAL = timedelta(minutes=5)
+#: How often each loader checks whether a collection is due, such as one that was made just now.
+COLLECTIONS_TRIED = timedelta(minutes=1)
 
 
 def make_partitions(url: str) -> None:
@@ -64,3 +71,46 @@ def keep_totals(open_store: Callable[[], ResyncStore]) -> None:
         counted = store.keep_totals(now=store.now(), interval=TOTALS_INTERVAL)
     if counted:
         _log.info("loader.totals_counted")
+
+
+def keep_state_totals(open_store: Callable[[], ResyncStore]) -> None:
+    """Count the clients in each state, if that is due.
+
+    Args:
+        open_store: opens a database connection.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    with closing(open_store()) as store:
+        counted = store.keep_state_totals(now=store.now(), interval=TOTALS_INTERVAL)
+    if counted:
+        _log.info("loader.state_totals_counted")
+
+
+def evaluate_collections(open_store: Callable[[], CollectionStore], stop: threading.Event) -> None:
+    """Evaluate the collections that are due; other loaders of the site take others.
+
+    Args:
+        open_store: opens a database connection.
+        stop: set it to end after the collection in hand.
+
+    Raises:
+        DatabaseUnavailable: try again.
+    """
+    with closing(open_store()) as store:
+        while not stop.is_set():
+            found = store.evaluate_next(now=store.now(), interval=COLLECTION_INTERVAL)
+            if found is None:
+                return
+            if found.problem is not None:
+                _log.warning(
+                    "loader.collection_not_evaluated", collection=found.name, reason=found.problem
+                )
+            elif found.joined or found.left:
+                _log.info(
+                    "loader.collection_evaluated",
+                    collection=found.name,
+                    joined=found.joined,
+                    left=found.left,
+                )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import uuid4
@@ -13,8 +13,7 @@ from loader.aside import Aside, Part
 from loader.chunk import Item, divide, halves, messages_in, read_items
 from loader.dead_letters import DeadLetterPublisher
 from loader.inbox import Held, Inbox
-from loader.prepare import stage_lines
-from loader.reader import Reader, Rows
+from loader.reader import Reader, Rows, rows_of
 from loader.store import ChunkStore, Loaded, PoisonError
 from runtime.broker.messages import report_properties
 from runtime.workers import HeartbeatFile
@@ -31,14 +30,14 @@ from schemas.workers import Counters
 _log = structlog.get_logger()
 
 #: Errors after which a chunk is set aside and tried again later.
-_FOR_NOW = (DatabaseUnavailable, SchemaMissing)
+_TRY_LATER = (DatabaseUnavailable, SchemaMissing)
 #: Tries to load a chunk. A deadlock or a lost connection is usually over by the next try.
 _TRIES = 3
 #: Seconds since the first try after which no further one follows.
-_MOMENT = 1.0
+_RETRY_FOR = 1.0
 
 
-class _Left(NamedTuple):
+class _NotLoaded(NamedTuple):
     """A report that PostgreSQL refuses for now, and its error."""
 
     item: Item
@@ -58,6 +57,7 @@ class Worker(threading.Thread):
         trust: called with a delivery that was read, but may stay unsettled for long: it will be
             dead-lettered, or is set aside.
         settle: called with every delivery whose messages are all committed or dead-lettered.
+        count_topics: called with the number of messages by topic type of every committed chunk.
         stop: set it to end waiting for an unavailable database.
         heartbeat: receives progress and trouble.
         tally: counts what is loaded.
@@ -77,6 +77,7 @@ class Worker(threading.Thread):
         letters: DeadLetterPublisher,
         trust: Callable[[Held], None],
         settle: Callable[[Sequence[Held]], None],
+        count_topics: Callable[[Mapping[int, int]], None],
         stop: threading.Event,
         heartbeat: HeartbeatFile,
         tally: Tally,
@@ -90,6 +91,7 @@ class Worker(threading.Thread):
         self._letters = letters
         self._trust = trust
         self._settle = settle
+        self._count_topics = count_topics
         self._stop_event = stop
         self._heartbeat = heartbeat
         self._tally = tally
@@ -100,7 +102,7 @@ class Worker(threading.Thread):
         """Load until the inbox is closed."""
         try:
             self._load_all()
-        except (*_FOR_NOW, BrokerUnavailable):
+        except (*_TRY_LATER, BrokerUnavailable):
             # Only when stopping: the broker redelivers what is not settled.
             pass
         except Exception as error:  # noqa: BLE001 (the service re-raises it in the main thread)
@@ -163,21 +165,22 @@ class Worker(threading.Thread):
             self._insert(rows, tries=1 if part.tries else _TRIES)
         except PoisonError as error:
             why = f"PostgreSQL refuses every row ({error})"
-        except _FOR_NOW as error:
+        except _TRY_LATER as error:
             why = str(error)
         else:
             return ()
         if not (self._tables_take_rows() or self._aside.others_loaded(part)):
             return [part._replace(why=why)]
         # Bisecting needs the parsed messages; the reader returned rows only. So parse here, again.
-        return run_until_renewal(f"bisecting {self.name}", partial(self._divide, part))
+        return run_until_renewal(f"bisecting {self.name}", partial(self._bisect, part))
 
-    def _divide(self, part: Part) -> list[Part]:
+    def _bisect(self, part: Part) -> list[Part]:
+        """Load all of a part but what PostgreSQL refuses; return that, sorted by delivery."""
         items = part.items
         if items is None:
             bodies = [held.delivery.body for held in part.deliveries]
             items = divide(bodies, self._reader.chunk_bytes, read_items).chunks[part.number]
-        left: dict[int, list[_Left]] = {}
+        left: dict[int, list[_NotLoaded]] = {}
         for one in self._load_halves(items, part.deliveries):
             left.setdefault(one.item.origin, []).append(one)
         return [
@@ -191,11 +194,11 @@ class Worker(threading.Thread):
             for origin, found in left.items()
         ]
 
-    def _load_halves(self, chunk: Sequence[Item], origins: Sequence[Held]) -> "list[_Left]":
-        """Load a chunk by bisection, down to what PostgreSQL refuses.
+    def _load_halves(self, chunk: Sequence[Item], deliveries: Sequence[Held]) -> list[_NotLoaded]:
+        """Load a chunk; if PostgreSQL refuses it, load its halves.
 
-        Poison is bisected down to a single message and dead-lettered. Other refusals may pass:
-        they are bisected down to a report and returned.
+        Halving finds the single message that is poison, which becomes a dead letter. What is
+        refused for another reason may be accepted later: halving finds the report, and returns it.
         """
         try:
             self._insert(_rows(chunk), tries=1)
@@ -203,19 +206,19 @@ class Worker(threading.Thread):
             divided = halves(chunk)
             if divided is None:
                 if not self._tables_take_rows():
-                    return [_Left(chunk[0], str(error))]
-                self._dead_letter(chunk[0], error, origins[chunk[0].origin])
+                    return [_NotLoaded(chunk[0], str(error))]
+                self._dead_letter(chunk[0], error, deliveries[chunk[0].origin])
                 return []
-        except _FOR_NOW as error:
+        except _TRY_LATER as error:
             if self._stop_event.is_set():
                 raise
             divided = halves(chunk) if len(chunk) > 1 else None
             if divided is None:
-                return [_Left(chunk[0], str(error))]
+                return [_NotLoaded(chunk[0], str(error))]
         else:
             return []
         first, second = divided
-        return [*self._load_halves(first, origins), *self._load_halves(second, origins)]
+        return [*self._load_halves(first, deliveries), *self._load_halves(second, deliveries)]
 
     def _insert(self, rows: Rows, *, tries: int) -> None:
         """Load rows, with up to `tries` tries.
@@ -226,6 +229,7 @@ class Worker(threading.Thread):
         """
         started = time.monotonic()
         loaded = self._try_to_load(rows.lines, tries, started)
+        self._count_topics(rows.topics)
         self._aside.loaded()
         self._heartbeat.progress(self.name)
         self._tally.add(Counters(chunks=1, messages=rows.messages))
@@ -242,9 +246,9 @@ class Worker(threading.Thread):
             return store.load(lines)
         except PoisonError:
             raise
-        except _FOR_NOW:
+        except _TRY_LATER:
             # After a long wait, for a lock for example, another try at once is unlikely to help.
-            if tries == 1 or time.monotonic() - started > _MOMENT or self._stop_event.is_set():
+            if tries == 1 or time.monotonic() - started > _RETRY_FOR or self._stop_event.is_set():
                 raise
         self._stop_event.wait(FIRST_PAUSE)
         return self._try_to_load(lines, tries - 1, started)
@@ -259,7 +263,7 @@ class Worker(threading.Thread):
             raise DatabaseUnavailable("stopping")
         try:
             self._connected().probe()
-        except _FOR_NOW:
+        except _TRY_LATER:
             return False
         return True
 
@@ -282,7 +286,9 @@ class Worker(threading.Thread):
         refusal = Refused(Reason.DATABASE, str(error))
         report = item.smx.report
         try:
-            body = render_batch(item.batch_id, "poison", [render_smx(item.smx.envelope, report)])
+            smx = render_smx(item.smx.envelope, report)
+            # The second argument names the relay; no relay made this batch.
+            body = render_batch(item.batch_id, "poison", [smx])
         except Refused:
             # Too large when rendered again: escaped text can be five times as long as CDATA. So
             # dead-letter the original batch; after a replay its other messages are duplicates.
@@ -304,4 +310,4 @@ class Worker(threading.Thread):
 
 
 def _rows(chunk: Sequence[Item]) -> Rows:
-    return Rows(stage_lines([item.smx_text for item in chunk]), messages_in(chunk))
+    return rows_of([item.smx_text for item in chunk], messages_in(chunk))

@@ -138,7 +138,6 @@ def answer(
     now: datetime,
     *,
     max_messages: int = MAX_MESSAGES,
-    max_bytes: int = MAX_BYTES,
 ) -> tuple[Rendered, ...]:
     """Render the whole current state under fresh serials, with a claim in every report.
 
@@ -147,7 +146,7 @@ def answer(
         request: a request that this client has not answered yet.
         states: the last state of every topic, sent before or not, with their own message times.
         now: by the client's clock.
-        max_messages, max_bytes: limits of one report; longer reports are cut.
+        max_messages: limit of one report; longer reports are cut.
 
     Returns:
         One or more reports; their serials form one contiguous block.
@@ -168,7 +167,7 @@ def answer(
     whole = Report(
         client.client_id, client.name, client.version, now, numbered, NORMAL_PRIORITY, claim
     )
-    return tuple(_cut(whole, max_messages, max_bytes))
+    return tuple(_cut(whole, max_messages, MAX_BYTES))
 
 
 def is_state(message: StateMessage) -> bool:

@@ -108,7 +108,7 @@ class Fleet:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
+        self._publisher.close(_LAST_WAIT)
 
     def publish_cycles(self, cycles: int) -> None:
         """Run some forward cycles as fast as the broker takes them, with the plan's faults."""
@@ -181,10 +181,6 @@ class Fleet:
                 look_again = time.monotonic() + (0 if quiet == _CHUNK else pause)
             hurry = due > _CHUNK and self._has_room(ahead)
             self._step(0 if hurry else _IDLE)
-
-    def close(self) -> None:
-        """Wait a few seconds for outstanding confirms, save them, and disconnect."""
-        self._publisher.close(_LAST_WAIT)
 
     def _for_all(self, step: str, act: Callable[[int, int], None]) -> None:
         clients = self._plan.clients

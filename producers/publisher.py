@@ -97,7 +97,13 @@ class Publisher:
         Raises:
             BrokerUnavailable: the broker is away.
         """
-        self._open()
+        self._declare()
+        session = Session(self._url, name=_NAME)
+        self._publisher = ConfirmingPublisher(session, retry=_RETRY, before_again=self._declare)
+        self._known = True
+        self._position, self._caught_up = 0, False
+        if self._listening:
+            session.consume(self._reply_queue.name, prefetch=_PREFETCH)
 
     def listen(self) -> None:
         """Start to consume resync requests."""
@@ -165,14 +171,14 @@ class Publisher:
         failed attempt is repeated in a later step.
         """
         if not self._known:
-            until_available(self._stop, _NAME)(self._open)
+            until_available(self._stop, _NAME)(self.connect)
             return True
         left = self._resume_at - time.monotonic()
         if left > 0:
             self._stop.wait(min(timeout, left))
             return False
         try:
-            self._open()
+            self.connect()
         except BrokerUnavailable as error:
             _log.warning("worker.waiting", worker=_NAME, why=str(error))
             self._pause = _RETRY.pause_after(self._pause)
@@ -180,15 +186,6 @@ class Publisher:
             return False
         self._pause = None
         return True
-
-    def _open(self) -> None:
-        self._declare()
-        session = Session(self._url, name=_NAME)
-        self._publisher = ConfirmingPublisher(session, retry=_RETRY, before_again=self._declare)
-        self._known = True
-        self._position, self._caught_up = 0, False
-        if self._listening:
-            session.consume(self._reply_queue.name, prefetch=_PREFETCH)
 
     def _declare(self) -> None:
         reports = (queue for queue in topology.QUEUES if queue.name == topology.REPORTS)

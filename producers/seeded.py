@@ -8,9 +8,6 @@ generator state has to be saved.
 from hashlib import blake2b
 from uuid import UUID
 
-#: Upper bound of `draw`, excluded.
-DRAWS = 2**64
-
 
 def draw(seed: int, *subject: int | str) -> int:
     """Return the seeded random number for a subject, 0 to 2^64 - 1.

@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from relay.service import Relay
 from runtime.command import settings_and_logs
 from runtime.options import exit_when_empty_option, log_options, setting
 from runtime.workers.signals import Stop
@@ -31,5 +30,8 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     Example:
       statesys relay run --batch-size 512 --linger 20ms
     """
+    # Imported late: compiling the grammar of reports alone takes 0.1 s, which --help does not need.
+    from relay.service import Relay  # noqa: PLC0415
+
     settings = settings_and_logs(**flags)
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

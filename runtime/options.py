@@ -6,38 +6,48 @@ Unit and reason of a setting are written once, in `Settings`.
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import click
 
 from runtime.durations import parse_duration, render_duration
 from runtime.settings import PREFIX, Settings
+from schemas.report import MAX_NAME_LENGTH
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
+#: What a person writes for a client: an id or a name.
+GivenClient: TypeAlias = UUID | str
 
 #: A directory, which need not exist.
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
-class ClientType(click.ParamType[UUID]):
-    """A client's GUID: with or without `GUID:` and braces, in any letter case."""
+class ClientType(click.ParamType[GivenClient]):
+    """How a person names a client: `GUID:…` or bare, with braces or without, or by its name.
+
+    `runtime.client_names` finds the client of a name.
+    """
 
     name = "client"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> UUID:
-        """Read a client's GUID."""
+    ) -> GivenClient:
+        """Return the id, or the text as a name."""
         if isinstance(value, UUID):
             return value
         text = str(value).strip()
-        bare = text[5:].strip() if text[:5].upper() == "GUID:" else text
+        marked = text[:5].upper() == "GUID:"
         try:
-            return UUID(bare)
+            return UUID(text[5:].strip() if marked else text)
         except ValueError:
-            self.fail(f"{text!r} is no client id; write it as GUID:xxxxxxxx-xxxx-…", param, ctx)
+            if marked:
+                self.fail(f"{text!r} is no client id; write it as GUID:xxxxxxxx-xxxx-…", param, ctx)
+        if not text or len(text) > MAX_NAME_LENGTH or not text.isprintable():
+            self.fail(f"{text[:40]!r} is neither a client's id nor its name", param, ctx)
+        return text
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -57,7 +67,7 @@ class DurationType(click.ParamType[timedelta]):
         return found
 
 
-client_argument = click.argument("client_id", metavar="CLIENT", type=ClientType())
+client_argument = click.argument("client", metavar="CLIENT", type=ClientType())
 
 
 def together(*options: Decorator) -> Decorator:

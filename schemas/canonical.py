@@ -69,7 +69,7 @@ class Canonical(NamedTuple):
 
     @property
     def claim(self) -> tuple[str, str, str] | None:
-        """As in `Plain`."""
+        """As in `SmxText`."""
         request_id, first, last = self.head.group("request", "first", "last")
         return None if request_id is None else (_guid(request_id), first, last)
 

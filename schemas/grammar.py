@@ -1,7 +1,7 @@
 """The shape in which clients write reports, as regular expressions that read like its grammar.
 
 A report begins with a *head*, up to its first state message; then come *messages*, and a *tail*.
-Each is an expression of its own, in two variants (hands): real clients write attributes in one
+Each is an expression of its own, in two styles: real clients write attributes in one
 order; other programs write them in any order, and comments between elements.
 `schemas/canonical.py` reads by this grammar and says what the shape leaves out, and why.
 

@@ -1,6 +1,6 @@
 """An SMX with all its values as text: the input for digests and rows of the table `stage`.
 
-The fast path returns it directly; `plain` makes it from what the full reader returns.
+The fast path returns it directly; `smx_text` makes it from what the full reader returns.
 """
 
 from typing import NamedTuple

@@ -31,3 +31,27 @@ def catalogue() -> tuple[TopicState, ...]:
         )
         for row in csv.DictReader(text.splitlines())
     )
+
+
+class TopicType(NamedTuple):
+    """What a topic type is about.
+
+    Attributes:
+        sentence: one or two sentences of our own.
+        source: what they rest on: the page or class of Microsoft's documentation, or `name` where
+            nothing but the name of the type is documented.
+    """
+
+    topic_type: int
+    sentence: str
+    source: str
+
+
+@cache
+def topic_types() -> dict[int, TopicType]:
+    """Topic type -> what it is about, for every type of the catalogue; from `topic_types.csv`."""
+    text = files("schemas").joinpath("topic_types.csv").read_text(encoding="utf-8")
+    return {
+        int(row["topic_type"]): TopicType(int(row["topic_type"]), row["sentence"], row["source"])
+        for row in csv.DictReader(text.splitlines())
+    }

@@ -1,4 +1,4 @@
-"""Real servers for all tests, a database and a virtual host of its own for each."""
+"""Real servers for all tests, and a separate database and virtual host for each."""
 
 import fcntl
 import os
@@ -15,18 +15,18 @@ from runtime.devserver import Endpoints
 from tests.support import own
 from tests.support.management import Management
 
-# No test looks at a clock, Hypothesis included: this machine may be busy with something else.
+# No deadlines in Hypothesis: the machine may be busy with other work.
 settings.register_profile("statesys", deadline=None)
 settings.load_profile("statesys")
 
-# Apart from .statesys: tests never touch a developer's data.
+# Separate from .statesys, so that tests never touch a developer's data.
 TEST_HOME = Path(__file__).parent.parent / ".statesys-test"
 
 
 def pytest_configure() -> None:
-    """Let signals reach what the tests start: what is ignored here would be ignored there too.
+    """Stop ignoring SIGINT and SIGHUP, since child processes inherit ignored signals.
 
-    Whoever runs the tests in the background of a shell or under nohup ignores them.
+    They are ignored when tests run in the background of a shell or under nohup.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -39,13 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(item.path.relative_to(Path(__file__).parent).parts[0])
 
 
-#: Tests of this directory share a site of their own, which takes long to set up.
+#: Tests of this directory share one site, which takes long to set up.
 _ONE_UNIT = "tests/acceptance/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With --dist loadfile, a file goes to one process, and so do all files that share a site."""
+    """With --dist loadfile, run each file, and all files that share a site, in one process."""
     if config.getoption("dist") != "loadfile":
         return None
     scheduler = import_module("xdist.scheduler").LoadFileScheduling(config, log)
@@ -77,7 +77,7 @@ def endpoints() -> Iterator[Endpoints]:
 
 @pytest.fixture(scope="session")
 def database_template(endpoints: Endpoints) -> Iterator[str]:
-    """Name of a migrated, empty database; migrating once and copying takes a tenth of the time."""
+    """Name of a migrated, empty database; copying it takes a tenth of the time of migrating."""
     from loader.migrations import migrate
 
     with own.database(endpoints, template="template1") as url:
@@ -94,14 +94,14 @@ def database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def second_database_url(endpoints: Endpoints, database_template: str) -> Iterator[str]:
-    """Another one, for the same test."""
+    """A second such database for the same test."""
     with own.database(endpoints, template=database_template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(endpoints: Endpoints) -> Iterator[str]:
-    """A database that nothing was migrated in."""
+    """A database without the schema."""
     with own.database(endpoints, template="template1") as url:
         yield url
 
@@ -120,7 +120,7 @@ def amqp_url(endpoints: Endpoints) -> Iterator[str]:
 
 
 def _last(lock: int) -> bool:
-    """Whether no other run holds the lock; if so it is ours alone until the file is closed."""
+    """Take the lock alone until the file is closed; False when another run holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

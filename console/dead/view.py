@@ -98,7 +98,7 @@ def show_letter(letter: Letter, delivery: Delivery, console: Console) -> None:
             [
                 ("id", letter.name),
                 ("stage", letter.stage),
-                ("reason", _reason(letter.reason)),
+                ("reason", reason_words(letter.reason)),
                 ("detail", letter.detail),
                 ("queue", letter.queue or "unknown: cannot be replayed"),
                 ("first refused", letter.first_refused_at or "unknown"),
@@ -135,6 +135,7 @@ def readable(body: bytes) -> tuple[str, bool]:
     return printable_text(text), exact
 
 
-def _reason(reason: str) -> str:
+def reason_words(reason: str) -> str:
+    """A refusal reason with its meaning, as far as it is one of ours."""
     meaning = next((known.meaning for known in Reason if known.value == reason), None)
     return reason if meaning is None else f"{reason}: {meaning}"

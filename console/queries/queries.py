@@ -1,11 +1,13 @@
 """One method for each query of `queries.sql`: values in, values out."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from console.queries.asking import named_text
+from console.queries.clients import ClientQueries
+from console.queries.history import HistoryQueries
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -17,42 +19,26 @@ from console.queries.rows import (
     LoaderRow,
     MessageRow,
     MissingRow,
-    OpenWork,
     QueueTime,
     RequestRow,
     RulesWritten,
-    SiteTotals,
     StateRow,
     Totals,
 )
-from runtime.database import (
-    IsolationLevel,
-    Multirange,
-    Range,
-    Session,
-    args_row,
-    require_current_tables,
-    scalar_row,
-    shared_session,
-    sql,
-    tuple_row,
-)
+from console.queries.why import WhyQueries
+from console.queries.workers import WorkerQueries
+from runtime.database import Multirange, Range, sql
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
-from runtime.statements import statements
-from schemas.errors import SchemaMissing, StatesysError
+from schemas.errors import StatesysError
 from schemas.serials import SerialRanges
 
-#: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
-#: Beyond, rows are estimated, and totals are those that the loaders counted last.
-COUNTED_BYTES = 128 * 1024 * 1024
 #: Tables from which the totals are counted.
 _TOTALLED = ("client", "missing_message_range", "resync_request")
 #: Messages from which the queue time is computed, and pages that hold about as many.
 LATEST_MESSAGES, LATEST_PAGES = 10_000, 1_000
-#: Rows fetched at a time by the streams of `verify`.
-STREAM_ROWS = 10_000
-
-Row = TypeVar("Row", bound=tuple[Any, ...])
+#: Messages from which is computed up to when the site has loaded. It is of this moment, so fewer.
+_FRONT_MESSAGES = 1_000
 
 
 class RowCount(NamedTuple):
@@ -62,62 +48,13 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries:
+class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
     """The queries, over one session.
 
     Raises:
         DatabaseUnavailable: from every method, when PostgreSQL is away or unwell.
         SchemaMissing: from every method, when the database is not migrated.
     """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def session(self) -> Session:
-        """The session, for the queries of another module."""
-        return self._session
-
-    @classmethod
-    @contextmanager
-    def open(cls, url: str, *, name: str) -> Iterator["Queries"]:
-        """Connect, read only; use as a context manager.
-
-        Args:
-            name: `application_name`.
-
-        Raises:
-            SettingsError: the URL cannot be used.
-            SchemaMissing: the tables are not migrated to this version.
-            StatesysError: a newer version made them.
-        """
-        # No timeouts: a console command may wait for a lock, and between two rows of a stream.
-        waits = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-        with shared_session(url, name, different=waits) as session, session.translated():
-            require_current_tables(session)
-            yield cls(session)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Inside, all queries read one snapshot of the database; the streams need it."""
-        with self._session.transaction(isolation=IsolationLevel.REPEATABLE_READ) as connection:
-            # The caller reads a stream to its end: plan for all rows, not for the first.
-            connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-            # PostgreSQL takes the snapshot at the first query, which is this one.
-            connection.execute("SELECT pg_current_snapshot()")
-            yield
-
-    def now(self) -> datetime:
-        """The time of the database's clock."""
-        found: datetime = self._scalar("now")
-        return found
-
-    def rules(self) -> SiteRules:
-        """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        found = self._all("rules", SiteRules)
-        if not found:
-            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-        return found[0]
 
     def rules_written(self) -> RulesWritten:
         """Where the site's rules come from."""
@@ -127,19 +64,17 @@ class Queries:
         """The loaders that run."""
         return self._all("loaders", LoaderRow)
 
-    def totals(self, *, now: datetime | None = None, rules: SiteRules | None = None) -> Totals:
+    def totals(self, *, now: datetime | None = None) -> Totals:
         """Counts over the whole site, in one snapshot.
 
         Args:
-            now, rules: by default the database's clock and the site's rules, as in the methods
-                below.
+            now: by default the database's clock, as in the methods below.
         """
         with self.snapshot():
-            return Totals(
-                *self._site_totals(now, rules),
-                *self._all("open_work", OpenWork)[0],
-                *self._rows("current_state"),
-            )
+            # The site is small, or its loaders have not counted yet: count now.
+            kept = None if self._small(*_TOTALLED) else self._first("kept_totals")
+            counts = kept or self._first("counted_totals", **self._view(now))
+            return Totals(*(*counts, *self._first("open_work"), *self._rows("current_state")))
 
     def loaded(self) -> RowCount:
         """The number of messages in the history: counted in a small table, else estimated."""
@@ -147,33 +82,26 @@ class Queries:
 
     def queue_time(self) -> QueueTime:
         """The time from received to loaded, over the latest messages."""
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=tuple_row) as cursor,
-        ):
-            newest = cursor.execute(_text("newest_partition")).fetchone()
-            if newest is None:
-                return QueueTime(0, None, None, None)
-            schema, table, pages = newest
-            query = sql.SQL(_text("queue_time")).format(partition=sql.Identifier(schema, table))
-            found = cursor.execute(
-                query,
-                {"from_page": f"({max(pages - LATEST_PAGES, 0)},0)", "limit": LATEST_MESSAGES},
-            ).fetchone()
-            assert found is not None
-            return QueueTime(*found)
+        found = self._of_latest("queue_time", LATEST_MESSAGES)
+        return QueueTime(0, None, None, None) if found is None else QueueTime(*found)
+
+    def front(self) -> datetime | None:
+        """Up to when the site has loaded what was sent to it; None when nothing was loaded."""
+        found = self._of_latest("front", _FRONT_MESSAGES)
+        return None if found is None else found[0]
 
     def client(self, client_id: UUID) -> ClientRow | None:
         """One client, None when the server does not know it."""
         found = self._all("client", ClientRow, client_id=client_id)
         return found[0]._replace(accounted=_ranges(found[0].accounted)) if found else None
 
-    def known_client(self, client_id: UUID) -> ClientRow:
-        """One client.
+    def known(self, given: GivenClient) -> ClientRow:
+        """The client that a person means; errors also as in `client_id_of`.
 
         Raises:
             StatesysError: the server does not know it.
         """
+        client_id = self.client_id_of(given)
         found = self.client(client_id)
         if found is None:
             raise StatesysError(
@@ -259,70 +187,27 @@ class Queries:
         """What the database holds after a demo, counted row by row."""
         return self._all("closing_counts", ClosingCounts)[0]
 
-    def _view(self, now: datetime | None, rules: SiteRules | None) -> dict[str, Any]:
-        """The moment and the rules, as parameters of the functions in the database.
-
-        They are values, not subqueries, so that PostgreSQL can inline such a function into the
-        statement that calls it.
-        """
-        rules = rules or self.rules()
-        return {
-            "now": now or self.now(),
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-            "heartbeat_interval": rules.heartbeat_interval,
-        }
-
-    def _site_totals(self, now: datetime | None, rules: SiteRules | None) -> SiteTotals:
-        if not self._small(*_TOTALLED):
-            for kept in self._all("kept_totals", SiteTotals):
-                return kept
-        # The site is small, or its loaders have not counted yet.
-        counted = self._all("counted_totals", SiteTotals, **self._view(now, rules))
-        return counted[0]._replace(as_of=None)
-
-    def _small(self, *tables: str) -> bool:
-        names = [f"statesys.{table}" for table in tables]
-        return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
+    def _of_latest(self, name: str, messages: int) -> tuple[Any, ...] | None:
+        """The row of a statement over the latest messages, None when there are none."""
+        with self._session.transaction() as connection:
+            newest = connection.execute(named_text("newest_partition")).fetchone()
+            if newest is None:
+                return None
+            schema, table, pages = newest
+            query = sql.SQL(named_text(name)).format(partition=sql.Identifier(schema, table))
+            first = max(pages - LATEST_PAGES, 0)
+            found: tuple[Any, ...] | None = connection.execute(
+                query, {"from_page": f"({first},0)", "limit": messages}
+            ).fetchone()
+            return found
 
     def _rows(self, table: str) -> RowCount:
         exact = self._small(table)
-        query = sql.SQL(_text("count" if exact else "estimate"))
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=scalar_row) as cursor,
-        ):
+        query = sql.SQL(named_text("count" if exact else "estimate"))
+        with self._session.transaction() as connection:
             of_table = query.format(table=sql.Identifier("statesys", table))
-            found: Any = cursor.execute(of_table).fetchone()
+            ((found,),) = connection.execute(of_table).fetchall()
         return RowCount(found if exact else int(found[0]["Plan"]["Plan Rows"]), exact)
-
-    def _all(self, name: str, row: type[Row], **parameters: Any) -> list[Row]:
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=args_row(row)) as cursor,
-        ):
-            return cursor.execute(_text(name), parameters).fetchall()
-
-    def _scalars(self, name: str, **parameters: Any) -> list[Any]:
-        with (
-            self._session.transaction() as connection,
-            connection.cursor(row_factory=scalar_row) as cursor,
-        ):
-            return cursor.execute(_text(name), parameters).fetchall()
-
-    def _scalar(self, name: str) -> Any:
-        return self._scalars(name)[0]
-
-    def _stream(self, name: str, row: type[Row]) -> Iterator[Row]:
-        with self._session.connection.cursor(name, row_factory=args_row(row)) as cursor:
-            cursor.itersize = STREAM_ROWS
-            yield from cursor.execute(_text(name), binary=True)
-
-
-def _text(name: str) -> LiteralString:
-    # The file is part of the package and constant, so it is safe as a LiteralString.
-    text = statements("console.queries", "queries.sql")[name].rstrip(";")
-    return cast(LiteralString, text)  # type: ignore[redundant-cast]
 
 
 def _ranges(value: object) -> SerialRanges:

@@ -17,14 +17,14 @@ SELECT count(*) FROM {table};
 EXPLAIN (FORMAT JSON) SELECT FROM {table};
 
 -- name: kept_totals
--- The totals that the loaders count about once an hour, in the order of SiteTotals.
+-- The totals that the loaders count about once an hour, in the order of Totals.
 SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
        duplicate_identities, reply_queues
 FROM statesys.site_totals;
 
 -- name: counted_totals
--- The same, counted now.
-SELECT as_of, clients, duplicates, reused, answered, unanswered, due, silent,
+-- The same, counted now: without a moment.
+SELECT NULL, clients, duplicates, reused, answered, unanswered, due, silent,
        duplicate_identities, reply_queues
 FROM statesys.count_totals(%(now)s, %(min_age)s, %(merge_interval)s);
 
@@ -43,12 +43,6 @@ FROM (SELECT count(*) AS ranges,
              min(requested_at) FILTER (WHERE sent_at IS NULL) AS next_unsent_at
       FROM statesys.resync_request
       WHERE closed_at IS NULL AND requested_at IS NOT NULL) AS r;
-
--- name: rules
--- The rules that all loaders of the site follow, in the order of SiteRules.
-SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
-       resync_backlog_threshold, heartbeat_interval
-FROM statesys.site;
 
 -- name: rules_written
 -- Where the rules come from.
@@ -172,7 +166,7 @@ LIMIT %(limit)s;
 -- name: accounts
 -- Every client with its accounted and missing serials, in the order in which verify merges them
 -- with the stores.
-SELECT c.client_id, c.highest_serial, c.resynced_below, c.accounted,
+SELECT c.client_id, c.resynced_below, c.accounted,
        coalesce(m.missing, '{}'::int8multirange), c.duplicate_identity_at IS NOT NULL
 FROM statesys.client AS c
 LEFT JOIN (SELECT client_id, range_agg(int8range(first_serial, last_serial, '[]')) AS missing

@@ -7,37 +7,11 @@ from uuid import UUID
 from schemas.serials import SerialRanges
 
 
-class SiteTotals(NamedTuple):
-    """Counts that need a scan of whole tables, so the loaders keep them.
-
-    Attributes:
-        as_of: the moment at which they were counted.
-    """
-
-    as_of: datetime | None
-    clients: int
-    duplicates: int
-    reused: int
-    answered: int
-    unanswered: int
-    due: int
-    silent: int
-    duplicate_identities: int
-    reply_queues: list[str]
-
-
-class OpenWork(NamedTuple):
-    """What is missing and what was requested."""
-
-    missing_ranges: int
-    missing_serials: int
-    pending: int
-    unsent: int
-    next_unsent_at: datetime | None
-
-
 class Totals(NamedTuple):
-    """Counts over the whole site: those of `SiteTotals` and `OpenWork`, and the current states.
+    """Counts over the whole site.
+
+    `clients` to `reply_queues` need a scan of whole tables, so on a large site the loaders keep
+    them. The others are counted now.
 
     Attributes:
         as_of: when a loader counted `clients` to `reply_queues`; None: counted now.
@@ -236,7 +210,6 @@ class AccountRow(NamedTuple):
     """The values of a client that `verify` needs."""
 
     client_id: UUID
-    highest_serial: int
     resynced_below: int
     accounted: SerialRanges
     missing: SerialRanges

@@ -1,12 +1,10 @@
 """One method for each query of `workers.sql`: the workers of the site."""
 
 from datetime import datetime
-from typing import LiteralString, NamedTuple, cast
+from typing import NamedTuple
 from uuid import UUID
 
-from console.queries.queries import Queries, Row
-from runtime.database import args_row
-from runtime.statements import statements
+from console.queries.asking import Asking
 
 
 class WorkerRow(NamedTuple):
@@ -53,28 +51,16 @@ class WorkerTotals(NamedTuple):
     quarantined: int
 
 
-class WorkerQueries:
-    """The queries, over the session of `Queries`."""
-
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+class WorkerQueries(Asking):
+    """The queries about the workers of the site."""
 
     def workers(self) -> list[WorkerRow]:
-        """Workers at work, and those that were lost within the last day."""
+        """Running workers, and those that were lost within the last day."""
         return self._all("workers", WorkerRow)
 
-    def totals(self) -> list[WorkerTotals]:
+    def worker_totals(self) -> list[WorkerTotals]:
         """What the workers of each role have done."""
         return [
             WorkerTotals(row.role, *map(int, row[1:]))
             for row in self._all("worker_totals", WorkerTotals)
         ]
-
-    def _all(self, name: str, row: type[Row]) -> list[Row]:
-        # The file is part of the package and constant, so it is safe as a LiteralString.
-        text = statements("console.queries", "workers.sql")[name].rstrip(";")
-        with (
-            self._queries.session.transaction() as connection,
-            connection.cursor(row_factory=args_row(row)) as cursor,
-        ):
-            return cursor.execute(cast(LiteralString, text)).fetchall()  # type: ignore[redundant-cast]

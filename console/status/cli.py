@@ -7,25 +7,56 @@ import click
 from console.output import print_json, stdout
 from console.status.gather import gather
 from console.status.view import show
+from console.status.watch import watch
 from runtime.command import settings_and_logs
 from runtime.options import json_option
 
+#: Seconds between two looks, at least and at most: a look takes a moment, and a day is long.
+_PAUSE = (0.2, 86_400.0)
+
+
+def _require_pause(
+    _ctx: click.Context, _parameter: click.Parameter, seconds: float | None
+) -> float | None:
+    least, most = _PAUSE
+    # Not a click.FloatRange, which takes NaN.
+    if seconds is None or least <= seconds <= most:
+        return seconds
+    raise click.BadParameter(f"{seconds} is not in the range {least} to {most:.0f}")
+
 
 @click.command()
+@click.option(
+    "--watch",
+    "seconds",
+    is_flag=False,
+    flag_value=2.0,
+    type=float,
+    callback=_require_pause,
+    metavar="[SECONDS]",
+    help="Show it again every so many seconds (2), until Ctrl-C.",
+)
 @json_option
-def status(*, as_json: bool) -> None:
+def status(*, seconds: float | None, as_json: bool) -> None:
     """Show queues, dead letters, clients, messages, missing ranges and resyncs.
 
     At most 10,000 dead letters are read; they all stay in their queue. When the broker or the
     database is away, the other half is shown, and the command exits with 3 or 4.
 
+    With --watch, a terminal shows the newest status only; a pipe or file gets one after the other.
+    Ctrl-C ends it with exit code 0.
+
     \b
     Example:
       statesys status
-      watch statesys status
+      statesys status --watch 5
       statesys status --json | jq .database.totals.clients
     """
-    found = gather(settings_and_logs())
+    settings = settings_and_logs()
+    if seconds is not None:
+        watch(settings, seconds, as_json=as_json)
+        return
+    found = gather(settings)
     if as_json:
         print_json(found)
     else:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from console.dead.box import Box
 from console.queries import Queries
+from console.queries.history import KeptHistory
 from console.queries.rows import QueueTime, RulesWritten, Totals
-from console.queries.workers import WorkerQueries, WorkerRow, WorkerTotals
+from console.queries.workers import WorkerRow, WorkerTotals
 from runtime.broker import Administration
 from runtime.broker.management import QueueStatistics, queue_statistics
 from runtime.settings import Settings
@@ -77,6 +78,28 @@ class SiteStatus(NamedTuple):
     differing: list[DifferingLoader]
 
 
+class HistoryStatus(NamedTuple):
+    """How far back the history reaches, and how large it is; days are UTC, by the loading.
+
+    Attributes:
+        oldest_day: the first day of which there are messages; None without any.
+        bytes: size with indexes.
+        full_days: days from the oldest one to yesterday, of which the means are; these are None
+            without a full day.
+        bytes_a_day, rows_a_day: means of a full day.
+        days_ahead: coming days whose partitions exist.
+        today: whether there is a partition for what is loaded now.
+    """
+
+    oldest_day: date | None
+    bytes: int
+    full_days: int
+    bytes_a_day: int | None
+    rows_a_day: int | None
+    days_ahead: int
+    today: bool
+
+
 class DatabaseStatus(NamedTuple):
     """The database's half.
 
@@ -92,6 +115,7 @@ class DatabaseStatus(NamedTuple):
     messages: int
     messages_exact: bool
     queue_time: QueueTime
+    history: HistoryStatus
     workers: list[WorkerRow]
     worker_totals: list[WorkerTotals]
 
@@ -172,16 +196,29 @@ def _queue(admin: Administration, queue: Queue, known: QueueStatistics) -> Queue
 
 def _database(url: str) -> DatabaseStatus:
     with Queries.open(url, name=_NAME) as queries:
-        loaded, workers = queries.loaded(), WorkerQueries(queries)
+        loaded = queries.loaded()
         return DatabaseStatus(
             site=_site(queries),
             totals=queries.totals(),
             messages=loaded.rows,
             messages_exact=loaded.exact,
             queue_time=queries.queue_time(),
-            workers=workers.workers(),
-            worker_totals=workers.totals(),
+            history=_history(queries.kept_history(), loaded.rows),
+            workers=queries.workers(),
+            worker_totals=queries.worker_totals(),
         )
+
+
+def _history(kept: KeptHistory, rows: int) -> HistoryStatus:
+    return HistoryStatus(
+        oldest_day=kept.oldest_day,
+        bytes=kept.bytes,
+        full_days=kept.full_days,
+        bytes_a_day=kept.bytes_a_day,
+        rows_a_day=kept.rows_a_day(rows),
+        days_ahead=kept.days_ahead,
+        today=kept.today,
+    )
 
 
 def _site(queries: Queries) -> SiteStatus:

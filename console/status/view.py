@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from rich.console import Console
 from rich.text import Text
 
-from console.output import age, facts, table
+from console.output import age, counted, facts, size, table
 from console.queries.rows import Totals
-from console.status.gather import BrokerStatus, DatabaseStatus, SiteStatus, Status
+from console.status.gather import BrokerStatus, DatabaseStatus, HistoryStatus, SiteStatus, Status
 from console.status.workers import show_workers
 
 _UNKNOWN = "?"
@@ -59,6 +59,7 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("clients", f"{t.clients:,}{then}"),
         ("messages loaded", _rows(half.messages, exact=half.messages_exact)),
+        *_history(half.history),
         ("current states", _rows(t.current_states, exact=t.current_states_exact)),
         ("duplicates", f"{t.duplicates:,}{then}"),
         ("missing ranges open", f"{t.missing_ranges:,} ({t.missing_serials:,} serials)"),
@@ -78,6 +79,21 @@ def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
             ("last loaded", f"{age(now - latest.last_loaded)} ago"),
         ]
     return rows
+
+
+def _history(history: HistoryStatus) -> list[tuple[str, object]]:
+    ahead = f"{counted(history.days_ahead, 'day')} ahead"
+    if not history.today:
+        ahead += ", none for today: is a loader running?"
+    rows: list[tuple[str, object]] = []
+    if history.oldest_day is not None:
+        kept = f"since {history.oldest_day.isoformat()} (UTC), {size(history.bytes)}"
+        rows.append(("history kept", kept))
+    if history.rows_a_day is not None and history.bytes_a_day is not None:
+        mean = f"mean of {counted(history.full_days, 'full day')}"
+        each = f"{history.rows_a_day:,} messages, {size(history.bytes_a_day)}"
+        rows.append(("a day", f"about {each} ({mean})"))
+    return [*rows, ("partitions", ahead)]
 
 
 def _show_differing(site: SiteStatus, console: Console) -> None:

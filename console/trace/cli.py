@@ -1,7 +1,6 @@
 """`statesys trace`."""
 
 from pathlib import Path
-from uuid import UUID
 
 import click
 
@@ -10,7 +9,7 @@ from console.trace.gather import trace_client, trace_serial
 from console.trace.view import show_client, show_serial
 from producers.options import fleet_option
 from runtime.command import settings_and_logs
-from runtime.options import client_argument, json_option
+from runtime.options import GivenClient, client_argument, json_option
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 
@@ -23,7 +22,9 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
     "Also ask the store of the client's fleet: what was sent, the outbox, faults on purpose."
 )
 @json_option
-def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_json: bool) -> None:
+def trace(
+    *, client: GivenClient, serial: int | None, directory: Path | None, as_json: bool
+) -> None:
     """Tell where a message is, or what became of it; without a serial, sum up the client.
 
     \b
@@ -33,13 +34,13 @@ def trace(*, client_id: UUID, serial: int | None, directory: Path | None, as_jso
     """
     settings = settings_and_logs()
     if serial is None:
-        summary = trace_client(settings, client_id, directory)
+        summary = trace_client(settings, client, directory)
         if as_json:
             print_json(summary.as_data())
         else:
             show_client(summary, stdout())
     else:
-        found = trace_serial(settings, client_id, serial, directory)
+        found = trace_serial(settings, client, serial, directory)
         if as_json:
             print_json(found.as_data())
         else:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.dead.box import Box
-from console.dead.view import contents
+from console.dead.search import ask_broker, letters_of
 from console.queries import Queries
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from producers.store import Answer, InjectedFault, open_store
-from runtime.broker import Administration
 from runtime.broker.dead_letters import Letter
+from runtime.options import GivenClient
 from runtime.settings import Settings
-from schemas.errors import BrokerUnavailable, PermissionMissing, SettingsError, StatesysError
+from schemas.errors import StatesysError
 
 
 class FleetSide(NamedTuple):
@@ -143,7 +143,7 @@ _NAME = "statesys trace"
 
 
 def trace_serial(
-    settings: Settings, client_id: UUID, serial: int, directory: Path | None
+    settings: Settings, given: GivenClient, serial: int, directory: Path | None
 ) -> SerialTrace:
     """Everything that is known of one serial.
 
@@ -151,6 +151,7 @@ def trace_serial(
         directory: of a fleet's store; None: only the server is asked.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
+        client_id = queries.client_id_of(given)
         client = queries.client(client_id)
         rows = queries.message(client_id, serial)
         ranges = queries.missing(client_id, closed=True)
@@ -173,14 +174,15 @@ def trace_serial(
     )
 
 
-def trace_client(settings: Settings, client_id: UUID, directory: Path | None) -> ClientTrace:
+def trace_client(settings: Settings, given: GivenClient, directory: Path | None) -> ClientTrace:
     """A summary of one client.
 
     Raises:
         StatesysError: the server does not know it.
     """
     with Queries.open(settings.required_database_url(), name=_NAME) as queries:
-        client = queries.known_client(client_id)
+        client = queries.known(given)
+        client_id = client.client_id
         now, rules = queries.now(), queries.rules()
         return ClientTrace(
             at=now,
@@ -198,19 +200,10 @@ def trace_client(settings: Settings, client_id: UUID, directory: Path | None) ->
 
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
     """Dead letters of the client (and the serial), None when the broker cannot be read."""
-    try:
-        with Administration(settings.required_amqp_url(), name=_NAME) as admin:
-            return [
-                letter
-                for letter, delivery in Box(admin).look()
-                if any(
-                    content.client_id == client_id
-                    and (serial is None or content.first_serial <= serial <= content.last_serial)
-                    for content in contents(letter, delivery)
-                )
-            ]
-    except (BrokerUnavailable, PermissionMissing, SettingsError):
+    found = ask_broker(settings, lambda admin: letters_of(Box(admin).look(), client_id), name=_NAME)
+    if found is None:
         return None
+    return [one.letter for one in found if serial is None or serial in one.serials]
 
 
 def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:

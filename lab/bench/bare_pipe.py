@@ -1,10 +1,10 @@
-"""The bare pipe: what moving the same reports costs without anything that makes it statesys.
+"""The bare pipe: a minimal program that moves the same reports, as a baseline for the bench.
 
-One process takes reports from `mp_relayendpoint`, parses them with lxml and copies one row for
-each state message into one plain table without an index, acking after the commit. No batches, no
-ledger of serials, no duplicates recognised, no current state, no resync, no dead letters: a crash
-between commit and ack doubles rows, and a malformed report ends it. It is the yardstick for what
-all of that costs, and no way to run a site.
+One process takes reports from `mp_relayendpoint`, parses them with lxml, copies one row for each
+state message into one plain table without an index, and acknowledges after the commit. It has no
+batches, serials, duplicates, current state, resync or dead letters: a crash between commit and
+ack doubles rows, and a malformed report ends it. The difference to statesys is what these
+features cost. It is unfit for a site.
 
 Example:
     python -m lab.bench.bare_pipe --reports 20000    # on the servers of the settings
@@ -27,10 +27,10 @@ from pika.spec import Basic
 from runtime.command import settings_and_logs
 from schemas.topology import REPORTS
 
-#: Reports of one transaction; the last one has the rest.
+#: Reports of one transaction; the last transaction takes what is left.
 _CHUNK = 500
 _PREFETCH = 2000
-#: Seconds after which it gives up.
+#: Seconds after which the program gives up.
 _LIMIT = 600.0
 
 _TABLE = """
@@ -48,7 +48,7 @@ _COPY = "COPY bare_pipe FROM STDIN"
 @click.command()
 @click.option("--reports", type=int, required=True, help="Reports in the queue.")
 def main(reports: int) -> None:
-    """Drain a prefilled queue into one table, and print when and at what cost as JSON."""
+    """Drain a prefilled queue into one table, and print the times and the CPU seconds as JSON."""
     settings = settings_and_logs()
     amqp_url = settings.required_amqp_url()
     with psycopg.connect(settings.required_database_url(), options="-c timezone=UTC") as connection:
@@ -70,7 +70,7 @@ def main(reports: int) -> None:
 
 
 def _drain(url: str, database: psycopg.Connection, reports: int) -> tuple[float, float, float]:
-    """When it began to consume and had acked all (seconds since 1970), and own CPU seconds."""
+    """Return when it began and ended (seconds since 1970), and the CPU seconds it used."""
     waiting: list[bytes] = []
     left = reports
     began, used = time.time(), time.process_time()
@@ -90,7 +90,7 @@ def _drain(url: str, database: psycopg.Connection, reports: int) -> tuple[float,
             if not left:
                 broker.close()
 
-    # Not `runtime.broker`, which reads deliveries in a faster way than pika.
+    # Plain pika: `runtime.broker` reads deliveries faster, which is part of what is measured.
     broker = pika.SelectConnection(
         pika.URLParameters(url),
         on_open_callback=lambda connection: connection.channel(on_open_callback=consume),
@@ -140,7 +140,7 @@ def _rows(body: bytes) -> Iterator[tuple[Any, ...]]:
 
 
 def _moment(text: str) -> datetime:
-    """A CIM datetime in UTC, which is all that the bench sends."""
+    """Parse a CIM datetime in UTC; the bench sends no other time zone."""
     return datetime.fromisoformat(f"{text[:8]}T{text[8:21]}+00:00")
 
 

@@ -8,15 +8,10 @@ from typing import Any
 import click
 
 from console.output import print_json, stdout
-from lab.bench import runs as kinds
+from lab.bench.answers import answers
 from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combinations
-from lab.bench.result import (
-    Result,
-    last_line,
-    machine,
-    results_table,
-)
-from lab.bench.runs import run_publish, run_steady
+from lab.bench.result import Result, last_line, machine, results_table
+from lab.bench.runs import run_drain, run_loader, run_publish, run_relay, run_steady
 from lab.bench.testbed import Testbed, steps, testbed
 from producers.options import CLIENTS
 from runtime.command import settings_and_logs
@@ -40,8 +35,11 @@ def bench() -> None:
     """
 
 
+bench.add_command(answers)
+
+
 def cores_option(default: int | None) -> Decorator:
-    """The option `--cores`; it takes effect at once, for all that this process starts."""
+    """The option `--cores`; it applies at once to this process and all that it starts."""
 
     def pin(_context: click.Context, _option: click.Parameter, cores: int | None) -> None:
         usable = sorted(os.sched_getaffinity(0))
@@ -165,7 +163,7 @@ def relay(**flags: Any) -> None:
     Example:
       statesys bench relay --relays 2
     """
-    _drain("run_relay", **flags)
+    _drain(run_relay, **flags)
 
 
 @bench.command()
@@ -181,7 +179,7 @@ def loader(**flags: Any) -> None:
     Example:
       statesys bench loader --sweep threads=1,2,4 --sweep chunk=64,256,1024
     """
-    _drain("run_loader", **flags)
+    _drain(run_loader, **flags)
 
 
 @bench.command()
@@ -201,7 +199,7 @@ def drain(**flags: Any) -> None:
       statesys bench drain --sweep reports=20000,40000 --shape canonical
       statesys bench drain --existing-clients 1000000 --existing-messages 20000000
     """
-    _drain("run_drain", **flags)
+    _drain(run_drain, **flags)
 
 
 @bench.command()
@@ -265,13 +263,19 @@ def steady(
 
 
 def _drain(
-    run: str, *, shape: str, keep: bool, as_json: bool, sweeps: tuple[str, ...] = (), **flags: Any
+    run: Callable[..., Result],
+    *,
+    shape: str,
+    keep: bool,
+    as_json: bool,
+    sweeps: tuple[str, ...] = (),
+    **flags: Any,
 ) -> None:
-    """The runs of `lab.bench.runs` that a command line asks for."""
+    """Make the runs of a command line, one for each combination, and measure them."""
     settings, job, worker_settings = _chosen(**flags)
     shapes = list(Shape) if shape == "all" else [Shape(shape)]
     runs = [
-        partial(getattr(kinds, run), job=job, worker_settings=worker_settings)
+        partial(run, job=job, worker_settings=worker_settings)
         for job, worker_settings in combinations(job, worker_settings, sweeps, shapes)
     ]
     _measure(settings, runs, keep=keep, as_json=as_json)
@@ -289,8 +293,8 @@ def _chosen(
     existing_days: int = 1,
     **flags: Any,
 ) -> tuple[Settings, Job, WorkerSettings]:
-    """What a command line chose; what it has no option for is as in the standard job."""
-    # What the loader's duties say here is no result; trouble still is worth a line.
+    """Turn options into settings, a job and workers; the rest is as in the standard job."""
+    # The log lines of the loader's periodic tasks are noise here; errors still matter.
     settings = settings_and_logs(log_level="error", **flags)
     existing = _site(settings, existing_clients, existing_messages, existing_days, messages)
     job = Job(reports=reports, messages=messages, clients=clients, existing=existing)
@@ -299,7 +303,7 @@ def _chosen(
 
 
 def _site(settings: Settings, clients: int, messages: int, days: int, size: int) -> Existing:
-    """What is to be in the tables before."""
+    """Check how much is to be in the tables before the run."""
     if not clients and not messages:
         return NOTHING
     reports = messages // size

@@ -1,7 +1,7 @@
-"""The standard job in all shapes and the bare pipe, in turns on the same servers.
+"""The standard job in all shapes and the bare pipe, alternating on the same servers.
 
-The medians go into docs/performance.md. Only the ratio of two numbers of one run means something
-on another machine, or on this one at another hour: that is why they are measured in turns.
+The medians go into docs/performance.md. Absolute numbers change with the machine and the hour;
+the ratio of two numbers does not, provided that both are measured alternately.
 
 Example:
     python -m lab.bench.compare
@@ -42,7 +42,7 @@ _BARE = "bare pipe"
 @click.option("--write/--no-write", default=True, show_default=True, help="The table in the page.")
 @cores_option(2)
 def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (a flag)
-    """Measure all in turns, print the medians as JSON, and write them into the page."""
+    """Measure all alternately, print the medians as JSON, and write them into the page."""
     settings = settings_and_logs()
     interrupt_on_signals()
     job = Job(reports=reports)
@@ -59,7 +59,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
         page = _PAGE.read_text(encoding="utf-8")
         lines = _lines(columns)
         _PAGE.write_text(_TABLE.sub(lambda m: m[1] + lines + m[2], page), encoding="utf-8")
-    rates = {name: _median(runs, lambda r: r.messages_per_second) for name, runs in columns.items()}
+    rates = {name: _rate(runs) for name, runs in columns.items()}
     data = {
         "machine": machine(),
         "messages_per_second": {name: round(rate) for name, rate in rates.items()},
@@ -99,14 +99,15 @@ def _bare_pipe(found: Testbed, job: Job) -> Result:
     )
 
 
-def _median(runs: Sequence[Result], of: Callable[[Result], float]) -> float:
-    return median(map(of, runs))
+def _rate(runs: Sequence[Result]) -> float:
+    """The median of the runs, in state messages a second."""
+    return median(run.messages_per_second for run in runs)
 
 
 def _lines(columns: dict[str, list[Result]]) -> str:
-    """The table, and what it was measured on."""
+    """Format the table, headed by the machine that it was measured on."""
     bare, about = columns[_BARE], machine()
-    theirs = _median(bare, lambda r: r.messages_per_second)
+    theirs = _rate(bare)
 
     def row(label: str, of: Callable[[Result], float | None], form: str = "{:,.0f}") -> str:
         cells = []
@@ -127,8 +128,8 @@ def _lines(columns: dict[str, list[Result]]) -> str:
         row("ratio to the bare pipe", lambda r: r.messages_per_second / theirs, "{:.2f}"),
         row("reports/s", lambda r: r.reports_per_second),
         row("= clients at 15 min", lambda r: r.clients),
-        row("reports that went the short way", lambda r: r.short_way),
-        row("reports that went the long way", lambda r: r.long_way),
+        row("reports that took the fast path", lambda r: r.fast_path),
+        row("reports for the full reader", lambda r: r.full_reader),
         *(row(f"CPU per report, {name}", cpu(name), "{:,.0f} µs") for name in processes),
         *(row(f"peak memory, {name}", peak(name), "{:,.0f} MiB") for name in ("relay", "loader")),
     )

@@ -1,4 +1,4 @@
-"""The oldest day is dropped behind a long reader, in the middle of a load."""
+"""Drop the oldest day while a long reader holds a lock on it and the loaders work."""
 
 import threading
 import time
@@ -14,18 +14,18 @@ from loader.tasks import keep_partitions
 from runtime.workers.retry import until_available
 from schemas.errors import StatesysError
 
-#: Seconds that the duty has for the dropping once nobody reads any more.
+#: Seconds that the retention task has for the drop once the reader has gone.
 _PATIENCE = 60.0
 
 
 class Drop(NamedTuple):
-    """What became of the oldest day.
+    """How the drop of the oldest day went.
 
     Attributes:
-        began, ended: of the dropping (seconds since 1970); the reader was there first.
-        read: seconds of it for which the reader stayed.
-        tries: of the duty; it gives up a lock after a second and comes again.
-        partitions: that are gone.
+        began, ended: when (seconds since 1970); the reader was there first.
+        read: seconds of that time for which the reader stayed.
+        tries: how often the task tried; it gives up a lock after a second and tries again.
+        partitions: names of the dropped ones.
     """
 
     began: float
@@ -36,11 +36,11 @@ class Drop(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """The worst of a time, in seconds; None when no chunk was loaded in it.
+    """The longest waits in a period, in seconds; None when no chunk was loaded in it.
 
     Attributes:
-        gap: between two commits, whichever loader thread made them.
-        chunk: that one chunk took, its waiting for locks included.
+        gap: the longest time between two commits, of any loader threads.
+        chunk: the longest that one chunk took, waiting for locks included.
     """
 
     gap: float | None
@@ -48,9 +48,10 @@ class Stall(NamedTuple):
 
 
 class Disturbance(NamedTuple):
-    """A drop, and what the loaders felt of it.
+    """A drop, and how it affected the loaders.
 
     Attributes:
+        before, during: the longest waits before and during the drop.
         complete: loading went on until the partition was gone.
         troubles: warnings and errors in the logs of relays and loaders.
     """
@@ -63,16 +64,16 @@ class Disturbance(NamedTuple):
 
 
 def drop_behind_reader(url: str, *, after: float, hold: float, retention: timedelta) -> Drop:
-    """Do the loader's duty of retention while a session has read the history and is still there.
+    """Run the loader's retention task while a reader holds a snapshot of the history.
 
     Args:
         url: of the database.
         after: seconds to wait first.
-        hold: seconds that the reader stays while the duty tries.
+        hold: seconds that the reader stays while the task tries.
         retention: older days are dropped.
 
     Raises:
-        StatesysError: the duty is not done a minute after the reader has gone.
+        StatesysError: the drop is not done a minute after the reader has gone.
     """
     time.sleep(after)
     before, tries, stop = partitions(url), 0, threading.Event()
@@ -86,11 +87,11 @@ def drop_behind_reader(url: str, *, after: float, hold: float, retention: timede
         try:
             with reading(url):
                 began = time.time()
-                # As the duty's own thread does it: given up for a lock, tried again.
-                duty = pool.submit(until_available(stop, "partitions"), keep)
+                # Retries after a lock timeout, as the task's own thread does.
+                dropping = pool.submit(until_available(stop, "partitions"), keep)
                 time.sleep(hold)
                 left = time.time()
-            duty.result(_PATIENCE)
+            dropping.result(_PATIENCE)
         except TimeoutError:
             raise StatesysError(
                 f"the oldest partition was not dropped in {_PATIENCE:.0f} s"
@@ -102,11 +103,11 @@ def drop_behind_reader(url: str, *, after: float, hold: float, retention: timede
 
 
 def disturbance(drop: Drop, loader: Sequence[Event], relay: Sequence[Event]) -> Disturbance:
-    """Set a drop beside what the workers said."""
+    """Combine a drop with the log events of the workers."""
     chunks = [event for event in loader if event.name == "loader.chunk_loaded"]
     return Disturbance(
         drop=drop,
-        # Only what was over by then: a stall that the drop made is none of the time before.
+        # Only chunks that ended before the drop: a stall that the drop caused belongs to it.
         before=_stall([event for event in chunks if event.at < drop.began], 0.0, drop.began),
         during=_stall(chunks, drop.began, drop.ended),
         complete=any(event.at >= drop.ended for event in chunks),
@@ -115,7 +116,7 @@ def disturbance(drop: Drop, loader: Sequence[Event], relay: Sequence[Event]) -> 
 
 
 def _stall(chunks: Sequence[Event], first: float, last: float) -> Stall:
-    """What reaches into the time counts, though it began before or ended after."""
+    """The longest waits of a period; one that only overlaps it counts too."""
     ends = sorted(event.at for event in chunks)
     gaps = [b - a for a, b in pairwise(ends) if b >= first and a <= last]
     took = [e.seconds for e in chunks if e.at >= first and e.at - e.seconds <= last]

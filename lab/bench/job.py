@@ -1,4 +1,4 @@
-"""What is to be carried, by whom, and what is in the tables before."""
+"""What a run sends, which workers it has, and what is in the tables before."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,19 @@ import click
 
 from runtime.settings import load_settings
 
-#: One client in so many has a missing range: its serial 2.
+#: One client in this many has a missing range: its serial 2.
 GAP_EVERY = 100
 
 
 class Existing(NamedTuple):
-    """What an earlier life left in the tables, in whole reports of the clients in turn.
+    """What is in the tables before a run: whole reports, from one client after another.
 
-    The clients are numbered as those of the job are: the job's clients are among them, and count
-    on where they stopped.
+    The clients have the same numbers as those of the job. The job's clients are among them, and
+    go on with the next serial.
 
     Attributes:
-        clients: with at least one report each.
-        reports: of all of them.
+        clients: their number; each has at least one report.
+        reports: of all clients together.
         size: state messages in a report.
         days: UTC days over which the reports are spread, today included.
     """
@@ -34,11 +34,11 @@ class Existing(NamedTuple):
 
     @property
     def messages(self) -> int:
-        """Rows of the history."""
+        """The number of rows in the history."""
         return self.reports * self.size
 
     def highest_serial(self, client: int) -> int:
-        """The last serial of a client; 0 for one that is new."""
+        """The last serial of a client; 0 for a new client."""
         if client >= self.clients:
             return 0
         rounds, more = divmod(self.reports, self.clients)
@@ -49,11 +49,11 @@ class Existing(NamedTuple):
 class Shape(StrEnum):
     """How the reports of a job are written, which decides what reading them costs."""
 
-    #: As ConfigMgr's clients and ours write them: relay and loader read them the short way.
+    #: As ConfigMgr's clients and ours write them: relay and loader read them by the fast path.
     CANONICAL = "canonical"
-    #: The same reports as other programs write them: the short way too, by its second hand.
+    #: The same reports as other programs write them: the fast path reads these too.
     OTHER = "other"
-    #: With an element that nobody knows in each message: all of them take the long way.
+    #: With an unknown element in each message: the full reader reads all of them.
     FOREIGN = "foreign"
 
 
@@ -63,12 +63,12 @@ NOTHING = Existing()
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A number of reports; the defaults are the standard job.
+    """The reports of a run; the defaults are the standard job.
 
     Attributes:
         reports: in all.
-        messages: state messages in each.
-        clients: that the reports are of, in turn.
+        messages: state messages in each report.
+        clients: how many; reports come from one client after another.
         existing: what is in the tables before.
         shape: of all reports.
     """
@@ -86,12 +86,12 @@ class Job:
 
 
 class WorkerSettings(NamedTuple):
-    """The workers.
+    """The workers of a run.
 
     Attributes:
         threads: of each loader.
         chunk_size: KiB.
-        relays, loaders: processes.
+        relays, loaders: number of processes.
     """
 
     threads: int
@@ -100,24 +100,20 @@ class WorkerSettings(NamedTuple):
     loaders: int = 1
 
 
-#: Name of a sweep -> the setting behind it.
-_SETTINGS = {"threads": "loader_threads", "chunk": "loader_chunk_size"}
-
-
 def combinations(
     job: Job, worker_settings: WorkerSettings, sweeps: Sequence[str], shapes: Sequence[Shape]
 ) -> Iterator[tuple[Job, WorkerSettings]]:
-    """Every combination of the values that are to be tried.
+    """Yield every combination of the values to try.
 
     Args:
-        job, worker_settings: have the values that are not swept.
+        job, worker_settings: hold the values that are not swept.
         sweeps: such as `reports=20000,40000`, `threads=1,2,4` and `chunk=64,256`; one text may
             hold several.
-        shapes: each of them with every combination.
+        shapes: each is combined with all of these.
 
     Raises:
-        click.BadParameter: it cannot be read.
-        SettingsError: a value is none for the setting.
+        click.BadParameter: a sweep is malformed.
+        SettingsError: the setting does not allow a value.
     """
     chosen = {
         "reports": [str(job.reports)],
@@ -133,9 +129,7 @@ def combinations(
             )
         chosen[name] = values.split(",")
     for (reports, threads, chunk), shape in product(product(*chosen.values()), shapes):
-        settings = load_settings(
-            **{_SETTINGS["threads"]: threads, _SETTINGS["chunk"]: chunk},
-        )
+        settings = load_settings(loader_threads=threads, loader_chunk_size=chunk)
         yield (
             replace(job, reports=_count(reports), shape=shape),
             worker_settings._replace(

@@ -1,4 +1,4 @@
-"""What processes cost: CPU seconds and peak memory, sampled while they work."""
+"""CPU seconds and peak memory of processes, sampled while they work."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import psutil
 
 #: Seconds between two samples; CPU at the moments between is interpolated. A sample takes some
-#: 20 ms of CPU, which those that are measured do not have.
+#: 20 ms of CPU away from the measured processes.
 _EVERY = 0.5
 _KIB = 1024
 
@@ -21,10 +21,10 @@ class _Sample(NamedTuple):
 
 
 class Meter:
-    """Watches groups of processes, each with all their children. A context manager.
+    """Watches groups of processes with all their children. A context manager.
 
     Args:
-        roots: pid by group, such as `broker`; of their CPU alone.
+        roots: pid by group, such as `broker`; only their CPU is measured.
     """
 
     def __init__(self, roots: Mapping[str, int]) -> None:
@@ -45,7 +45,7 @@ class Meter:
         self._thread.join()
 
     def watch(self, group: str, pid: int) -> None:
-        """Add a process to a group, and look at its memory too."""
+        """Add a process to a group, and measure its memory too."""
         with self._lock:
             self._groups.setdefault(group, []).append(_Tree(pid, memory=True))
 
@@ -64,9 +64,9 @@ class Meter:
         }
 
     def peak(self, group: str) -> int | None:
-        """The most memory that a process of a group ever had, in bytes; None for no process.
+        """The most memory that a process of a group had, in bytes; None for no process.
 
-        With its children where it has some, as far as the samples saw it.
+        A process with children counts with them, as far as the samples saw it.
         """
         return max((tree.peak for tree in self._groups.get(group, ())), default=None)
 
@@ -87,7 +87,7 @@ class Meter:
 
 
 class _Tree:
-    """A process with its children; once it has ended, what was seen last."""
+    """A process with its children; once it has ended, its last values stay."""
 
     def __init__(self, pid: int, *, memory: bool) -> None:
         self._memory = memory
@@ -96,7 +96,7 @@ class _Tree:
         self.peak = 0
 
     def cpu(self) -> float:
-        """CPU seconds so far, of children that have ended too."""
+        """CPU seconds so far, including those of ended children."""
         try:
             own = self._root.cpu_times()
             total = own.user + own.system + own.children_user + own.children_system
@@ -115,13 +115,13 @@ def _cpu(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
     except psutil.Error:
-        # Ended just now; its parent's count has it at the next look.
+        # The child has just ended; the next sample finds its CPU in its parent's count.
         return 0.0
     return float(times.user + times.system)
 
 
 def _memory(process: psutil.Process) -> int:
-    """Bytes now; what processes share is divided among them."""
+    """Bytes now; memory that processes share is divided among them."""
     try:
         return int(process.memory_full_info().pss)
     except psutil.Error:
@@ -129,7 +129,7 @@ def _memory(process: psutil.Process) -> int:
 
 
 def _peak(pid: int) -> int:
-    """The high-water mark that the kernel keeps."""
+    """The peak in bytes that the kernel keeps; 0 when the process has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,13 +1,13 @@
 """The reports of a job: what synthetic clients would send, with a fixed number of messages each.
 
-Other reports say the same in the hand of other programs; each client is one of three:
+Shape `other` has the same content as other programs write it. Each client uses one of three forms:
 
 - UTF-16, the attributes in the opposite order,
 - UTF-16, indented, and a comment in every state message,
 - UTF-8, both of these.
 
-Foreign reports have an element of their own in every state message, which is skipped, and relay
-and loader parse them as XML (`schemas/canonical.py`).
+Shape `foreign` has an unknown element in every state message. Relay and loader skip it, and need
+the full reader for such reports (`schemas/canonical.py`).
 """
 
 from collections.abc import Iterator
@@ -37,16 +37,16 @@ from schemas.topology import QUEUES, REPORTS
 
 _SEED = 1
 _VERSION = "5.00.9128.1000"
-#: A normal report.
+#: The priority of a normal report.
 _PRIORITY = 5
 #: Encoding, attributes in the opposite order, indented with comments.
 _STYLES = (("UTF-16", True, False), ("UTF-16", False, True), ("UTF-8", True, True))
 
 
 def reports(job: Job) -> Iterator[Report]:
-    """All reports of a job: the first of each client, the second of each, and so on.
+    """Yield all reports of a job: the first of each client, the second of each, and so on.
 
-    A client's serials follow each other without a gap, after those that it has sent before.
+    A client's serials have no gap, and continue those that it has sent before.
     """
     now = datetime.now(UTC)
     streams = [
@@ -67,7 +67,7 @@ def reports(job: Job) -> Iterator[Report]:
 
 
 def written(report: Report, shape: Shape) -> bytes:
-    """A report of a job as its client sends it."""
+    """Render a report of a job as its client sends it."""
     body = render_report(report)
     if shape is Shape.CANONICAL:
         return body
@@ -102,13 +102,13 @@ def _indent(root: etree._Element) -> None:
 
 
 def _id(client: int) -> UUID:
-    """The same that `tables.sql` makes of the number."""
+    """The same id that `tables.sql` computes from the number."""
     text = f"statesys bench {client}".encode()
     return UUID(bytes=md5(text, usedforsecurity=False).digest())
 
 
 def _messages(client: int, highest: int, mean: int, now: datetime) -> Iterator[StateMessage]:
-    """A client's messages without end, numbered from the one after its highest serial."""
+    """Yield a client's messages without end, numbered from the serial after the highest."""
     serials = count(highest + 1)
     for cycle in count():
         for message in recorded(_SEED, client, cycle, mean, now):
@@ -117,17 +117,17 @@ def _messages(client: int, highest: int, mean: int, now: datetime) -> Iterator[S
 
 #: Seconds of one wait for the broker.
 _PATIENCE = 0.1
-#: Reports between two signs of life.
+#: Reports between two lines of progress.
 _TELL_EVERY = 2000
 _NAME = "statesys bench"
 
 
 class Feed:
-    """A publisher of reports. A context manager; at its end all is confirmed.
+    """A publisher of reports. A context manager; at its end the broker has confirmed all.
 
     Args:
-        url: of the broker; its queues are declared.
-        show: hears how far it is.
+        url: of the broker; the queues are declared there.
+        show: called with the progress.
 
     Raises:
         StatesysError: from every method, when the broker does not take a report.
@@ -150,7 +150,7 @@ class Feed:
             self._publisher.session.close()
 
     def send(self, report: Report, body: bytes) -> None:
-        """Publish a report, rendered as `body`; waits while too many are in the air."""
+        """Publish a report, rendered as `body`; wait while too many are unconfirmed."""
         numbers = report.serials
         self._publisher.publish(
             Message(
@@ -175,7 +175,7 @@ class Feed:
             self.poll(_PATIENCE)
 
     def poll(self, timeout: float) -> None:
-        """Look at what the broker says.
+        """Handle what the broker has sent.
 
         Args:
             timeout: seconds to wait for it at most.

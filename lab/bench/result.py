@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a run, and how it is shown."""
 
 import os
 import platform
@@ -25,17 +25,17 @@ class Result:
 
     Attributes:
         kind: the subcommand.
-        worker_settings: None where no worker of it took part.
-        reports, messages: that were carried.
-        short_way: reports of these that relay and loader read as canonical ones; None where
-            neither took part.
+        worker_settings: None where the run had no workers.
+        reports, messages: how many went through.
+        fast_path: reports that relay and loader read by the fast path; None where neither took
+            part.
         seconds: from the first delivery to the last commit or confirm.
         cpu: seconds by process: relay, loader, broker, database, producers.
         peak: bytes of memory by process.
-        queue: received to loaded; None where nothing was loaded, or the wait was of the bench's
-            own making.
+        queue: from received to loaded; None where nothing was loaded, or the bench itself caused
+            the wait.
         total: from the moment a report was due to loaded; only at a constant rate.
-        disturbance: a partition was dropped meanwhile.
+        disturbance: the effect of a partition dropped during the run.
         cores: processors that servers and workers had.
     """
 
@@ -50,44 +50,44 @@ class Result:
     queue: Percentiles | None = None
     total: Percentiles | None = None
     disturbance: Disturbance | None = None
-    short_way: int | None = None
+    fast_path: int | None = None
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
     @property
     def messages_per_second(self) -> float:
-        """The rate that counts."""
+        """State messages a second, the main result."""
         return self.messages / self.seconds
 
     @property
     def reports_per_second(self) -> float:
-        """The same in reports."""
+        """Reports a second."""
         return self.reports / self.seconds
 
     @property
-    def long_way(self) -> int | None:
-        """Reports that were parsed as XML; None as of `short_way`."""
-        return None if self.short_way is None else self.reports - self.short_way
+    def full_reader(self) -> int | None:
+        """Reports that took the full reader; None where `fast_path` is."""
+        return None if self.fast_path is None else self.reports - self.fast_path
 
     @property
     def cpu_per_report(self) -> dict[str, float]:
-        """Microseconds of CPU by process, and `sum`: full processors carry 1 s / sum reports."""
+        """Microseconds of CPU by process, and `sum`: a busy core handles 1 s / sum reports."""
         each = {name: seconds / self.reports * 1e6 for name, seconds in self.cpu.items()}
         return {**each, "sum": sum(each.values())}
 
     @property
     def clients(self) -> int:
-        """How many clients this is, at one report in 15 minutes."""
+        """How many clients send this many reports, at one report in 15 minutes."""
         return round(self.reports_per_second * CYCLE)
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The output of `--json`."""
         return {
             "kind": self.kind,
             "cores": self.cores,
             "shape": self.job.shape.value,
-            "short_way": self.short_way,
-            "long_way": self.long_way,
-            "crew": None if self.worker_settings is None else self.worker_settings._asdict(),
+            "fast_path": self.fast_path,
+            "full_reader": self.full_reader,
+            "workers": None if self.worker_settings is None else self.worker_settings._asdict(),
             "existing": {
                 "clients": self.job.existing.clients,
                 "messages": self.job.existing.messages,
@@ -122,7 +122,7 @@ def _drop(found: Disturbance) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine that it was measured on, as far as it matters."""
+    """Describe this machine, as far as it matters for the result."""
     return {
         "cores": psutil.cpu_count() or 1,
         "memory_bytes": psutil.virtual_memory().total,
@@ -141,14 +141,14 @@ def _processor() -> str:
 
 
 _MIB = 1024 * 1024
-#: Processes in the order of the flow.
+#: Processes in the order in which a report meets them.
 _PROCESSES = ("producers", "relay", "loader", "broker", "database")
 
 Cell = Callable[[Result], str]
 
 
 def results_table(results: Sequence[Result]) -> Table:
-    """All runs side by side; lines that say nothing in any of them are left out."""
+    """All runs side by side; a line without a value in any run is left out."""
     rows = [(label, [cell(result) for result in results]) for label, cell in _rows()]
     shown = [(label, *cells) for label, cells in rows if any(cell != "-" for cell in cells)]
     columns = [results[0].kind, *(f"run {number}" for number in range(1, len(results) + 1))]
@@ -156,7 +156,7 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def last_line(results: Sequence[Result]) -> str:
-    """What the best run of each shape means: they are told together."""
+    """The best run of each shape, in clients, as one line."""
     best: dict[str, int] = {}
     for result in results:
         best[result.job.shape] = max(result.clients, best.get(result.job.shape, 0))
@@ -168,29 +168,15 @@ def _rows() -> list[tuple[str, Cell]]:
     return [
         ("shape of the reports", lambda r: r.job.shape.value),
         ("cores", lambda r: str(r.cores)),
-        (
-            "loader threads",
-            lambda r: str(r.worker_settings.threads) if r.worker_settings and _loads(r) else "-",
-        ),
-        (
-            "chunk size, KiB",
-            lambda r: str(r.worker_settings.chunk_size) if r.worker_settings and _loads(r) else "-",
-        ),
-        (
-            "relays",
-            lambda r: (
-                str(r.worker_settings.relays) if r.worker_settings and "relay" in r.cpu else "-"
-            ),
-        ),
-        (
-            "loaders",
-            lambda r: str(r.worker_settings.loaders) if r.worker_settings and _loads(r) else "-",
-        ),
+        ("loader threads", _of_workers("loader", lambda workers: workers.threads)),
+        ("chunk size, KiB", _of_workers("loader", lambda workers: workers.chunk_size)),
+        ("relays", _of_workers("relay", lambda workers: workers.relays)),
+        ("loaders", _of_workers("loader", lambda workers: workers.loaders)),
         ("clients before", _before(lambda existing: existing.clients)),
         ("state messages before", _before(lambda existing: existing.messages)),
         ("reports", lambda r: f"{r.reports:,}"),
-        ("which went the short way", _count(lambda r: r.short_way)),
-        ("which went the long way", _count(lambda r: r.long_way)),
+        ("which took the fast path", _count(lambda r: r.fast_path)),
+        ("for the full reader", _count(lambda r: r.full_reader)),
         ("state messages", lambda r: f"{r.messages:,}"),
         ("seconds", lambda r: f"{r.seconds:.2f}"),
         ("messages/s", lambda r: f"{r.messages_per_second:,.0f}"),
@@ -205,8 +191,9 @@ def _rows() -> list[tuple[str, Cell]]:
     ]
 
 
-def _loads(result: Result) -> bool:
-    return "loader" in result.cpu
+def _of_workers(role: str, of: Callable[[WorkerSettings], int]) -> Cell:
+    """A setting of the workers, in runs that had workers of this role."""
+    return lambda r: str(of(r.worker_settings)) if r.worker_settings and role in r.cpu else "-"
 
 
 def _before(count: Callable[[Existing], int]) -> Cell:

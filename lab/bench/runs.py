@@ -1,4 +1,4 @@
-"""The runs that begin with a full queue: relay and loader, each alone and both together."""
+"""The runs of `statesys bench`: on a full queue, of the producers, and at a constant rate."""
 
 import json
 import shutil
@@ -26,34 +26,27 @@ from schemas.report_writer import render_report
 
 
 class Run(NamedTuple):
-    """What a run has at hand."""
+    """A run: its job, its workers, and the meter that watches them."""
 
+    job: Job
+    worker_settings: WorkerSettings
     workers: BenchWorkers
     meter: Meter
 
-    def short_way(self) -> int:
-        """Reports that the relays, still at work, have sent as canonical ones."""
+    def fast_path(self) -> int:
+        """Reports that the relays read by the fast path; only while the relays run."""
         return sum(event.canonical for event in self.workers.events("relay"))
 
-    def result(
-        self,
-        kind: str,
-        job: Job,
-        worker_settings: WorkerSettings,
-        *,
-        first: float,
-        last: float,
-        short_way: int,
-    ) -> Result:
-        """What the run was, between two moments (seconds since 1970)."""
+    def result(self, kind: str, *, first: float, last: float, fast_path: int) -> Result:
+        """The result of the run between two moments (seconds since 1970)."""
         found = {role: self.meter.peak(role) for role in ("relay", "loader")}
         return Result(
             kind=kind,
-            job=job,
-            worker_settings=worker_settings,
-            reports=job.reports,
-            messages=job.total,
-            short_way=short_way,
+            job=self.job,
+            worker_settings=self.worker_settings,
+            reports=self.job.reports,
+            messages=self.job.total,
+            fast_path=fast_path,
             seconds=last - first,
             cpu=self.meter.cpu(first, last),
             peak={role: peak for role, peak in found.items() if peak is not None},
@@ -61,23 +54,23 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def stage(testbed: Testbed, worker_settings: WorkerSettings) -> Iterator[Run]:
-    """Watch the servers from now on; workers come as they are started, and go at the end."""
+def running_workers(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Iterator[Run]:
+    """Measure the servers, and each worker once it is started; stop the workers at the end."""
     with (
         Meter(testbed.processes) as meter,
         BenchWorkers(testbed.servers, testbed.directory, worker_settings, meter) as workers,
     ):
-        yield Run(workers, meter)
+        yield Run(job, worker_settings, workers, meter)
 
 
 def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
-    """A rate is worth nothing when something is missing.
+    """Check that all messages are loaded; otherwise the rate means nothing.
 
     Args:
-        since: when the run began (seconds since 1970); what was there before does not count.
+        since: when the run began (seconds since 1970); earlier messages do not count.
 
     Raises:
-        StatesysError: the history has not what was sent.
+        StatesysError: the history has another number of messages than were sent.
     """
     found = loaded(testbed.servers.database_url, since)
     if found != job.total:
@@ -85,7 +78,7 @@ def check_loaded(testbed: Testbed, job: Job, since: float) -> None:
 
 
 def prefill(testbed: Testbed, job: Job) -> None:
-    """Start with tables as the job wants them and all reports of a job in `mp_relayendpoint`."""
+    """Fill the tables as the job wants them, and publish all its reports."""
     testbed.clear()
     fill(testbed.servers.database_url, job.existing, testbed.show)
     with Feed(testbed.servers.amqp_url, testbed.show) as feed:
@@ -96,51 +89,45 @@ def prefill(testbed: Testbed, job: Job) -> None:
 def run_relay(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """The relay alone, from the first delivery to the last confirm; the batches stay there."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("relaying")
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("relay", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         running.workers.stop("relay")
-    return running.result(
-        "relay", job, worker_settings, first=first, last=last, short_way=short_way
-    )
+    return running.result("relay", first=first, last=last, fast_path=fast_path)
 
 
 def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """The loader alone, from the first delivery to the last commit; a relay makes the batches."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as before:
+    with running_workers(testbed, job, worker_settings) as before:
         testbed.show("making batches")
         before.workers.start("relay")
         before.workers.work("relay", job.total)
-        short_way = before.short_way()
-    with stage(testbed, worker_settings) as running:
+        fast_path = before.fast_path()
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("loading")
         first = running.workers.start("loader", worker_settings.loaders)
         last = running.workers.work("loader", job.total)
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
-    return running.result(
-        "loader", job, worker_settings, first=first, last=last, short_way=short_way
-    )
+    return running.result("loader", first=first, last=last, fast_path=fast_path)
 
 
 def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
     """Both together, from the first delivery to a relay to the last commit of a loader."""
     prefill(testbed, job)
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         testbed.show("draining")
         running.workers.start("loader", worker_settings.loaders)
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("loader", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         running.workers.stop("relay")
         running.workers.stop("loader")
     check_loaded(testbed, job, first)
-    found = running.result(
-        "drain", job, worker_settings, first=first, last=last, short_way=short_way
-    )
+    found = running.result("drain", first=first, last=last, fast_path=fast_path)
     return replace(found, queue=times(testbed.servers.database_url, first).queue)
 
 
@@ -148,11 +135,13 @@ _FLEET = "fleet"
 
 
 def run_publish(testbed: Testbed, job: Job) -> Result:
-    """Forward cycles of a fleet without faults, in a process of its own.
+    """Run forward cycles of a fleet without faults, in a process of its own.
 
-    A fleet is no exact copy of a job: now and then a client has no network, or more to say.
+    The number of reports only comes close to the job's: now and then a client has no network, or
+    more messages.
     """
     testbed.clear()
+    cycles = max(1, round(job.reports / job.clients))
     fleet = testbed.directory / _FLEET
     shutil.rmtree(fleet, ignore_errors=True)
     with Meter(testbed.processes) as meter:
@@ -161,7 +150,7 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
             [
                 *(sys.executable, "-m", "statesys", "producers", "publish", "--json"),
                 *("--fleet", str(fleet), "--clients", str(job.clients)),
-                *("--messages", str(job.messages), "--cycles", str(_cycles(job)), "--no-heartbeat"),
+                *("--messages", str(job.messages), "--cycles", str(cycles), "--no-heartbeat"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -190,33 +179,29 @@ def run_publish(testbed: Testbed, job: Job) -> Result:
     )
 
 
-def _cycles(job: Job) -> int:
-    return max(1, round(job.reports / job.clients))
-
-
 def run_steady(
     testbed: Testbed,
     job: Job,
     worker_settings: WorkerSettings,
     *,
     rate: float,
-    drop_partition: bool = False,
+    drop_partition: bool,
 ) -> Result:
-    """Publish on a clock that waits for nobody.
+    """Publish at a constant rate, however fast the workers are.
 
-    Every report has the moment it was due as its Date, so that a bench which comes late itself
-    does not make the total look shorter.
+    Every report has the moment it was due as its Date, so that a delay of the bench itself does
+    not make the total time look shorter.
 
     Args:
         rate: reports a second.
-        drop_partition: after a third of the time, drop the oldest day of what was there before,
-            behind a reader that stays for another third.
+        drop_partition: after a third of the time, drop the oldest existing day while a reader
+            holds a snapshot of the history for another third.
     """
     testbed.clear()
     fill(testbed.servers.database_url, job.existing, testbed.show)
     testbed.show("rendering")
     waiting = list(reports(job))
-    with stage(testbed, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running:
         workers = running.workers
         workers.start("loader", worker_settings.loaders)
         workers.start("relay", worker_settings.relays)
@@ -234,18 +219,18 @@ def run_steady(
                 dated = report._replace(date=date)
                 feed.send(dated, render_report(dated))
         last = workers.work("loader", job.total)
-        short_way = running.short_way()
+        fast_path = running.fast_path()
         drop = dropped()
-        said = workers.events("loader"), workers.events("relay")
+        events = workers.events("loader"), workers.events("relay")
         workers.stop("relay")
         workers.stop("loader")
     check_loaded(testbed, job, first)
     took = times(testbed.servers.database_url, first)
     return replace(
-        running.result("steady", job, worker_settings, first=first, last=last, short_way=short_way),
+        running.result("steady", first=first, last=last, fast_path=fast_path),
         queue=took.queue,
         total=took.total,
-        disturbance=None if drop is None else disturbance(drop, *said),
+        disturbance=None if drop is None else disturbance(drop, *events),
     )
 
 
@@ -253,7 +238,7 @@ def run_steady(
 def _dropping(
     testbed: Testbed, job: Job, rate: float, *, wanted: bool
 ) -> Iterator[Callable[[], Drop | None]]:
-    """Drop the oldest day meanwhile, if wanted; yields what waits for the outcome."""
+    """Drop the oldest day meanwhile, if wanted; yield a function that waits for the result."""
     if not wanted:
         yield lambda: None
         return
@@ -264,7 +249,7 @@ def _dropping(
             testbed.servers.database_url,
             after=third,
             hold=third,
-            # Days are counted from today, which is one of them.
+            # Today is one of the days.
             retention=timedelta(days=job.existing.days - 2),
         )
         yield drop.result

@@ -1,4 +1,4 @@
-"""The bench's own tables: emptied or filled before a run, and asked after it (`tables.sql`)."""
+"""The bench's own tables: emptied or filled before a run, queried after it (`tables.sql`)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from typing import LiteralString, NamedTuple, TypeAlias, cast
 
 from lab.bench.job import GAP_EVERY, Existing
-from loader.store import PartitionStore, ResyncStore
+from loader.store import ActivityStore, PartitionStore, ResyncStore
 from loader.store.partitions import DAYS_AHEAD
-from loader.tasks import keep_totals
+from loader.tasks import keep_state_totals, keep_totals
 from runtime.database import own_session
 from runtime.statements import statements
 
@@ -16,21 +16,21 @@ from runtime.statements import statements
 Show: TypeAlias = Callable[[str], None]
 
 _NAME = "statesys bench"
-#: State messages of one statement: some 30 MB in the server.
+#: State messages in one statement, which take some 30 MB in the server.
 _SLICE = 100_000
-#: Longer than any partition is old: nothing is dropped here.
+#: Longer than any partition is old, so that nothing is dropped here.
 _FOREVER = timedelta(days=36_500)
-#: A long reader is held up on purpose.
+#: The reader idles in its transaction on purpose, without a timeout.
 _WAITS = {"idle_in_transaction_session_timeout": "0"}
 
 
 def fill(url: str, existing: Existing, show: Show) -> None:
-    """Write what loaders would have left of earlier reports; then vacuum and write it to disk.
+    """Write the rows that loaders would have left of earlier reports; vacuum and checkpoint.
 
     Args:
         url: of a migrated database without clients.
-        existing: how much of it; nothing is done for none.
-        show: hears how far it is.
+        existing: how much to write; with 0 messages the function does nothing.
+        show: called with the progress.
 
     Raises:
         DatabaseUnavailable: PostgreSQL refuses (a full disk, say).
@@ -46,7 +46,8 @@ def fill(url: str, existing: Existing, show: Show) -> None:
         values = existing._asdict() | {"until": until, "gap_every": GAP_EVERY}
         show(f"filling the tables: {existing.clients:,} clients")
         session.execute(_statement("fill_clients"), values)
-        session.execute(_statement("fill_ranges"), values)
+        for name in ("fill_ranges", "fill_snapshots", "fill_activity", "fill_topics"):
+            session.execute(_statement(name), values)
         step = max(1, _SLICE // existing.size)
         for first in range(0, existing.reports, step):
             last = min(first + step, existing.reports)
@@ -57,19 +58,22 @@ def fill(url: str, existing: Existing, show: Show) -> None:
             )
         show("vacuuming the tables")
         session.execute(_statement("vacuum"))
-        keep_totals(lambda: ResyncStore(url, name=_NAME))
+        for keep in (keep_totals, keep_state_totals):
+            keep(lambda: ResyncStore(url, name=_NAME))
+        with closing(ActivityStore(url)) as store:
+            store.take_snapshot(now=until)
         session.execute(_statement("flush"))
 
 
 def _make_partitions(url: str, today: date, days: int) -> None:
-    """Partitions of the days before today; the migration has made the others."""
+    """Create the partitions of the days before today; the migration has created the others."""
     with closing(PartitionStore(url, name=_NAME)) as store:
         for back in range(days - 1, 0, -(DAYS_AHEAD + 1)):
             store.keep(today=today - timedelta(days=back), retention=_FOREVER)
 
 
 class Percentiles(NamedTuple):
-    """In seconds."""
+    """Percentiles of a time, in seconds."""
 
     p50: float
     p95: float
@@ -77,21 +81,21 @@ class Percentiles(NamedTuple):
 
 
 class Times(NamedTuple):
-    """From the relay to the database, and from the client to the database."""
+    """Queue time (relay to database) and total time (client to database)."""
 
     queue: Percentiles
     total: Percentiles
 
 
 def wipe(url: str) -> None:
-    """Remove all of statesys from the bench's database."""
+    """Drop the schema statesys from the bench's database."""
     with own_session(url, _NAME, autocommit=True) as session:
         session.execute(_statement("begin_anew"))
         session.execute(_statement("flush"))
 
 
 def loaded(url: str, since: float) -> int:
-    """State messages that came into the history since a moment (seconds since 1970)."""
+    """Count the state messages loaded since a moment (seconds since 1970)."""
     with own_session(url, _NAME, autocommit=True) as session:
         found = session.execute(_statement("loaded"), [since]).fetchone()
         assert found is not None
@@ -99,7 +103,7 @@ def loaded(url: str, since: float) -> int:
 
 
 def times(url: str, since: float) -> Times:
-    """How long the messages took that were loaded since a moment (seconds since 1970)."""
+    """Return how long the messages loaded since a moment (seconds since 1970) took."""
     with own_session(url, _NAME, autocommit=True) as session:
         found = session.execute(_statement("times"), [since]).fetchone()
         assert found is not None
@@ -108,14 +112,14 @@ def times(url: str, since: float) -> Times:
 
 
 def partitions(url: str) -> set[str]:
-    """Names of the partitions of the history, half dropped ones included."""
+    """Names of the partitions of the history, including detached ones that still exist."""
     with own_session(url, _NAME, autocommit=True) as session:
         return {name for (name,) in session.execute(_statement("partitions"))}
 
 
 @contextmanager
 def reading(url: str) -> Iterator[None]:
-    """A long reader, such as a dump: one snapshot of the whole history, until the end."""
+    """Hold one snapshot of the whole history until the end, as a dump does."""
     with own_session(url, f"{_NAME} reader", autocommit=True, different=_WAITS) as session:
         session.execute(_statement("begin_reading"))
         session.execute(_statement("read"))
@@ -123,6 +127,6 @@ def reading(url: str) -> Iterator[None]:
 
 
 def _statement(name: str) -> LiteralString:
-    # The file is ours and constant, which is what LiteralString is about.
+    # The file is part of the source, so the text is as safe as a literal.
     text = statements("lab.bench", "tables.sql")[name]
     return cast(LiteralString, text)  # type: ignore[redundant-cast]

@@ -1,11 +1,11 @@
--- An earlier life of the site, written by set: what loaders would have left, in a fraction of
--- the time. Report r is of client r modulo :clients, so clients take turns and the indexes are
--- filled in the random order that they are filled in by clients of random ids.
+-- Earlier data of the site, the same rows that loaders would have left. Set-based statements
+-- write them in a fraction of the time. Report r is of client r modulo :clients; the ids are
+-- hashes, so the indexes are filled in random order, as by real clients.
 --
--- Names: report r, message p of it, number of a client (its id follows from it).
+-- Names: report r, message p of a report, number of a client (its id is the hash of it).
 
 -- name: report_at
--- When a report was loaded: the same number in each day, today's between midnight and now.
+-- When a report was loaded: as many in each day, today's between midnight and now.
 CREATE FUNCTION pg_temp.report_at(report bigint, reports bigint, days integer, until timestamptz)
 RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT date_trunc('day', until) + (floor(x) - days + 1) * interval '1 day'
@@ -15,10 +15,10 @@ RETURNS timestamptz LANGUAGE sql STABLE AS $$
 $$
 
 -- name: fill_clients
--- In no order of their numbers: the clients of a job lie scattered over the table.
+-- Ordered by a hash of the number, so that the clients of a job lie scattered over the table.
 INSERT INTO statesys.client (
     client_id, name, version, highest_serial, highest_report_date, accounted, first_seen,
-    last_seen, last_message_time, superseded)
+    last_seen, last_message_time, superseded, messages)
 SELECT
     md5('statesys bench ' || number)::uuid,
     'PC' || lpad(number::text, greatest(6, length(number::text)), '0'), '5.00.9128.1000',
@@ -26,7 +26,8 @@ SELECT
     int8multirange(int8range(1, highest + 1))
         - CASE WHEN gap THEN '{[2,3)}'::int8multirange ELSE '{}' END,
     pg_temp.report_at(number, %(reports)s, %(days)s, %(until)s),
-    last_at - interval '0.2 s', last_at - interval '1 min', sent * greatest(%(size)s - 2, 0)
+    last_at - interval '0.2 s', last_at - interval '1 min', sent * greatest(%(size)s - 2, 0),
+    sent * %(size)s
 FROM generate_series(0, %(clients)s::bigint - 1) AS number,
 LATERAL (
     SELECT %(reports)s / %(clients)s + (number < %(reports)s %% %(clients)s)::integer
@@ -40,15 +41,35 @@ LATERAL (
 ORDER BY hashint8(number)
 
 -- name: fill_ranges
--- Seen just now: too young to be asked for while a run lasts.
+-- Detected just now: too young for a resync request during the run.
 INSERT INTO statesys.missing_message_range (client_id, first_serial, last_serial, detected_at)
 SELECT client_id, 2, 2, %(until)s
 FROM statesys.client WHERE highest_serial > 2 AND NOT accounted @> 2::bigint
 
+-- name: fill_snapshots
+-- Those of the last 25 hours. The migration has made one.
+WITH earlier AS (DELETE FROM statesys.activity_snapshot)
+INSERT INTO statesys.activity_snapshot (number, taken_at)
+SELECT n, %(until)s - interval '30 min' - (25 - n) * interval '1 hour'
+FROM generate_series(1, 25) AS n
+
+-- name: fill_activity
+-- Each client sent one of its reports in each of the last hours, as far as they go.
+INSERT INTO statesys.client_activity (client_id, snapshot, totals)
+SELECT client_id, 25, ARRAY(
+    SELECT greatest(c.messages - n * %(size)s, 0)::integer FROM generate_series(1, 25) AS n)
+FROM statesys.client c
+
+-- name: fill_topics
+INSERT INTO statesys.topic_activity (hour, topic_type, messages)
+SELECT date_trunc('hour', %(until)s, 'UTC') - ago * interval '1 hour', topic_type,
+    1 + %(reports)s * parts / 192
+FROM generate_series(0, 191) AS ago, (VALUES (500, 1), (402, %(size)s - 1)) AS part(topic_type, parts)
+
 -- name: fill_messages
--- Reports %(first)s to %(last)s, without the last. Each tells of one update: that it is required
--- (topic type 500), then how its deployment went (402), so that its first and its last message
--- are current.
+-- Reports %(first)s to %(last)s, without the last. Each report is about one update: the first
+-- message says that it is required (topic type 500), the others how its deployment went (402).
+-- So the first and the last message are current.
 WITH report AS MATERIALIZED (
     SELECT
         r, number, r / %(clients)s * %(size)s AS before, update,
@@ -94,16 +115,16 @@ SELECT client_id, topic_type, topic_id, '', 3, state_id, 0, serial, message_time
 FROM made WHERE is_current
 
 -- name: vacuum
--- As such a site has been, long before: counts for the planner, and no page to be visited first.
+-- As on a site that has run for long: the planner has statistics, and no page awaits a vacuum.
 VACUUM (ANALYZE) statesys.client, statesys.state_message, statesys.current_state,
-    statesys.missing_message_range
+    statesys.missing_message_range, statesys.client_activity
 
 -- name: begin_anew
--- Tables without the dead rows and the full pages of the run before.
+-- New tables, without the dead rows and the full pages of the previous run.
 DROP SCHEMA IF EXISTS statesys CASCADE
 
 -- name: flush
--- No run writes the pages of the run before.
+-- Write the pages now, so that the next run does not have to.
 CHECKPOINT
 
 -- name: loaded
@@ -119,7 +140,7 @@ SELECT
 FROM statesys.state_message WHERE loaded_at >= to_timestamp(%s)
 
 -- name: partitions
--- Days of the history, those included that are detached and not dropped yet.
+-- Days of the history, including those that are detached and not yet dropped.
 SELECT relname FROM pg_class
 WHERE relnamespace = 'statesys'::regnamespace AND relkind = 'r'
   AND relname ~ '^state_message_[0-9]{8}$'

@@ -1,4 +1,4 @@
-"""Where a bench takes place: private servers that nobody else uses."""
+"""The private servers of a bench, which nothing else uses."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ _LOCK = "bench.lock"
 
 @contextmanager
 def steps() -> Iterator[Show]:
-    """A line on stderr that is always the latest step."""
+    """Show the current step in one line on stderr, on a terminal only."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _step: None
@@ -39,9 +39,9 @@ class Testbed:
     """The bench's servers.
 
     Attributes:
-        directory: takes logs and stores.
+        directory: for logs and stores.
         processes: pid of `broker` and `database`.
-        show: hears of steps.
+        show: called with each step.
     """
 
     servers: Servers
@@ -50,7 +50,7 @@ class Testbed:
     show: Show
 
     def clear(self) -> None:
-        """Empty queues and new tables: no run is to pay for what another left behind."""
+        """Empty the queues and recreate the tables, so that runs do not affect each other."""
         self.show("emptying queues and tables")
         with Administration(self.servers.amqp_url, name=_NAME) as admin:
             admin.declare(QUEUES)
@@ -65,12 +65,12 @@ def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
     """Start servers in a directory, and remove them with their data at the end.
 
     Args:
-        directory: of their own.
+        directory: for these servers alone.
         keep: leave them running, with the data of the last run.
 
     Raises:
-        StatesysError: another bench is at work there, or the directory is somebody else's.
-        ServicesError: they do not come up.
+        StatesysError: another bench runs there, or the directory was not made by a bench.
+        ServicesError: the servers do not start.
     """
     our_directory(directory)
     if any(directory.iterdir()) and not (directory / _LOCK).exists():
@@ -86,12 +86,7 @@ def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
         try:
             _stop_servers_on_other_cores(directory)
             found = devserver.up(directory)
-            yield Testbed(
-                Servers(found.amqp_url, found.database_url, found.management_url),
-                directory,
-                _processes(directory),
-                show,
-            )
+            yield Testbed(Servers(*found), directory, _processes(directory), show)
         finally:
             if not keep:
                 show("stopping private servers")
@@ -99,7 +94,7 @@ def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
 
 
 def _stop_servers_on_other_cores(directory: Path) -> None:
-    """Those of an earlier run stay on the processors that they were started on."""
+    """Stop servers of an earlier run that are pinned to other processors than this run."""
     if devserver.running(directory) is None:
         return
     cores = os.sched_getaffinity(0)

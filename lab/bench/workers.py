@@ -1,4 +1,4 @@
-"""The workers of a run: processes as an operator starts them, their logs read while they work."""
+"""The workers of a run: processes as an operator starts them, and a reader of their logs."""
 
 import json
 import time
@@ -15,19 +15,19 @@ from lab.program import Program
 from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 
-#: Levels that are no trouble; a line without one is none of a worker's.
+#: Levels below a warning. Lines without a level do not come from the worker itself.
 _CALM = ("debug", "info", None)
 
 
 class Event(NamedTuple):
-    """One line.
+    """One log line; a number that the line does not have is 0.
 
     Attributes:
         name: such as `loader.chunk_loaded`.
         at: seconds since 1970.
-        messages: state messages it is about; 0 when it is not about any.
-        canonical: reports of the canonical shape in it; 0 when it does not say.
-        seconds: that it took; 0 when it does not say.
+        messages: number of state messages.
+        canonical: number of reports that took the fast path.
+        seconds: how long the work took.
         trouble: whether it is a warning or an error.
     """
 
@@ -40,10 +40,10 @@ class Event(NamedTuple):
 
 
 class EventLog:
-    """What a worker has said so far.
+    """The log of a worker, read while it grows.
 
     Args:
-        path: of the file; it may not be there yet.
+        path: of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,11 +52,11 @@ class EventLog:
         self._events: list[Event] = []
 
     def read(self) -> list[Event]:
-        """All events, those that came since the last call included."""
+        """Read the new lines; return all events so far."""
         with self._path.open("rb") as log:
             log.seek(self._offset)
             text = log.read()
-        # A line without its end is still being written.
+        # The worker is still writing a line that has no end.
         whole = text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
         self._events += [event for line in whole.splitlines() if (event := _event(line))]
@@ -75,26 +75,26 @@ def _event(line: bytes) -> Event | None:
             keys.get("level") not in _CALM,
         )
     except (ValueError, KeyError, TypeError):
-        # A traceback or a warning of Python's.
+        # A line of a traceback, or a warning that Python itself wrote.
         return None
 
 
-#: Seconds between two looks at the logs, and without any change before a run gives up.
+#: Seconds between two reads of the logs; seconds without any new event until a run gives up.
 _LOOK_EVERY, _STALL = 0.05, 60.0
 
-#: The event that a role's messages are counted by, and the one that says it has begun.
+#: The event that counts a role's messages, and the event that a role starts with.
 _WORK = {"relay": "relay.batch_sent", "loader": "loader.chunk_loaded"}
 _BEGUN = {"relay": "relay.consuming", "loader": "loader.consuming"}
 
 
 class BenchWorkers:
-    """Relays and loaders of one run; a context manager that leaves no process behind.
+    """Relays and loaders of one run; a context manager that stops them all at its end.
 
     Args:
         servers: given to them in their environment.
-        directory: takes their logs.
-        worker_settings: how they are set.
-        meter: watches them, by role.
+        directory: for their logs.
+        worker_settings: threads and chunk size of the loaders.
+        meter: measures them, by role.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class BenchWorkers:
         """Start the workers of a role and wait until they consume.
 
         Returns:
-            When the first one did (seconds since 1970).
+            When the first one began (seconds since 1970).
         """
         workers = self._running[role] = []
         for number in range(1, processes + 1):
@@ -133,18 +133,18 @@ class BenchWorkers:
             workers.append(worker)
             self._meter.watch(role, worker.program.process.pid)
         begun = self._wait(role, _BEGUN[role], lambda found: len(found) >= processes)
-        # What a start takes is not what the work takes.
+        # The sample ends the CPU time of the start, which is no part of the result.
         self._meter.sample()
         return min(event.at for event in begun)
 
     def work(self, role: str, messages: int) -> float:
-        """Wait until a role has done so many state messages.
+        """Wait until the workers of a role have handled a number of state messages.
 
         Returns:
-            When the last one was done (seconds since 1970).
+            When the last of them was handled (seconds since 1970).
 
         Raises:
-            StatesysError: a worker died, or nothing moved for a minute.
+            StatesysError: a worker died, or no new event came for a minute.
         """
         done = self._wait(
             role, _WORK[role], lambda found: sum(e.messages for e in found) >= messages
@@ -152,11 +152,11 @@ class BenchWorkers:
         return max(event.at for event in done)
 
     def events(self, role: str) -> list[Event]:
-        """All that the workers of a role have said, in no order."""
+        """All events so far of a role's workers, unordered."""
         return [event for worker in self._running[role] for event in worker.log.read()]
 
     def stop(self, role: str) -> None:
-        """End the workers of a role."""
+        """Stop the workers of a role."""
         workers = self._running.pop(role, [])
         close_in_order(self._meter.sample, *(worker.program.stop for worker in workers))
 

@@ -8,9 +8,10 @@ import click
 
 from console.output import facts, print_json, stdout
 from lab.demo.progress import Display
-from lab.demo.run import Demo, DemoPlan
+from lab.demo.run import Demo
 from lab.demo.site import prepare
 from producers.options import CLIENTS, MESSAGES, SEED, SHARE
+from producers.plan import Plan
 from runtime.command import settings_and_logs
 from runtime.options import DIRECTORY, Decorator, json_option
 from runtime.workers.signals import Stop
@@ -56,7 +57,17 @@ def _share(flag: str, default: float, text: str) -> Decorator:
 )
 @click.option("--reset", is_flag=True, hidden=True)
 @json_option
-def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -> None:
+def demo(
+    *,
+    clients: int,
+    cycles: int,
+    messages: float,
+    seed: int,
+    directory: Path | None,
+    reset: bool,
+    as_json: bool,
+    **faults: float,
+) -> None:
     """Run the whole job once: faulty reports in, everything accounted for in the end.
 
     Starts a RabbitMQ and a PostgreSQL of its own, a relay and a loader with quick resync settings,
@@ -73,7 +84,7 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
       STATESYS_HOME=.statesys/demo statesys status
       statesys demo --clients 5000 --loss 0.1 --seed 7
     """
-    # A demo shows its progress; the fleet's own lines would only run through it.
+    # A demo shows its progress; log lines of the fleet would interrupt it.
     settings = settings_and_logs(usual_level="warning")
     if reset:
         click.echo("--reset does nothing any more: the demo has servers of its own", err=True)
@@ -83,25 +94,25 @@ def demo(*, directory: Path | None, reset: bool, as_json: bool, **size: float) -
             "used",
             err=True,
         )
-    plan = DemoPlan(
-        clients=int(size.pop("clients")),
-        cycles=int(size.pop("cycles")),
-        messages=size.pop("messages"),
-        seed=int(size.pop("seed")),
-        faults=size,
-        directory=directory or settings.home / "demo",
-    )
+    plan = Plan(clients=clients, messages=messages, seed=seed, faults=faults)
+    directory = directory or settings.home / "demo"
     stop = Stop().install()
     with Display() as display:
         display.step("preparing", "RabbitMQ and PostgreSQL")
-        servers = prepare(plan.directory)
-        summary = Demo(plan, servers, display, stop).run()
+        summary = Demo(
+            plan,
+            cycles=cycles,
+            directory=directory,
+            servers=prepare(directory),
+            display=display,
+            stop=stop,
+        ).run()
     if as_json:
         print_json(summary.as_data())
     else:
         stdout().print(facts(summary.rows()))
         click.echo(summary.last_line())
-    place = shlex.quote(str(plan.directory))
+    place = shlex.quote(str(directory))
     click.echo(
         f"look around: STATESYS_HOME={place} statesys status (or trace, gaps --all, dead list)\n"
         f"stop its servers: statesys down --home {place}",

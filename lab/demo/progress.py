@@ -1,4 +1,4 @@
-"""How far a demo is: a live line on a terminal, plain lines in a pipe; always on stderr."""
+"""The progress of a demo on stderr: a live line on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -39,10 +39,10 @@ class Display:
         self._bars.stop()
 
     def step(self, name: str, state: str = "", *, done: int = 0, total: int | None = None) -> None:
-        """Show how far a step is.
+        """Show the progress of a step.
 
         Args:
-            name: of the step; a new one ends the step before.
+            name: of the step; a new name ends the previous step.
             state: in words.
             done, total: for the bar; `total` None is unknown.
         """
@@ -60,7 +60,7 @@ class Display:
         self._step = name
 
     def fleet(self, step: Step) -> None:
-        """A step of the fleet."""
+        """Show the progress of a step of the fleet."""
         state = f"{step.done:,} of {step.total:,} clients"
         self.step(step.step, state, done=step.done, total=step.total)
 

@@ -1,8 +1,7 @@
 """The demo from beginning to end."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,49 +24,25 @@ from runtime.workers.signals import Stop
 from schemas.errors import StatesysError
 from schemas.topology import DEAD
 
-
-@dataclass(frozen=True, kw_only=True)
-class DemoPlan:
-    """A demo's size and faults.
-
-    Attributes:
-        clients, messages, seed, faults: as in `producers.plan.Plan`, which checks them.
-        cycles: forward cycles that every client lives.
-        directory: the demo's own (`lab.demo.site`).
-    """
-
-    clients: int
-    cycles: int
-    messages: float
-    seed: int
-    faults: Mapping[str, float]
-    directory: Path
-
-    @property
-    def fleet(self) -> Path:
-        """Where the fleet's store is; `statesys verify --fleet` takes it afterwards."""
-        return self.directory / FLEET
-
-
 #: Seconds between two looks.
 PAUSE = 0.25
 #: Seconds without any change after which the demo gives up. A check, a request and its answer
-#: take about ten; a machine that is busy with other things, several times that.
+#: take about ten, and several times that on a busy machine.
 STALL = 60.0
 
 
 class Convergence:
     """The condition that ends the answering of resyncs.
 
-    The last report of every client is a heartbeat or an answer, and those meet no fault: once all
-    is loaded, every client's highest serial is its store's last one. A client whose serials are
-    all there and accounted for has no open range.
+    The last report of every client is a heartbeat or an answer, which meet no fault. So once all
+    is loaded, every client's highest serial is the last one in its store. A client whose serials
+    are all accounted for has no open range.
 
     Args:
         store: of the fleet.
         queries: of the database.
-        check: raises when a worker died.
-        tell: shows a state in words.
+        check: raises an error when a worker died.
+        show: shows a state in words.
     """
 
     def __init__(
@@ -90,7 +65,7 @@ class Convergence:
         """Whether everything arrived, nothing is missing and every request is closed.
 
         Raises:
-            StatesysError: a worker died, or nothing moved for a minute.
+            StatesysError: a worker died, or nothing changed for a minute.
         """
         now = time.monotonic()
         if now < self._look_at:
@@ -123,53 +98,65 @@ class Demo:
     """One demo.
 
     Args:
-        plan: what it does.
+        plan: clients and faults.
+        cycles: forward cycles of every client.
+        directory: the demo's own (`lab.demo.site`).
         servers: the demo's own, empty.
-        display: shows how far it is.
-        stop: ends it in good order; looked at between the steps.
+        display: shows the progress.
+        stop: ends the demo in order, between two steps.
     """
 
-    def __init__(self, plan: DemoPlan, servers: Servers, display: Display, stop: Stop) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        cycles: int,
+        directory: Path,
+        servers: Servers,
+        display: Display,
+        stop: Stop,
+    ) -> None:
         self._plan = plan
+        self._cycles = cycles
+        self._directory = directory
+        self._fleet = directory / FLEET
         self._servers = servers
         self._display = display
         self._stop = stop
 
     def run(self) -> DemoSummary:
-        """Publish with faults, resync until nothing is missing, prove it, count.
+        """Publish with faults, resync until nothing is missing, verify, count.
 
         Raises:
-            click.Abort: it was stopped.
-            StatesysError: a worker died, or nothing moved.
+            click.Abort: `stop` is set.
+            StatesysError: a worker died, or nothing changed for a minute.
         """
         started = time.monotonic()
         plan = self._plan
-        fleet_plan = Plan(
-            clients=plan.clients, messages=plan.messages, seed=plan.seed, faults=plan.faults
-        )
         self._display.step("preparing", "clients")
         now = datetime.now(UTC)
-        with Store(plan.fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            with DemoWorkers(self._servers, plan.directory) as workers:
-                self._run_fleet(store, fleet_plan, workers)
+        with Store(self._fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
+            with DemoWorkers(self._servers, self._directory) as workers:
+                workers.start()
+                self._run_fleet(store, workers)
                 self._display.step("verifying", "every message and every state")
                 problems = self._prove()
                 self._display.step("stopping", "relay and loader")
                 workers.stop()
             return self._count(store, problems, seconds=time.monotonic() - started)
 
-    def _run_fleet(self, store: Store, plan: Plan, workers: DemoWorkers) -> None:
-        """Everything that the clients do."""
+    def _run_fleet(self, store: Store, workers: DemoWorkers) -> None:
+        """Publish all reports of the clients, and answer their resync requests."""
         url = self._servers.amqp_url
 
         def show(step: Step) -> None:
-            # Without a worker, all that is published after its end would only be published.
+            # Publishing is useless once a worker has died.
             workers.check()
             self._display.fleet(step)
 
         with (
             Queries.open(self._servers.database_url, name=_NAME) as queries,
-            Fleet(store, url, plan, stop=self._stop, on_progress=show) as fleet,
+            Fleet(store, url, self._plan, stop=self._stop, on_progress=show) as fleet,
         ):
 
             def answer(step: str) -> None:
@@ -181,23 +168,23 @@ class Demo:
                 )
                 fleet.answer_requests(until=arrived.reached)
 
-            fleet.publish_cycles(self._plan.cycles)
-            # A lost last report shows with the next message.
+            fleet.publish_cycles(self._cycles)
+            # The next message reveals that a client's last report was lost.
             fleet.heartbeat_all()
             answer("loading and resyncing")
-            # Everybody is heard of once more, after all faults.
+            # Every client sends once more, after all faults.
             fleet.heartbeat_all()
             answer("loading the last heartbeats")
         self._look_for_stop()
 
     def _prove(self) -> tuple[str, ...]:
-        """What breaks the promise; nothing, if all goes well."""
+        """Verify; return what breaks the promise, empty when nothing does."""
 
         def pause(seconds: float) -> None:
             self._stop.wait(seconds)
             self._look_for_stop()
 
-        outcome = verify(self._plan.fleet, self._servers, timeout=_VERIFY_TIMEOUT, pause=pause)
+        outcome = verify(self._fleet, self._servers, timeout=_VERIFY_TIMEOUT, pause=pause)
         if outcome.tally is None:
             return (f"still on the way: {outcome.backlog}",)
         return (*outcome.tally.problems, *outcome.tally.offenders)

@@ -1,7 +1,7 @@
 """The demo's own site: servers and a directory that belong to the demo alone.
 
-The servers stay after the demo, so that its result can be looked at with the other commands. The
-next demo in the same directory empties them and begins anew.
+The servers stay after the demo, so that the other commands can show its result. The next demo in
+the same directory empties them.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from schemas.errors import StatesysError
 
 #: The fleet's store, inside the directory.
 FLEET = "fleet"
-#: Marks a directory as a demo's. A directory with other content may be anybody's.
+#: This file marks a directory as a demo's. Without it, the content is never deleted.
 _MARK = "statesys-demo.txt"
 _NAME = "statesys demo"
 
@@ -28,7 +28,7 @@ def prepare(directory: Path) -> Servers:
     """Start the demo's servers, or take those of the last demo, and empty them.
 
     Args:
-        directory: takes the servers' data, the fleet's store and the workers' logs.
+        directory: for the servers' data, the fleet's store and the workers' logs.
 
     Raises:
         StatesysError: the directory holds something else, or another demo runs in it.
@@ -47,7 +47,7 @@ def prepare(directory: Path) -> Servers:
     ):
         connection.execute("DROP SCHEMA IF EXISTS statesys CASCADE")
     migrate(found.database_url)
-    return Servers(found.amqp_url, found.database_url, found.management_url)
+    return Servers(*found)
 
 
 def _check(directory: Path) -> None:
@@ -59,5 +59,5 @@ def _check(directory: Path) -> None:
             "name an empty directory with --directory"
         )
     if (directory / FLEET).exists():
-        # A demo that runs at the moment holds this lock.
+        # A running demo holds this lock; then it raises StatesysError.
         StoreLock(directory / FLEET / LOCK_FILE).release()

@@ -10,15 +10,15 @@ from producers.store import StoreTotals
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSummary:
-    """What came out; every count is read back from a store.
+    """The result of a demo; every count comes from a store, a queue or the database.
 
     Attributes:
         sent: from the fleet's store.
-        faults: done on purpose, by kind, in reports.
+        faults: injected ones by kind, in reports.
         counts: from the database.
-        refused: letters in the dead queue.
+        refused: dead letters.
         problems: what breaks the promise; empty means verified.
-        seconds: that it took.
+        seconds: duration of the demo.
     """
 
     sent: StoreTotals
@@ -34,7 +34,7 @@ class DemoSummary:
         return not self.problems
 
     def rows(self) -> list[tuple[str, object]]:
-        """For the table."""
+        """The rows of the table."""
         faults = ", ".join(f"{count:,} {kind}" for kind, count in self.faults.items())
         return [
             ("clients", self.sent.clients),
@@ -65,7 +65,7 @@ class DemoSummary:
         return f"NOT verified: {'; '.join(self.problems)}; {counts}"
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The output of `--json`."""
         return {
             "verified": self.verified,
             "problems": list(self.problems),

@@ -1,1 +1,1 @@
-"""`statesys verify`: what the clients' stores say is held against what the server has."""
+"""`statesys verify`: compares the clients' stores with the database, messages and states."""

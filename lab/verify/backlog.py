@@ -1,4 +1,4 @@
-"""Waiting until nothing is on its way, without taking a message out of a queue."""
+"""Wait until the work queues are empty, without taking a message out of them."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,14 @@ PAUSE = 0.2
 
 
 class Backlog(NamedTuple):
-    """What is on its way: messages ready by queue, and unacked (None is unknown)."""
+    """Messages on their way: ready ones by queue, and unacked ones (None is unknown)."""
 
     ready: dict[str, int]
     unacked: int | None
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is known to be on its way."""
+        """Whether no message is known to be on its way."""
         return not any(self.ready.values()) and not self.unacked
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Backlog(NamedTuple):
 
 
 def look(admin: Administration, servers: Servers) -> Backlog:
-    """What is on its way now. A queue that does not exist is empty."""
+    """Return the messages on their way now. A queue that does not exist counts as empty."""
     depths = {name: admin.depth(name) for name in WORK}
     unacked: int | None = None
     if servers.management_url is not None:
@@ -49,12 +49,12 @@ def wait_until_empty(
     deadline: float,
     pause: Callable[[float], object] = time.sleep,
 ) -> Backlog:
-    """Look until nothing is on its way, or the time is up; the last look is returned.
+    """Poll until the backlog is empty or the time is up; return the last backlog.
 
     Args:
-        see: looks.
+        see: returns the current backlog.
         deadline: by `time.monotonic`.
-        pause: waits so many seconds.
+        pause: waits the given seconds.
     """
     while True:
         backlog = see()

@@ -1,23 +1,23 @@
-"""The promise as a pure function: a client's own books and the server's in, a finding out.
+"""The promise as a pure function: from the records of a client and of the server to a finding.
 
-Every serial a client numbered has one place, looked for in this order:
+Every serial that a client gave has one place. The places are tried in this order:
 
 ==========  ================================================================================
 loaded      a row of the history with the digest that was sent
 overtaken   no row; accounted for, and below the start of a completed resync
 dead        no row; in a dead letter, with its reason
 outbox      no row; still with the client
-missing     no row; in an open missing range, so the server knows that it does not know it
-destroyed   destroyed on its way on purpose, and missed by nobody: another message arrived under
-            its serial, or it was the end of a life that the client's store has forgotten
+missing     no row; in an open missing range, so the server knows that it is missing
+destroyed   destroyed on its way on purpose, and the server cannot miss it: another message
+            arrived under its serial, or it was the end of an earlier life of the client
 ==========  ================================================================================
 
-What has none of these places is unaccounted for, and breaks the promise. A row with another digest
-than was sent is altered, and breaks it too; unless it is one of several under a serial that was
-used twice.
+A message without a place is unaccounted for, and breaks the promise. A row whose digest differs
+from the one sent is altered, and breaks it too, unless it is one of several under a serial that
+was used twice.
 
-Serials that the client never numbered are passed over: a resync moved its counter up, because the
-server knew more of it than it did itself. Rows under them are of a former life of its store.
+Serials that the client never gave are skipped. They exist where a resync moved the client's
+counter up, because the server knew a higher serial; rows under them come from an earlier life.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from uuid import UUID
 from schemas.report import STATELESS_TOPICS
 from schemas.serials import SerialRanges
 
-#: What a client has one state for: (topic type, topic id, user SID).
+#: A client has one state for each (topic type, topic id, user SID).
 Topic = tuple[int, str, str]
 
 
@@ -56,9 +56,9 @@ class Row(NamedTuple):
 
 
 class State(NamedTuple):
-    """A state: digest and serial of the message that told it.
+    """A state: digest and serial of its message.
 
-    In a client's store both are None while it waits for the next report: nothing to compare yet.
+    In a client's store both are None until the next report: there is nothing to compare yet.
     """
 
     digest: bytes | None
@@ -67,20 +67,20 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A client's own books.
+    """A client's own records.
 
     Attributes:
         last_serial: the last it gave; 0 before the first.
-        last_serial_now: the last it gave by the time the server's books were read. What a
-            running fleet sent between is newer than its books, and not compared.
+        last_serial_now: the last it gave by the time the server's records were read. Messages
+            that a running fleet sent in between are newer than `messages`, and not compared.
         messages: digest of every message it numbered, by serial; of the latest life.
         former: messages of earlier lives (or of another machine with its id) whose serials are in
             `messages` again.
-        destroyed: of all those, the ones that were destroyed on purpose on their way.
-        bygone: of the destroyed ones those of earlier lives: nothing comes after them any more.
-        hidden: its store was rolled back on purpose, and whatever could have told so was
-            destroyed; nobody can know, so its states may differ.
-        outbox: serials that no broker confirmed yet.
+        destroyed: messages of both kinds that were destroyed on purpose on their way.
+        bygone: those of `destroyed` that belong to earlier lives; no later message reveals them.
+        hidden: its store was rolled back on purpose, and every message that shows it was
+            destroyed; the server cannot know, so the states may differ.
+        outbox: serials that the broker has not confirmed yet.
         states: its state of every topic.
     """
 
@@ -98,18 +98,17 @@ class Sent:
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """The server's books of a client; without any argument, of one it never heard of.
+    """The server's records of a client; without any argument, of an unknown client.
 
     Attributes:
-        accounted: what arrived, or was overtaken.
+        accounted: serials that arrived, or were overtaken.
         resynced_below: serials below are overtaken by a completed resync.
         missing: the open ranges, merged ones included.
         rows: of the history, by serial.
         states: the current states.
-        duplicate_identity: it reports that two machines share the id, and asks no more.
+        duplicate_identity: the server reports that two machines share the id, and asks no more.
     """
 
-    highest_serial: int = 0
     resynced_below: int = 0
     accounted: SerialRanges = field(default_factory=SerialRanges)
     missing: SerialRanges = field(default_factory=SerialRanges)
@@ -120,13 +119,13 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What came out for one client.
+    """The result for one client.
 
     Attributes:
         places: how many messages are in each place; places without any are left out.
         unaccounted, altered: the serials that break the promise.
         never_sent: serials of rows that the client never numbered.
-        differing: topics whose state differs although all that matters arrived.
+        differing: topics whose state differs although its message arrived.
         behind: topics whose state differs because its message is not loaded: it is in a dead
             letter, in the outbox or missing.
         equal_states: topics whose states agree.
@@ -147,7 +146,7 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise holds for this client, and its state is the server's."""
+        """Whether the promise holds for this client, and the server has its states."""
         return not (
             self.unaccounted or self.altered or self.never_sent or self.differing or self.behind
         )
@@ -232,7 +231,7 @@ def _states(
             behind.append(topic)
         else:
             differing.append(topic)
-    # What the server believes and the client does not know at all.
+    # States that only the server has.
     differing += (
         topic
         for topic, theirs in received.states.items()
@@ -242,7 +241,7 @@ def _states(
 
 
 def _newer(state: State | None, sent: Sent) -> bool:
-    """Whether the server has a state that was sent after the client's books were read."""
+    """Whether the server has a state that was sent after the client's records were read."""
     return (
         state is not None
         and state.serial is not None
@@ -257,11 +256,11 @@ T = TypeVar("T")
 
 
 class ByClient(Generic[T]):
-    """A stream that is ordered by client, handed out client by client.
+    """A stream of rows that is read client by client.
 
     Args:
-        rows: ordered by what `client` tells of them, as PostgreSQL orders uuids.
-        client: whose a row is.
+        rows: ordered by their client id, as PostgreSQL orders uuids.
+        client: returns the client id of a row.
     """
 
     def __init__(self, rows: Iterable[T], client: Callable[[T], UUID]) -> None:
@@ -271,10 +270,10 @@ class ByClient(Generic[T]):
         self._step()
 
     def take(self, client_id: UUID) -> Iterator[T]:
-        """The rows of a client; rows of clients before it are passed over.
+        """Yield the rows of a client; rows of earlier clients are skipped.
 
-        Clients have to be asked for in ascending order, and each answer has to be read to its
-        end before the next question.
+        The caller has to take clients in ascending order, and read each iterator to its end
+        before the next call.
         """
         while self._next is not None and self._client(self._next) < client_id:
             self._step()

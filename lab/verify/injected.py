@@ -1,9 +1,9 @@
-"""What was done to clients on purpose, as far as it changes what can be expected of the server.
+"""Faults injected into clients, as far as they change what the server can know.
 
 A store that was rolled back numbers new messages with old serials. The server notices when two
 different messages arrive under one serial, or when a report with old serials is dated clearly after
-the one with the highest. When everything that could have told so was destroyed on its way, nobody
-can know; and a clock that ran ahead takes away the second sign.
+the one with the highest. When all such messages were destroyed on their way, the server cannot
+know; and a clock that ran ahead takes away the second sign.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from schemas.serials import SerialRanges
 
 
 class InjectedFaults:
-    """The injected truth about clients with more than one life.
+    """The injected faults of clients with more than one life.
 
     Args:
         store: in a snapshot.
@@ -38,7 +38,7 @@ class InjectedFaults:
         self._lost = {key: SerialRanges(ranges) for key, ranges in lost.items()}
 
     def destroyed(self, client_id: UUID, numbered: Sequence[SentMessage]) -> set[SentMessage]:
-        """Of the messages of a client with several lives those that were destroyed."""
+        """The destroyed messages of a client; empty for a client with one life."""
         if client_id not in self._several:
             return set()
         nothing = SerialRanges()
@@ -50,7 +50,7 @@ class InjectedFaults:
         numbered: Sequence[SentMessage],
         destroyed: Collection[SentMessage],
     ) -> bool:
-        """Whether nothing that arrived can tell that the client's store was rolled back."""
+        """Whether no message that arrived can show that the client's store was rolled back."""
         former = [m.serial for m in numbered if m.life != client.life]
         if not former:
             return False

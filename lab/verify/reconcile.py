@@ -1,4 +1,4 @@
-"""The books of both sides, read as ordered streams and compared client by client."""
+"""Read the records of both sides as ordered streams, and compare them client by client."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ DeadSerials = Mapping[UUID, SerialRanges]
 
 
 def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSerials) -> Tally:
-    """Compare everything.
+    """Compare all clients.
 
     Args:
-        store: in a snapshot that is older than that of `queries`: what it has sent has arrived
-            by then, or never will.
+        store: in a snapshot that is older than that of `queries`, so that its messages have
+            arrived by then, or never will.
         later: the same store, in a snapshot that is younger than that of `queries`.
         queries: in a snapshot.
         dead: read after `store`'s snapshot was taken.
@@ -36,7 +36,6 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
         for account in clients.take(sent.client_id):
             known += 1
             received = Received(
-                highest_serial=account.highest_serial,
                 resynced_below=account.resynced_below,
                 accounted=account.accounted,
                 duplicate_identity=account.duplicate_identity,
@@ -55,16 +54,16 @@ def tally(store: StoreReader, later: StoreReader, queries: Queries, dead: DeadSe
 
 
 def _sent(store: StoreReader, later: StoreReader) -> Iterator[Sent]:
-    """The store's books, id by id, in the order of the ids."""
+    """Yield the store's records of each client id, in the order of the ids."""
     outbox: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
-    # What was not confirmed is little: a window of reports, or all that an outage left.
+    # The outbox fits into memory: a window of reports, or what an outage left.
     for waiting in store.outbox_ranges():
         outbox[waiting.client_id].append((waiting.first_serial, waiting.last_serial))
     injected = InjectedFaults(store)
     present = ByClient(later.clients(), lambda c: c.client_id)
     messages = ByClient(store.sent(), lambda m: m.client_id)
     states = ByClient(store.states(), lambda s: s.client_id)
-    # Two machines with one id follow each other: the server knows them as one client.
+    # Two machines with one id are neighbours in this order, and one client for the server.
     for client_id, found in groupby(store.clients(), lambda c: c.client_id):
         machines = list(found)
         numbered = list(messages.take(client_id))

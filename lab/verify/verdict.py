@@ -1,4 +1,4 @@
-"""Findings added up, and the verdict on all of them."""
+"""The sum of all findings, and the verdict on them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,22 +7,22 @@ from uuid import UUID
 
 from lab.verify.comparison import Finding, Place
 
-#: Offenders that are named; the rest is only counted.
+#: This many offenders are named; the others are only counted.
 NAMED = 10
 
 
 @dataclass
 class Tally:
-    """Adds up the findings of one look at all clients.
+    """Adds up the findings of all clients in one comparison.
 
     Attributes:
-        clients: of the store.
-        foreign_clients: of the database but not of the store; only counted.
+        clients: clients of the store.
+        foreign_clients: clients in the database but not in the store; only counted.
         places: messages in each place.
-        offenders: sentences about the first few that break the promise.
+        offenders: sentences about the first few clients that break the promise.
         inconsistent: clients whose missing ranges are not [1, highest] - accounted.
         exempt: sentences about the clients whose states cannot be compared.
-        letters_cut: the dead letters are more than were read, so some serials may be in them.
+        letters_cut: there are more dead letters than were read, which may hold further serials.
     """
 
     clients: int = 0
@@ -39,7 +39,7 @@ class Tally:
     exempt: list[str] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
-        """Count one client in."""
+        """Add the finding of one client."""
         self.clients += 1
         self.places.update(finding.places)
         self.equal_states += finding.equal_states
@@ -54,28 +54,28 @@ class Tally:
                 self.name(sentence)
 
     def add_inconsistent(self, client_id: UUID) -> None:
-        """Count a client whose own books in the database contradict each other."""
+        """Count a client whose rows in the database contradict each other."""
         self.inconsistent += 1
         self.name(f"{client_id}: open missing ranges are not [1, highest] - accounted")
 
     def name(self, sentence: str) -> None:
-        """Keep a sentence about an offender, while there is room."""
+        """Keep a sentence about an offender, up to `NAMED` of them."""
         if len(self.offenders) < NAMED:
             self.offenders.append(sentence)
 
     @property
     def messages(self) -> int:
-        """Messages that the clients of the store numbered."""
+        """The number of messages that the clients of the store numbered."""
         return self.places.total()
 
     @property
     def unaccounted(self) -> int:
-        """Messages without any place."""
+        """The number of messages without a place."""
         return self.places[Place.UNACCOUNTED]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing breaks the promise."""
+        """Whether the promise holds."""
         return not self.problems
 
     @property
@@ -96,7 +96,7 @@ class Tally:
         return [f"{n:,} {one if n == 1 else many}" for n, one, many in counted if n]
 
     def as_data(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The output of `--json`."""
         return {
             "verified": self.holds,
             "clients": self.clients,
@@ -119,7 +119,7 @@ class Tally:
 
 
 def _sentences(finding: Finding) -> list[str]:
-    """One sentence for each kind of trouble of a client."""
+    """One sentence for each kind of problem of a client."""
     serials = (
         (finding.unaccounted, "unaccounted for"),
         (finding.altered, "loaded with other content than was sent"),

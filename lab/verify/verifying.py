@@ -1,4 +1,4 @@
-"""When to compare: after everything that was sent has arrived."""
+"""Wait until everything that was sent has arrived, then compare."""
 
 import time
 from collections import defaultdict
@@ -19,7 +19,7 @@ from runtime.broker import Administration
 from runtime.broker.management import STALENESS
 from schemas.serials import SerialRanges
 
-#: Dead letters that are read; about a minute's work.
+#: Dead letters that are read at most, which takes about a minute.
 MOST_LETTERS = 100_000
 #: Seconds between two comparisons.
 _PAUSE = 1.0
@@ -27,11 +27,11 @@ _NAME = "statesys verify"
 
 
 class Outcome(NamedTuple):
-    """What came out.
+    """The result of `verify`.
 
     Attributes:
-        tally: None when it never came to a comparison, because work was left.
-        backlog: the last look at the work queues.
+        tally: None without a comparison, because the work queues did not become empty.
+        backlog: the last backlog seen.
     """
 
     tally: Tally | None
@@ -52,16 +52,16 @@ def verify(
 ) -> Outcome:
     """Wait until the work queues are empty, then compare store and database.
 
-    An empty queue is not yet an idle worker: what a worker holds is unacked, which AMQP does not
-    tell and the management API tells late. It does no harm: what was found once stays found, so a
-    comparison that holds is final, and one that does not is repeated for as long as unacked
-    messages may explain it.
+    With empty queues, workers may still hold unacked messages. AMQP does not tell their number,
+    and the management API tells it late. A comparison that holds is final all the same, since a
+    message that arrived stays. One that fails is repeated as long as unacked messages may be the
+    reason.
 
     Args:
         directory: of the fleet's store; a running fleet may own it.
-        servers: where the other side is.
+        servers: RabbitMQ and PostgreSQL.
         timeout: seconds to wait for the work queues at most.
-        pause: waits so many seconds.
+        pause: waits the given seconds.
 
     Raises:
         BrokerUnavailable, DatabaseUnavailable, SchemaMissing: no comparison was possible.
@@ -78,7 +78,8 @@ def verify(
             return look(admin, servers)
 
         while True:
-            # The store first: what it has sent has arrived once the queues are empty.
+            # Snapshot the store first: all that it had sent then is loaded, refused or lost
+            # once the queues are empty.
             with open_store(directory) as store, store.snapshot():
                 # A snapshot begins with the first read.
                 store.totals()
@@ -104,7 +105,7 @@ def _compare(store: StoreReader, directory: Path, admin: Administration, queries
 
 
 def dead_serials(box: Box) -> dict[UUID, SerialRanges]:
-    """Serials in dead letters, by client."""
+    """Read the serials in dead letters, by client."""
     found: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
     for letter, delivery in box.look(most=MOST_LETTERS):
         for client_id, first, last in contents(letter, delivery):

@@ -1,4 +1,4 @@
-"""The outcome of `verify` for a person."""
+"""The outcome of `verify` as text."""
 
 from rich.console import Console
 from rich.text import Text
@@ -8,7 +8,7 @@ from lab.verify.backlog import Backlog
 from lab.verify.comparison import Place
 from lab.verify.verdict import NAMED, Tally
 
-#: What a place is called, in the order of the page.
+#: Labels of the places, in the order of the output.
 _WORDS = {
     Place.LOADED: "loaded",
     Place.OVERTAKEN: "overtaken by a resync",
@@ -22,7 +22,7 @@ _WORDS = {
 
 
 def waiting(backlog: Backlog) -> str:
-    """The sentence for a comparison that never came."""
+    """The sentence for an outcome without a comparison."""
     return f"not verified yet: still on the way: {backlog}; is every worker running?"
 
 
@@ -60,7 +60,7 @@ def verdict(tally: Tally) -> str:
 
 
 def _rare(tally: Tally) -> list[tuple[str, object]]:
-    """What is worth a line only where it occurs."""
+    """Lines that are shown only when their count is not 0."""
     rows = (
         ("rows that were never sent", tally.never_sent),
         ("rows under serials used twice", tally.reused_rows),

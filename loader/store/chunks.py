@@ -75,7 +75,7 @@ class ChunkStore:
         """Load one chunk in one transaction.
 
         Args:
-            lines: rows of the table `stage`, rendered by `loader.prepare.stage_lines`.
+            lines: rows of the table `stage`, rendered by `loader.prepare.stage`.
 
         Raises:
             PoisonError: PostgreSQL refuses a row because of its content; nothing was stored.

@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from runtime.client_names import client_id_of
 from runtime.database import require_current_tables, shared_session
+from runtime.options import GivenClient
 from runtime.statements import statements
 from schemas.errors import StatesysError
 from schemas.quarantine import MAX_QUARANTINED
@@ -49,6 +51,10 @@ class QuarantineStore:
             StatesysError: a newer version made the tables.
         """
         require_current_tables(self._session)
+
+    def client_id_of(self, given: GivenClient) -> UUID:
+        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
+        return client_id_of(self._session, given)
 
     def quarantine(self, client_id: UUID, *, by: str, why: str) -> bool:
         """Put a client into quarantine.

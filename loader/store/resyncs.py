@@ -1,11 +1,15 @@
 """Resync requests in the database. The SQL is `resync.sql`; the rules are database functions."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from loader.store.duties import claim
 from loader.store.sites import Site
+from runtime.client_names import client_id_of, client_ids_of
 from runtime.database import require_current_tables, shared_session
+from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from runtime.statements import statements
 from schemas.resync import MAX_REQUEST_RANGES, ResyncReason, ResyncRequest
@@ -19,6 +23,9 @@ _SQL = statements("loader", "resync.sql")
 AT_ONCE = timedelta(0)
 #: Maximum number of requests in one transaction, whose rows stay locked during publishing.
 _PUBLISH_AT_ONCE = 200
+#: Topics with fewer current states are counted when somebody asks, which takes milliseconds. So
+#: topics of one client each, of which there may be millions, leave no rows in `state_totals`.
+SMALL_TOPIC = 1000
 
 
 class Due(NamedTuple):
@@ -104,7 +111,7 @@ class ResyncStore:
             now: timezone-aware.
             limit: maximum number of clients to ask.
             check_interval: interval of checks for missing ranges.
-            signs_interval: interval of checks for the other causes.
+            others_interval: interval of checks for the other causes.
 
         Returns:
             The clients that are asked.
@@ -136,7 +143,7 @@ class ResyncStore:
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            ages = self._ages()
+            ages = self.rules().ages
             self._run("close_requests", {**ages, "now": now})
             self._run("mark_duplicate_identities", {"now": now})
             due = self._due(ages, now=now, limit=limit, with_missing=with_missing)
@@ -147,7 +154,7 @@ class ResyncStore:
     def preview(self, *, now: datetime, limit: int) -> list[Due]:
         """Return the clients that a check would ask now; writes nothing."""
         with self._session.transaction():
-            return self._due(self._ages(), now=now, limit=limit, with_missing=True)
+            return self._due(self.rules().ages, now=now, limit=limit, with_missing=True)
 
     def keep_totals(self, *, now: datetime, interval: timedelta) -> bool:
         """Count the site's totals, unless that was done within the interval.
@@ -164,7 +171,36 @@ class ResyncStore:
         with self._session.transaction():
             if not self._claim("totals", now=now, interval=interval):
                 return False
-            self._run("keep_totals", {**self._ages(), "now": now})
+            self._run("keep_totals", {**self.rules().ages, "now": now})
+            return True
+
+    def client_id_of(self, given: GivenClient) -> UUID:
+        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
+        return client_id_of(self._session, given)
+
+    def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
+        """Return the ids of the clients of a list; errors as in `runtime.client_names`."""
+        return client_ids_of(self._session, given)
+
+    def keep_state_totals(self, *, now: datetime, interval: timedelta) -> bool:
+        """Count the clients in each state, unless that was done within the interval.
+
+        This reads all clients and current states.
+
+        Args:
+            now: timezone-aware.
+            interval: interval of the counts.
+
+        Returns:
+            Whether they were counted.
+        """
+        with self._session.transaction():
+            if not self._claim("state_totals", now=now, interval=interval):
+                return False
+            self._run("count_in_memory", {})
+            self._run("forget_state_totals", {})
+            values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
+            self._run("keep_state_totals", values)
             return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
@@ -177,11 +213,26 @@ class ResyncStore:
             self._run("forgive", {"client_id": client_id})
             return self._request(client_id, ResyncReason.OPERATOR, now)
 
-    def forget(self, client_id: UUID) -> bool:
-        """Delete a client with its states, ranges and requests; return False if it is unknown."""
+    def request_many(
+        self, client_ids: Sequence[UUID], *, now: datetime, spread: timedelta
+    ) -> dict[UUID, UUID]:
+        """Write operators' requests, which are sent one after another over a time.
+
+        Clients with an open request are left out.
+
+        Returns:
+            client id -> request id.
+        """
+        values = {"client_ids": list(client_ids), "now": now, "spread": spread}
         with self._session.transaction():
-            self._run("lock_client", {"client_id": client_id})
-            return self._run("forget_client", {"client_id": client_id}).fetchone() is not None
+            self._run("forgive_many", values)
+            return dict(self._run("request_many", values).fetchall())
+
+    def askable(self, client_ids: Sequence[UUID]) -> int:
+        """How many of some clients have no open request."""
+        row = self._run("askable", {"client_ids": list(client_ids)}).fetchone()
+        self._session.commit()
+        return cast(int, row[0])
 
     def unsent(self, *, now: datetime, held: bool = False) -> list[UnsentRequest]:
         """Return requests to publish, locked until `commit` so that no other loader sends them.
@@ -223,16 +274,7 @@ class ResyncStore:
         return row is not None and bool(row[0])
 
     def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
-        # Without some tolerance, a timer that fires early would skip every second interval.
-        values = {"name": name, "now": now, "interval": interval * 0.9}
-        return self._run("turn", values).fetchone() is not None
-
-    def _ages(self) -> dict[str, timedelta]:
-        rules = self.rules()
-        return {
-            "min_age": rules.min_missing_message_age,
-            "merge_interval": rules.resync_merge_interval,
-        }
+        return claim(self._session, name, now=now, interval=interval)
 
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from runtime.database import Session
-from runtime.rules import SiteRules
+from runtime.rules import SiteRules, site_rules
 from runtime.statements import statements
-from schemas.errors import SchemaMissing
 
 _SQL = statements("loader", "site.sql")
 
@@ -46,11 +45,7 @@ class Site:
 
     def rules(self) -> SiteRules:
         """Return the rules that all loaders of the site follow."""
-        with self._session.transaction():
-            row = self._run("rules").fetchone()
-        if row is None:
-            raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-        return SiteRules(*row)
+        return site_rules(self._session)
 
     def start(self, loader: RunningLoader) -> bool:
         """Make a loader's rules those of the site, and note that it is running.

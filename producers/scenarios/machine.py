@@ -21,7 +21,7 @@ class Subject(NamedTuple):
     Attributes:
         number: number of the update, assignment or baseline, shared by the whole fleet.
         client: number of the client.
-        chance: seeded random number of the story, for values beside the state.
+        random_bits: seeded random number of the story, for values beside the state.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Scenario(NamedTuple):
         start: the first step.
         follows: for each step, the possible next steps with their chances in eighths. A step
             without an entry is final: further messages repeat it.
-        tell: returns the message values for a step and a subject.
+        values_for: returns the message values for a step and a subject.
     """
 
     start: Step
@@ -62,7 +62,7 @@ def walk(scenario: Scenario, random_bits: int, steps: int) -> Step:
 
     Args:
         scenario: the state machine.
-        chance: seeded random number of the story; three of its bits decide each branch.
+        random_bits: seeded random number of the story; three of its bits decide each branch.
         steps: number of steps since the start.
     """
     step = scenario.start

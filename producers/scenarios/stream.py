@@ -1,10 +1,10 @@
 """The endless stream of state messages that a client records.
 
-A story is one pass through a scenario, `STEPS` steps long. A client has several lanes side by side;
-in each lane one story follows another. The stream takes one step from each lane in turn. The steps
-of a forward cycle, and the message of each step, are computed from the seed, the client's number
-and the place in the stream alone. No earlier step is needed, so the hundred-thousandth cycle costs
-as much as the first.
+A story is one pass through a scenario, `STEPS` steps long. A client has several tracks side by
+side; in each track one story follows another. The stream takes one step from each track in turn.
+The steps of a forward cycle, and the message of each step, are computed from the seed, the client's
+number and the place in the stream alone. No earlier step is needed, so the hundred-thousandth cycle
+costs as much as the first.
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ STEPS = 8
 #: Number of updates, assignments and baselines, each shared by the whole fleet.
 SUBJECTS = 400
 #: Fewest stories of a client that go on side by side.
-_LANES = 8
+_TRACKS = 8
 #: Time between two records of one cycle.
 _APART = timedelta(milliseconds=40)
 #: In one forward cycle of this many, a client has no network: what it records waits in its store.
@@ -61,9 +61,10 @@ def recorded(
         Messages without serial. Occasionally two have the same topic.
     """
     begin, end = _place(seed, client, cycle, mean), _place(seed, client, cycle + 1, mean)
-    lanes = min(max(_LANES, 2 * ceil(mean)), SUBJECTS)
+    tracks = min(max(_TRACKS, 2 * ceil(mean)), SUBJECTS)
     return tuple(
-        _message(seed, client, at, lanes, now - _APART * (end - 1 - at)) for at in range(begin, end)
+        _message(seed, client, at, tracks, now - _APART * (end - 1 - at))
+        for at in range(begin, end)
     )
 
 
@@ -80,14 +81,14 @@ def _place(seed: int, client: int, cycle: int, mean: float) -> int:
     return floor(mean * (cycle + share(draw(seed, "place", client, cycle)) - 0.5))
 
 
-def _message(seed: int, client: int, at: int, lanes: int, when: datetime) -> StateMessage:
-    lane, place = at % lanes, at // lanes
+def _message(seed: int, client: int, at: int, tracks: int, when: datetime) -> StateMessage:
+    track, place = at % tracks, at // tracks
     story, steps = divmod(place, STEPS)
-    random_bits = draw(seed, "story", client, lane, story)
-    scenario = _scenario(random_bits, lane, story)
+    random_bits = draw(seed, "story", client, track, story)
+    scenario = _scenario(random_bits, track, story)
     step: Step = walk(scenario, random_bits >> 16, steps)
     # The stories that a client has side by side are about different subjects.
-    number = (lane + lanes * story + client * 7) % SUBJECTS
+    number = (track + tracks * story + client * 7) % SUBJECTS
     values = scenario.values_for(step, Subject(number, client, random_bits >> 8))
     return StateMessage(
         None,
@@ -106,6 +107,6 @@ def _message(seed: int, client: int, at: int, lanes: int, when: datetime) -> Sta
     )
 
 
-def _scenario(random_bits: int, lane: int, story: int) -> Scenario:
+def _scenario(random_bits: int, track: int, story: int) -> Scenario:
     # The first story of a client is its own deployment.
-    return DEPLOYMENT if lane == story == 0 else _SCENARIOS[random_bits % CHANCES]
+    return DEPLOYMENT if track == story == 0 else _SCENARIOS[random_bits % CHANCES]

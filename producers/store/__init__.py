@@ -12,10 +12,8 @@ from producers.store.values import (
     Answer,
     FleetClient,
     InjectedFault,
-    OutboxRange,
     OutboxReport,
     SentMessage,
-    StoredState,
     StoreTotals,
 )
 from producers.store.writing import Store
@@ -24,12 +22,10 @@ __all__ = [
     "Answer",
     "FleetClient",
     "InjectedFault",
-    "OutboxRange",
     "OutboxReport",
     "SentMessage",
     "Store",
     "StoreReader",
     "StoreTotals",
-    "StoredState",
     "open_store",
 ]

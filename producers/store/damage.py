@@ -16,7 +16,8 @@ from producers.store.changes import Changes
 class StoreDamage:
     """Applies store faults to clients, inside an open transaction.
 
-    Every method returns the client afterwards. Only `clone` returns its argument unchanged.
+    Methods that change a client return it as it is afterwards. Only `clone` returns its argument
+    unchanged.
 
     Args:
         connection, sql: connection and statements of the store.
@@ -30,11 +31,10 @@ class StoreDamage:
         self._sql = sql
         self._changes = changes
 
-    def back_up(self, client: Client) -> Client:
+    def back_up(self, client: Client) -> None:
         """Save a client's counter and states as its backup; replaces an earlier backup."""
         for name in ("back_up", "forget_backup", "back_up_states"):
             self._run(name, client.number)
-        return client
 
     def restore(self, client: Client, fault: str) -> Client:
         """Roll a client back to its backup; without a backup, do nothing."""

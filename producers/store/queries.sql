@@ -2,7 +2,7 @@
 INSERT INTO fleet (only, store_id, seed, created_at) VALUES (1, ?, ?, ?);
 
 -- name: fleet
-SELECT store_id, seed, created_at FROM fleet;
+SELECT store_id, seed FROM fleet;
 
 -- name: client_count
 SELECT count(*) FROM client;
@@ -18,13 +18,13 @@ FROM client WHERE number >= ? AND number < ? ORDER BY number;
 SELECT number, client_id, name, version, last_serial, life
 FROM client WHERE client_id = ? ORDER BY number;
 
--- Clients that have forwarded nothing since ?2. The creation of the fleet counts as a first report.
+-- Clients that have forwarded nothing since the second value. The creation of the fleet counts as a first report.
 -- name: quiet_clients
--- A last report after now (?3) means that the clock was set back: the client counts as quiet.
+-- A last report after now (the third value) means that the clock was set back: the client counts as quiet.
 SELECT c.number FROM client c, fleet f
-WHERE c.number < ?1 AND (coalesce(c.last_forwarded_at, f.created_at) <= ?2
-    OR coalesce(c.last_forwarded_at, f.created_at) > ?3)
-ORDER BY c.number LIMIT ?4;
+WHERE c.number < ? AND (coalesce(c.last_forwarded_at, f.created_at) <= ?
+    OR coalesce(c.last_forwarded_at, f.created_at) > ?)
+ORDER BY c.number LIMIT ?;
 
 -- name: set_forwarded
 UPDATE client SET last_serial = ?, last_forwarded_at = ? WHERE number = ?;

@@ -43,7 +43,6 @@ class StoreReader:
     Attributes:
         store_id: id of the store; names the reply queue (`schemas.topology.reply_queue`).
         seed: of the fleet.
-        created_at: when the store was made, timezone-aware, UTC.
 
     Raises:
         StatesysError: there is no store, or this version cannot read it.
@@ -62,7 +61,7 @@ class StoreReader:
 
     def _load(self, directory: Path) -> None:
         try:
-            store_id, seed, created_at = self._one("fleet")
+            store_id, seed = self._one("fleet")
         except (sqlite3.DatabaseError, TypeError) as error:
             # The file may be a SQLite database of another program with the same version number.
             raise StatesysError(
@@ -70,7 +69,6 @@ class StoreReader:
             ) from None
         self.store_id = UUID(bytes=store_id)
         self.seed: int = seed
-        self.created_at = datetime.fromisoformat(created_at)
 
     def __enter__(self) -> Self:
         return self

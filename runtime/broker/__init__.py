@@ -3,9 +3,9 @@
 from runtime.broker.administration import Administration, QueueDepth
 from runtime.broker.connecting import persistent
 from runtime.broker.consumer import Consumer
-from runtime.broker.events import Delivery, Event, Measured, Nothing, PublishOutcome
+from runtime.broker.events import Delivery, Event, Message, Nothing, PublishOutcome
 from runtime.broker.properties import UNREADABLE, Properties, headers_size
-from runtime.broker.publisher import ConfirmingPublisher, Message, PublishWindow, Retry
+from runtime.broker.publisher import ConfirmingPublisher, Retry
 from runtime.broker.session import MAX_PREFETCH, Session
 from runtime.broker.topology import declare, require_write
 
@@ -17,12 +17,10 @@ __all__ = [
     "Consumer",
     "Delivery",
     "Event",
-    "Measured",
     "Message",
     "Nothing",
     "Properties",
     "PublishOutcome",
-    "PublishWindow",
     "QueueDepth",
     "Retry",
     "Session",

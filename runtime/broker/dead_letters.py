@@ -1,6 +1,6 @@
 """A dead letter: the original message, with headers that say why it was refused.
 
-`dead_letter` makes its properties, `read_letter` reads them whatever the headers hold, and
+`dead_letter` makes its properties, `read_dead_letter` reads them whatever the headers hold, and
 `replayed` restores the original properties.
 
 Our dead letters give the reason in `statesys-*` headers. Those that the broker made (after too
@@ -129,13 +129,13 @@ def dead_letter(
         queue: the queue that held it; a replay puts it back there.
         now: aware.
     """
-    headers = _without_danger(original.headers or {})
+    headers = _safe_headers(original.headers or {})
     headers[STAGE] = stage
     headers[REASON] = refusal.reason.value
     headers[DETAIL] = refusal.detail[:_MAX_DETAIL]
     headers[QUEUE] = queue
     headers.setdefault(FIRST_REFUSED_AT, now.isoformat())
-    return _lasting(original, headers)
+    return _publishable(original, headers)
 
 
 def read_dead_letter(delivery: Delivery) -> Letter:
@@ -149,7 +149,7 @@ def read_dead_letter(delivery: Delivery) -> Letter:
         name=_name(delivery),
         stage=printable(headers[STAGE]) if ours else ("broker" if death else "unknown"),
         reason=printable(headers.get(REASON) if ours else death.get("reason")) or "unknown",
-        detail=printable(headers.get(DETAIL) if ours else _obituary(death), limit=_MAX_DETAIL),
+        detail=printable(headers.get(DETAIL) if ours else _broker_detail(death), limit=_MAX_DETAIL),
         queue=printable(queue) or None,
         client=printable(client, limit=64),
         first_serial=first,
@@ -177,10 +177,10 @@ def replayed(properties: Properties) -> Properties:
         for key, value in headers_of(properties).items()
         if key not in (*_WHY, _DEATHS) and not key.startswith(_ADDED_BY_BROKER)
     }
-    return _lasting(properties, headers)
+    return _publishable(properties, headers)
 
 
-def _lasting(original: Properties, headers: dict[str, Any]) -> Properties:
+def _publishable(original: Properties, headers: dict[str, Any]) -> Properties:
     """The original properties that we may publish again, with other headers."""
     return Properties(
         content_type=original.content_type,
@@ -200,7 +200,7 @@ def _lasting(original: Properties, headers: dict[str, Any]) -> Properties:
     )
 
 
-def _without_danger(headers: Mapping[str, Any]) -> dict[str, Any]:
+def _safe_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """The original headers that we may publish again."""
     ours = (*_WHY, FIRST_REFUSED_AT)
     kept = {key: value for key, value in headers.items() if key not in (*ours, *_COPIES)}
@@ -227,7 +227,7 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     return newest if isinstance(newest, Mapping) else {}
 
 
-def _obituary(death: Mapping[str, Any]) -> str:
+def _broker_detail(death: Mapping[str, Any]) -> str:
     if not death:
         return ""
     return f"the broker gave it up in {printable(death.get('queue'))}"

@@ -1,4 +1,4 @@
-"""The events of a session: all that `poll` may return."""
+"""What a session publishes, and its events: all that `poll` may return."""
 
 from typing import Any, NamedTuple
 
@@ -15,11 +15,21 @@ class Delivery(NamedTuple):
     redelivered: bool
 
 
+class Message(NamedTuple):
+    """A message to publish; `token` is any value, and comes back in the `PublishOutcome`."""
+
+    routing_key: str
+    body: bytes
+    properties: Properties
+    token: Any
+    exchange: str = ""
+
+
 class PublishOutcome(NamedTuple):
     """The result of a publish; `problem` None means confirmed and not returned.
 
     Attributes:
-        token: the one of the publish.
+        token: the one of the message.
         problem: why the broker did not take the message.
         returned: whether the reason is that no queue takes it.
     """

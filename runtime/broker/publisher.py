@@ -16,10 +16,9 @@ table without a socket or a clock; `ConfirmingPublisher` applies it to a session
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from runtime.broker.events import Event, PublishOutcome
-from runtime.broker.properties import Properties
+from runtime.broker.events import Event, Message, PublishOutcome
 from runtime.broker.session import Session
 
 #: Messages that one publisher should hold. A quorum queue confirms within some milliseconds; at
@@ -28,16 +27,6 @@ from runtime.broker.session import Session
 WINDOW = 2000
 #: Bytes of bodies that one publisher should hold, because 2,000 messages can be very large.
 WINDOW_BYTES = 32 * 1024 * 1024
-
-
-class Message(NamedTuple):
-    """A message to publish; `token` is any value, and comes back in the `PublishOutcome`."""
-
-    routing_key: str
-    body: bytes
-    properties: Properties
-    token: Any
-    exchange: str = ""
 
 
 class Retry(NamedTuple):
@@ -226,13 +215,8 @@ class ConfirmingPublisher:
         if self._window.again(now):
             self._before_again()
         for message in self._window.take(now):
-            self.session.publish(
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                body=message.body,
-                properties=message.properties,
-                token=message,
-            )
+            # The session returns the token; `_outcome` needs the whole message.
+            self.session.publish(message._replace(token=message))
 
     def _outcome(self, event: PublishOutcome) -> PublishOutcome:
         message: Message = event.token

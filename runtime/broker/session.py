@@ -24,12 +24,13 @@ from pika.spec import Basic
 
 from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
 from runtime.broker.deliveries import Cut, cut_out
-from runtime.broker.events import Delivery, Event, Measured, Nothing, PublishOutcome
+from runtime.broker.events import Delivery, Event, Measured, Message, Nothing, PublishOutcome
 from runtime.broker.properties import Properties, ReceivedProperties
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
-#: Seconds to wait for the end of a blocked session: the broker does not read our close frame.
+#: Seconds to wait for the end of a blocked session: during an alarm, the broker does not read our
+#: close frame.
 _CLOSE_BLOCKED = 1.0
 #: Bounds of the prefetch of one consumer (messages).
 _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
@@ -41,14 +42,12 @@ def bounded(prefetch: int) -> int:
 
 
 class _Publish:
-    """A publish that waits for its confirm."""
+    """A message that was published and is not confirmed."""
 
-    __slots__ = ("address", "body", "returned", "token")
+    __slots__ = ("message", "returned")
 
-    def __init__(self, token: Any, address: tuple[str, str], body: bytes) -> None:
-        self.token = token
-        self.address = address
-        self.body = body
+    def __init__(self, message: Message) -> None:
+        self.message = message
         # Why the broker returned it, or None.
         self.returned: str | None = None
 
@@ -123,32 +122,22 @@ class Session:
             self._call(self._channel.basic_cancel, consumer.decode())
         self._consumers.clear()
 
-    def publish(
-        self,
-        *,
-        routing_key: str,
-        body: bytes,
-        properties: Properties,
-        token: Any,
-        exchange: str = "",
-    ) -> None:
-        """Publish, mandatory; a `PublishOutcome` will give the result.
+    def publish(self, message: Message) -> None:
+        """Publish with the flag `mandatory`: the broker returns what no queue takes.
 
-        Args:
-            token: any value; comes back in the event.
+        A `PublishOutcome` will give the result.
         """
         self._published += 1
-        self._unconfirmed[self._published] = _Publish(token, (exchange, routing_key), body)
-        self._call(
-            self._channel.basic_publish, exchange, routing_key, body, properties, mandatory=True
-        )
+        self._unconfirmed[self._published] = _Publish(message)
+        key, body, properties, _, exchange = message
+        self._call(self._channel.basic_publish, exchange, key, body, properties, mandatory=True)
 
     def ack(self, tag: int, *, up_to: bool = False) -> None:
         """Acknowledge a delivery; with `up_to`, all earlier ones too."""
         self._call(self._channel.basic_ack, tag, multiple=up_to)
 
     def requeue(self, tag: int) -> None:
-        """Requeue a delivery. Always with nack: RabbitMQ 4.3 counts reject differently."""
+        """Requeue a delivery. With nack: since RabbitMQ 4.3 a reject counts towards the limit."""
         self._call(self._channel.basic_nack, tag, requeue=True)
 
     def measure(self, queue: str) -> None:
@@ -215,7 +204,8 @@ class Session:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        # pika rejects deliveries of a cancelled consumer; RabbitMQ 4.3 counts that differently.
+        # pika rejects deliveries of a cancelled consumer. Since RabbitMQ 4.3 a reject counts
+        # towards the delivery limit of the message, a nack does not.
         channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
         channel.add_on_close_callback(lambda _, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
@@ -268,9 +258,14 @@ class Session:
         neither. Properties do not help: senders of refused reports choose them, and many dead
         letters may have one message id.
         """
-        address = (method.exchange, method.routing_key)
+        returned = method.exchange, method.routing_key, body
         for publish in self._unconfirmed.values():
-            if publish.returned is None and publish.address == address and publish.body == body:
+            sent = publish.message
+            if publish.returned is None and returned == (
+                sent.exchange,
+                sent.routing_key,
+                sent.body,
+            ):
                 publish.returned = f"returned: {method.reply_text}"
                 return
         # End the session, because the confirm of that message would count as success.
@@ -287,7 +282,7 @@ class Session:
             publish = self._unconfirmed.pop(tag)
             returned = publish.returned is not None
             self._events.append(
-                PublishOutcome(publish.token, publish.returned or problem, returned)
+                PublishOutcome(publish.message.token, publish.returned or problem, returned)
             )
 
     # -- inside -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import structlog
 
 from runtime.broker.administration import Administration
 from runtime.broker.connecting import persistent
+from runtime.broker.events import Message
 from runtime.broker.session import Session
 from schemas.errors import PermissionMissing
 from schemas.topology import Queue
@@ -79,7 +80,7 @@ def require_write(url: str, *, name: str) -> None:
     """
     with closing(Session(url, name=name)) as session:
         nowhere = f"statesys.nowhere.{uuid4()}"
-        session.publish(routing_key=nowhere, body=b"", properties=persistent(), token=None)
+        session.publish(Message(nowhere, b"", persistent(), token=None))
         deadline = time.monotonic() + _ANSWER_WITHIN
         while session.unconfirmed and session.blocked is None:
             left = deadline - time.monotonic()

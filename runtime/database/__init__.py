@@ -6,7 +6,7 @@ this code needs are exported here.
 
 from psycopg import IsolationLevel, sql
 from psycopg.errors import CheckViolation
-from psycopg.rows import args_row, scalar_row, tuple_row
+from psycopg.rows import args_row, scalar_row
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
@@ -31,5 +31,4 @@ __all__ = [
     "scalar_row",
     "shared_session",
     "sql",
-    "tuple_row",
 ]

@@ -55,9 +55,6 @@ class PoisonError(StatementFailed):
     Callers that load no messages treat it like any other failed statement.
     """
 
-    def __init__(self, sqlstate: str, words: str) -> None:
-        super().__init__(f"SQLSTATE {sqlstate}: {words}")
-
 
 def translated(error: psycopg.Error, where: str) -> StatesysError:
     """Translate the error of a statement into one of ours.
@@ -68,7 +65,7 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
     """
     state, words = error.sqlstate or "", _words(error)
     if _is_poison(error, state):
-        return PoisonError(state, words)
+        return PoisonError(f"SQLSTATE {state}: {words}")
     if state in _MISSING_OBJECT:
         return SchemaMissing(
             f"the database at {where} is not migrated to this version, or was changed since "

@@ -199,29 +199,21 @@ class Session:
 
     def _set_for_transaction(self) -> None:
         if self._shared:
-            settings = wanted(self._version, self._different)
-            self.connection.execute(for_transaction(settings))
+            self.connection.execute(for_transaction(self._wanted(self.connection)))
 
-    @property
-    def _version(self) -> int:
-        return self.connection.info.server_version // 10_000
+    def _wanted(self, connection: Connection) -> list[Setting]:
+        return wanted(connection.info.server_version // 10_000, self._different)
 
     def _connect(self) -> Connection:
         connection = open_connection(self._target, self._name)
         try:
-            with self._connecting():
-                self._prepare(connection)
-        except BaseException:
+            self._prepare(connection)
+        except BaseException as error:
             connection.close()
+            if isinstance(error, psycopg.Error):
+                raise errors.translated(error, self._target.where) from None
             raise
         return connection
-
-    @contextmanager
-    def _connecting(self) -> Iterator[None]:
-        try:
-            yield
-        except psycopg.Error as error:
-            raise errors.translated(error, self._target.where) from None
 
     def _prepare(self, connection: Connection) -> None:
         # psycopg writes these into each BEGIN, so that defaults for transactions do not matter.
@@ -241,7 +233,7 @@ class Session:
         connection.autocommit = self._autocommit
 
     def _set(self, connection: Connection) -> None:
-        settings = wanted(connection.info.server_version // 10_000, self._different)
+        settings = self._wanted(connection)
         if connection.read_only is False:
             settings.append(Setting(READ_ONLY, "off"))
         wrong = _wrong(connection, settings)

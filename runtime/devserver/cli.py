@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +10,6 @@ import click
 
 from runtime import devserver
 from runtime.devserver.rabbitmq import ROOM
-from runtime.devserver.registry import Endpoints
 
 _home = click.option(
     "--home",
@@ -39,7 +37,9 @@ def up(home: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes option
       psql "$STATESYS_DATABASE_URL"
     """
     endpoints = devserver.up(home)
-    click.echo(json.dumps(asdict(endpoints)) if as_json else "\n".join(_assignments(endpoints)))
+    found = endpoints._asdict()
+    lines = (f"STATESYS_{name.upper()}={shlex.quote(value)}" for name, value in found.items())
+    click.echo(json.dumps(found) if as_json else "\n".join(lines))
     ui = urlsplit(endpoints.management_url)
     click.echo(
         f"RabbitMQ UI: http://{ui.hostname}:{ui.port}/  user {ui.username}, password {ui.password}",
@@ -68,10 +68,3 @@ def down(home: Path, purge: bool) -> None:  # noqa: FBT001 - click passes option
     click.echo("stopped" if ran else "nothing was running", err=True)
     if purge:
         click.echo("their data is deleted", err=True)
-
-
-def _assignments(endpoints: Endpoints) -> list[str]:
-    """One shell assignment per address, in the names that the settings read."""
-    return [
-        f"STATESYS_{name.upper()}={shlex.quote(value)}" for name, value in asdict(endpoints).items()
-    ]

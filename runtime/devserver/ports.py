@@ -16,7 +16,7 @@ _RANGE = range(20_000, 30_000)
 _LETTING_GO = 5
 
 # Ports to try before giving up: by then most of the range is in use.
-_LOOKS = 1_000
+_TRIES = 1_000
 
 
 def choose(count: int) -> list[int]:
@@ -26,7 +26,7 @@ def choose(count: int) -> list[int]:
         ServicesError: too few free ports were found.
     """
     chosen: list[int] = []
-    for port in random.sample(_RANGE, _LOOKS):
+    for port in random.sample(_RANGE, _TRIES):
         if free(port):
             chosen.append(port)
         if len(chosen) == count:

@@ -119,16 +119,15 @@ class Server:
         Raises:
             ServicesError: it ended, or was not ready in time; the message has the end of its log.
         """
-        data = self._data
 
         def settled() -> bool:
-            words = _pid_file(data)
+            words = _pid_file(self._data)
             ready = words[:1] == [str(process.pid)] and words[7:8] == ["ready"]
             return ready or not processes.alive(process)
 
-        until(settled, seconds=START)
-        address = ("-h", ports.HOST, "-p", self._service.port)
-        self._run("pg_isready", "-q", *address, logs=[data.parent / _LOG])
+        if not until(settled, seconds=START) or not processes.alive(process):
+            msg = f"PostgreSQL did not come up\n{tail(self._data.parent / _LOG)}"
+            raise ServicesError(msg)
 
     def stop(self, known: Process | None) -> bool:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk.
@@ -217,9 +216,7 @@ class Server:
         write_private(path, text)
         self._account.own(path)
 
-    def _run(
-        self, program: str, *arguments: object, text: str = "", logs: Sequence[Path] = ()
-    ) -> None:
+    def _run(self, program: str, *arguments: object, text: str = "") -> None:
         """Run one of PostgreSQL's programs as the server's user."""
         argv = [str(self._bin / program), *map(str, arguments)]
         done = subprocess.run(
@@ -237,8 +234,7 @@ class Server:
         )
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip()
-            msg = f"PostgreSQL did not do `{shlex.join(argv)}`:\n{words}\n{tail(*logs)}".rstrip()
-            raise ServicesError(msg)
+            raise ServicesError(f"PostgreSQL did not do `{shlex.join(argv)}`:\n{words}")
 
 
 def _shut_down(data: Path, known: Process | None) -> bool:

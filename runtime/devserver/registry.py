@@ -8,7 +8,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.devserver import ports
 from runtime.devserver.errors import ServicesError
@@ -16,8 +16,7 @@ from runtime.devserver.processes import Process
 from runtime.files import sync, write_private
 
 
-@dataclass(frozen=True, kw_only=True)
-class Endpoints:
+class Endpoints(NamedTuple):
     """The three addresses, user and password included."""
 
     amqp_url: str
@@ -127,7 +126,7 @@ def save(services: Services) -> None:
     kept = asdict(services) | {
         "home": str(services.home),
         # For people and other programs; `load` ignores them.
-        "endpoints": asdict(services.endpoints),
+        "endpoints": services.endpoints._asdict(),
     }
     unfinished = path.with_suffix(".new")
     write_private(unfinished, json.dumps(kept, indent=2) + "\n")

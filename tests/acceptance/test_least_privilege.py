@@ -37,13 +37,31 @@ OTHERS_QUEUE = reply_queue(OTHER)
 NOBODY = "f1b03089-9ea1-4a64-83dc-5f8e77bddeb4"
 TABLES = (
     *("client", "state_message", "current_state", "missing_message_range"),
-    *("resync_request", "topic_state", "duty", "migration", "site", "site_totals", "loader"),
+    *(
+        "resync_request",
+        "topic_state",
+        "duty",
+        "migration",
+        "site",
+        "site_totals",
+        "state_totals",
+        "loader",
+        "client_activity",
+        "activity_snapshot",
+        "topic_activity",
+        "top_window",
+        "top_client",
+    ),
+    *("collection", "collection_member"),
     *("worker", "worker_ended", "client_quarantine"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "loader", "worker", "worker_ended", "client_quarantine"),
+    *("duty", "site", "site_totals", "state_totals", "loader"),
+    *("collection", "collection_member"),
+    *("worker", "worker_ended", "client_quarantine"),
+    *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),
 }
 
 Act = Callable[[Administration], object]
@@ -82,6 +100,7 @@ def test_workers_that_may_not_configure_say_so_and_are_healthy(life: Life) -> No
     [
         *(("status",), ("gaps",), ("dead", "list"), ("dead", "show", "1")),
         *(("verify", "--fleet", FLEET), ("trace", "{client}"), ("trace", "{client}", "1")),
+        *(("states", "{client}"), ("top", "clients"), ("top", "topics")),
         *(("states", "{client}"), ("settings", "--site")),
         ("client", "quarantined", "--json"),
     ],
@@ -124,6 +143,45 @@ def test_an_operator_asks_and_forgets_clients_and_moves_letters(site: SecureSite
         connection.execute("INSERT INTO statesys.client (client_id) VALUES (%s)", [NOBODY])
     done = site.run("client", "forget", NOBODY, "--yes", role="operator")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("life")
+def test_erasing_a_client_takes_the_loader_s_role(site: SecureSite) -> None:
+    with psycopg.connect(site.database_url("reader")) as connection:
+        row = connection.execute("SELECT min(client_id::text) FROM statesys.client").fetchone()
+    assert row is not None
+    denied = site.run("client", "erase", row[0], "--yes", role="operator")
+    assert (denied.returncode, denied.stdout) == (4, "")
+    assert "permission denied for table state_message" in denied.stderr
+    # All of it stays.
+    assert _rows_of(site, row[0]) == [True, True]
+    done = site.run("client", "erase", row[0], "--yes", role="loader")
+    assert done.returncode == 0, done.stderr
+    assert _rows_of(site, row[0]) == [False, False]
+
+
+def _rows_of(site: SecureSite, client_id: str) -> list[bool]:
+    """Whether there is a client, and a history of it."""
+    with psycopg.connect(site.database_url("reader")) as connection:
+        found = [
+            connection.execute(
+                f"SELECT EXISTS (SELECT FROM statesys.{table} WHERE client_id = %s)".encode(),
+                [client_id],
+            ).fetchone()
+            for table in ("client", "state_message")
+        ]
+    return [row[0] for row in found if row is not None]
+
+
+def test_an_operator_makes_and_deletes_collections_that_a_reader_sees(site: SecureSite) -> None:
+    for role, arguments in (
+        ("operator", ("create", "Seen", "seen < 1d")),
+        ("operator", ("create", "Seen", "seen < 2d", "--replace")),
+        *(("reader", words) for words in (("list",), ("show", "Seen"), ("members", "Seen"))),
+        ("operator", ("delete", "Seen", "--yes")),
+    ):
+        done = site.run("collections", *arguments, role=role)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_loader_drops_the_partitions_that_a_migration_made(site: SecureSite) -> None:
@@ -355,6 +413,8 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("resync", "check"), None, "reader", 4, "permission denied for table"),
         (("resync", "request", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "forget", NOBODY, "--yes"), None, "reader", 4, "permission denied for table"),
+        (("top", "clients"), None, "stranger", 4, "permission denied for schema statesys"),
+        (("collections", "create", "x", "seen < 1d"), None, "reader", 4, "for table collection"),
         (("client", "quarantine", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "quarantine", NOBODY), None, "loader", 4, "permission denied for table"),
         (("client", "release", NOBODY), None, "reader", 4, "permission denied for table"),

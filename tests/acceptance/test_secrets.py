@@ -160,6 +160,9 @@ _COMMANDS = {
     "resync check": "--dry-run",
     "resync request": _NOBODY,
     "client forget": f"{_NOBODY} --yes",
+    "client erase": f"{_NOBODY} --yes",
+    "top clients": "",
+    "top topics": "",
 }
 _WITHOUT = {
     *("up", "down", "topics", "health", "relay run", "loader run", "producers run"),

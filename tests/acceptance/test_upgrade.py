@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loader import migrations
-from loader.store import ChunkStore
+from loader.store import ChunkStore, chunks
 from schemas import tables
 from tests.support.secure_site import SecureSite
 from tests.support.world import CLIENT, load, message, report
@@ -38,6 +38,9 @@ GRANT DELETE ON statesys.client, statesys.current_state,
 ALTER DEFAULT PRIVILEGES FOR ROLE statesys_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 """
 DATABASE = "upgraded"
+#: A line of the statement that stores messages.
+COUNTING = b"messages = c.messages + a.copies,"
+ACTIVITY = ("activity_snapshot", "topic_activity", "top_window")
 
 
 class Upgraded:
@@ -70,10 +73,22 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
         files = tables.files()
         before.setattr(tables, "files", lambda: files[:1])
         migrations.migrate(made.url("owner"))
-    with psycopg.connect(made.url("owner"), autocommit=True) as connection:
-        connection.execute(GRANTS)
+        # A loader of that time did not count what it loaded.
+        without = chunks._PREPARE.replace(COUNTING, b"")
+        assert without != chunks._PREPARE
+        before.setattr(chunks, "_PREPARE", without)
+        with psycopg.connect(made.url("owner"), autocommit=True) as connection:
+            connection.execute(GRANTS)
+        _load(made.url("loader"))
+    assert "applied 0002_" in made.run("owner", "loader", "migrate")
+    yield made
+    with site.superuser() as connection:
+        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+
+def _load(url: str) -> None:
     store = ChunkStore(
-        made.url("loader"),
+        url,
         name="test",
         reuse_tolerance=timedelta(minutes=5),
         max_ranges=1000,
@@ -81,22 +96,21 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
     )
     load(store, report(message(2), message(4, topic="t2")))
     store.close()
-    assert "applied 0002_" in made.run("owner", "loader", "migrate")
-    yield made
-    with site.superuser() as connection:
-        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
 def test_its_readers_see_everything(upgraded: Upgraded) -> None:
     assert "too young" in upgraded.run("reader", "gaps")
     assert "gaps" in upgraded.run("reader", "trace", CLIENT)
     for arguments in (
-        ("status",),
+        *(("status",), ("states", CLIENT), ("resync", "check", "--dry-run")),
+        ("collections", "list"),
         ("settings", "--site"),
-        ("states", CLIENT),
-        ("resync", "check", "--dry-run"),
+        ("compliance", 500, "t2"),
+        ("compliance", 500, "--clients", "never"),
     ):
         assert upgraded.run("reader", *arguments)
+    for what in ("clients", "topics"):
+        assert "as of" in upgraded.run("reader", "top", what)
 
 
 def test_its_loader_loads_and_writes_the_rules(upgraded: Upgraded) -> None:
@@ -116,6 +130,8 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
     assert str(CLIENT) in upgraded.run("operator", "resync", "check", *early)
     upgraded.run("operator", "resync", "request", CLIENT)
     upgraded.run("operator", "client", "forget", CLIENT, "--yes")
+    upgraded.run("operator", "collections", "create", "Seen", "seen < 1d")
+    upgraded.run("operator", "collections", "delete", "Seen", "--yes")
     upgraded.run("operator", "client", "quarantine", CLIENT)
     assert str(CLIENT) in upgraded.run("reader", "client", "quarantined")
     upgraded.run("operator", "client", "release", CLIENT)
@@ -123,7 +139,14 @@ def test_its_operators_ask_and_forget(upgraded: Upgraded) -> None:
 
 def test_nobody_but_its_loader_writes_the_rules(upgraded: Upgraded) -> None:
     for role in ("operator", "reader"):
-        for table in ("site", "site_totals", "loader", "worker", "worker_ended"):
+        for table in (
+            "site",
+            "site_totals",
+            "state_totals",
+            "loader",
+            *ACTIVITY,
+            *("worker", "worker_ended"),
+        ):
             with (
                 psycopg.connect(upgraded.url(role)) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),

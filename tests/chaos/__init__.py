@@ -1,1 +1,1 @@
-"""Every process, server and connection of a site is broken on purpose, and the promise checked."""
+"""Break every process, server and connection of a site on purpose, and check the promise."""

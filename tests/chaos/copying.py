@@ -1,4 +1,4 @@
-"""The tables that the rules of who is asked read, copied away from a site that lives on."""
+"""Copy the tables that decide about resync requests out of a running site."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,25 +9,31 @@ import psycopg
 
 from loader.migrations import migrate
 
-#: Of the history only what may be a part of an answer that is on its way.
+#: The history is copied only as far as it may belong to an answer to an open request.
 _COPIED = {
-    "site": "SELECT * FROM site",
-    "client": "SELECT * FROM client",
-    "missing_message_range": "SELECT * FROM missing_message_range",
-    "resync_request": "SELECT * FROM resync_request",
+    "site": "FROM site",
+    "client": "FROM client",
+    "missing_message_range": "FROM missing_message_range",
+    "resync_request": "FROM resync_request",
     "state_message": (
-        "SELECT h.* FROM state_message h JOIN resync_request r USING (client_id) "
-        "WHERE r.closed_at IS NULL AND h.serial BETWEEN r.first_serial AND r.last_serial"
+        "FROM state_message h WHERE EXISTS (SELECT FROM resync_request r "
+        "WHERE r.client_id = h.client_id AND r.closed_at IS NULL "
+        "AND h.serial BETWEEN r.first_serial AND r.last_serial)"
     ),
 }
+#: All columns but generated ones, which the target computes itself.
+_COLUMNS = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = %s::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
 _OPTIONS = "-c search_path=statesys"
 
 
 def copy_rules(source: str, target: str) -> datetime:
-    """Make another migrated database what this one is at one moment, as far as the rules look.
+    """Replace the tables of a migrated database by those of a site, read in one snapshot.
 
     Returns:
-        The moment.
+        The moment of the snapshot.
     """
     with (
         psycopg.connect(source, options=_OPTIONS) as from_there,
@@ -38,9 +44,12 @@ def copy_rules(source: str, target: str) -> datetime:
         assert isinstance(moment, datetime)
         for table, query in _COPIED.items():
             to_there.execute(f"DELETE FROM {table}".encode())
+            (columns,) = to_there.execute(_COLUMNS, [table]).fetchone() or (None,)
             with (
-                from_there.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as rows,
-                to_there.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copied,
+                from_there.cursor().copy(
+                    f"COPY (SELECT {columns} {query}) TO STDOUT".encode()
+                ) as rows,
+                to_there.cursor().copy(f"COPY {table} ({columns}) FROM STDIN".encode()) as copied,
             ):
                 for row in rows:
                     copied.write(row)
@@ -49,7 +58,7 @@ def copy_rules(source: str, target: str) -> datetime:
 
 @contextmanager
 def copied_rules(source: str) -> Iterator[str]:
-    """Such a database beside the one that is copied, for a while."""
+    """Create such a copy on the same server, yield its URL, and drop it at the end."""
     target = urlsplit(source)._replace(path="/copied").geturl()
     with psycopg.connect(source, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS copied WITH (FORCE)")

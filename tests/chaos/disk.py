@@ -1,4 +1,4 @@
-"""A disk that can be full: a file system of its own, in memory, whose size is changed on demand."""
+"""A disk that can be full: an extra file system in memory, whose size is changed on demand."""
 
 import os
 import subprocess
@@ -10,9 +10,9 @@ from runtime.devserver.place import Account
 from runtime.devserver.processes import until
 from schemas.errors import StatesysError
 
-#: MiB. Takes memory only for what is in it; more than a long soak writes.
+#: MiB, more than a long soak writes. Only the content takes memory.
 _SIZE = 4096
-#: Seconds to find a moment in which nothing is written, for the size to be right.
+#: Seconds to find a moment without writes, in which the disk can shrink to its content.
 _PATIENCE = 10.0
 _MIB = 1024 * 1024
 
@@ -21,8 +21,8 @@ class Disk:
     """A mounted file system.
 
     Args:
-        where: directory that it is mounted on; made when it is not there.
-        account: whose it is.
+        where: directory that it is mounted on; created when it does not exist.
+        account: its owner.
 
     Raises:
         StatesysError: it cannot be mounted here; the message says why.
@@ -36,12 +36,12 @@ class Disk:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """No room, for as long as this lasts.
+        """Leave no free space until the end of the block.
 
-        The disk shrinks to what is in it, as if somebody had written the rest.
+        The disk shrinks to its content, as if another program had filled the rest.
 
         Raises:
-            StatesysError: it could not be done.
+            StatesysError: writes went on, so that some space stayed free.
         """
         try:
             if not until(self._shrunk, seconds=_PATIENCE):
@@ -65,7 +65,7 @@ class Disk:
         try:
             self._resize((found.f_blocks - found.f_bfree) * found.f_frsize)
         except StatesysError:
-            # It has grown since it was looked at.
+            # The content has grown since it was measured.
             return False
         found = os.statvfs(self._where)
         return found.f_bavail == 0
@@ -75,7 +75,7 @@ class Disk:
 
 
 def why_none(directory: Path) -> str:
-    """Why there is no such disk to be had here; empty if there is.
+    """Say why no such disk can be mounted here; empty if it can.
 
     Args:
         directory: to try it in.

@@ -1,7 +1,7 @@
-"""One drain, and a loader that is killed again and again: `python -m tests.chaos.drain`.
+"""Kill loaders again and again during one drain: `python -m tests.chaos.drain`.
 
-Full queues are emptied twice: by a loader that nobody disturbs, and by loaders that die of SIGKILL
-at random moments. Both must end in the same tables.
+The program drains full queues twice: with an undisturbed loader, and with loaders that die of
+SIGKILL at random moments. Both must end in the same tables.
 """
 
 import math
@@ -31,23 +31,23 @@ from tests.support.processes import Program, batches_of, fill, fleet_reports, me
 from tests.support.waiting import wait_until
 from tests.support.world import Tables, open_tables
 
-#: Reports of 4 messages; a client sends 25 of them, and loses one in ten: ranges stay open.
+#: Messages in a report and of a client. One report in ten is lost, so that ranges stay open.
 _PER_REPORT, _PER_CLIENT = 4, 100
-#: Of a client's messages these arrive, at least, over many clients.
+#: Messages of a client that arrive, at least, on average over many clients.
 _ARRIVING = 0.88 * _PER_CLIENT
-#: Reports of a batch: few, so that there are many batches and many are in hand.
+#: Reports in a batch: few, so that a loader holds many batches.
 _PER_BATCH = 3
-#: Batches by turns: one in five is urgent, one in five has time.
+#: Lanes of the batches: one in five is high, one in five is low.
 _LANES = (Lane.HIGH, Lane.NORMAL, Lane.NORMAL, Lane.NORMAL, Lane.LOW)
-#: No kill waits for more than this part of the messages: each finds work, the last one too.
+#: The last kill comes at this share of the messages at most, so that the loader still has work.
 _LAST_MOMENT = 0.95
-#: Messages for each kill, so that there is work for all that are to come, wherever they strike.
+#: Messages for each kill, so that every loader has work when it is killed.
 _PER_KILL = 500
-#: Seconds in which the broker has long noticed that a loader is gone.
+#: Seconds; the broker notices much sooner that a loader is gone.
 _NOTICED = 10.0
 #: Seconds between two kills at most, on a busy machine and in a long drain.
 _PATIENCE = 600.0
-#: How far the days after the drain are walked through, with nobody answering.
+#: Boundaries of the resync rules that are checked after the drain, without any answer.
 _BOUNDARIES = 5
 
 
@@ -55,8 +55,8 @@ class Ending(NamedTuple):
     """The tables after a drain.
 
     Attributes:
-        same: rows by name that kills may not change.
-        duplicates: by client.
+        same: rows by name; kills must not change them.
+        duplicates: counter by client.
     """
 
     same: dict[str, list[tuple[Any, ...]]]
@@ -64,12 +64,12 @@ class Ending(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """A SIGKILL that found batches in hand.
+    """A SIGKILL of a loader that held batches.
 
     Attributes:
         start: seconds from the loader's start to its first chunk.
         stored: messages in the history before the kill.
-        returned: batches that the broker took back, at least.
+        returned: batches that returned to their queues, at least.
     """
 
     start: float
@@ -78,11 +78,11 @@ class Kill(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A drain with kills, held against one without.
+    """A drain with kills, compared with one without.
 
     Attributes:
-        unsure: kills beside those that count: what they had in hand could not be seen.
-        again: messages that were committed and came again, since nobody had acknowledged them.
+        unsure: further kills that do not count, because no batch was seen to return.
+        again: messages that were committed but not acknowledged, and so came again.
         alone, together: seconds of the drain without and with kills.
         problems: what kills have changed; empty means nothing.
     """
@@ -96,11 +96,11 @@ class Outcome(NamedTuple):
 
 
 class DrainSite:
-    """Queues to drain, tables to drain into, and loaders to do it.
+    """The queues, tables and loaders of a drain.
 
     Args:
         logs: directory for the logs of loaders, one for each.
-        bodies: of the batches that a drain begins with.
+        bodies: batches that a drain begins with.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class DrainSite:
         self._lives = 0
 
     def begin(self) -> None:
-        """Nothing in the tables, everything in the queues."""
+        """Empty the tables, and publish all batches."""
         self.tables.truncate()
         for at, lane in enumerate(_LANES):
             fill(self._amqp_url, self._bodies[at :: len(_LANES)], queue=INCOMING[lane])
@@ -130,16 +130,16 @@ class DrainSite:
         )
 
     def admin(self) -> Administration:
-        """A connection to look at the queues with."""
+        """Open a connection to inspect the queues."""
         return Administration(self._amqp_url, name="test")
 
     def stored(self) -> int:
-        """Messages in the history."""
+        """The number of messages in the history."""
         ((count,),) = self.tables.rows("SELECT count(*) FROM state_message")
         return int(count)
 
     def finish(self) -> Ending:
-        """Let one loader load what is left, and look at the tables."""
+        """Let one loader load the rest, and return the tables."""
         with self.loader("--exit-when-empty") as loader:
             code = loader.process.wait()
             assert code == 0, loader.text[-2000:]
@@ -147,7 +147,11 @@ class DrainSite:
 
 
 def reports_of(messages: int, *, seed: int) -> list[Report]:
-    """What a fleet sent, shuffled, with losses and copies; at least so many messages arrive."""
+    """Make a fleet's reports, shuffled, with losses and copies.
+
+    Args:
+        messages: at least this many arrive.
+    """
     reports = fleet_reports(
         clients=math.ceil(messages / _ARRIVING),
         messages=_PER_CLIENT,
@@ -161,12 +165,12 @@ def reports_of(messages: int, *, seed: int) -> list[Report]:
 def ending(tables: Tables) -> Ending:
     """Read from the tables what two drains of the same batches must agree on.
 
-    That is all that the law names, with all columns of the current state, and of the client's row
-    whatever follows from the reports alone. Two of its counters do not. `duplicates` counts
-    arrivals: a chunk that was committed and not acknowledged arrives again, so kills may raise it,
-    and never lower it. `superseded` counts messages that came when a newer one of their topic was
-    there, which is a matter of order; kills change the order. Load times, ids of SMX and batches
-    (which copy of a report was first) and closed ranges are outside the law.
+    These are all rows of the law, all columns of the current state, and the columns of `client`
+    that follow from the reports alone. Two counters of `client` do not. `duplicates` counts
+    arrivals: a chunk that was committed but not acknowledged arrives again, so kills may raise
+    the counter, and never lower it. `superseded` counts messages that came after a newer one of
+    their topic, which depends on the order; kills change the order. Load times, ids of SMX and
+    batches (which copy of a report came first) and closed ranges are outside the law.
     """
     same = tables.law()
     same["clients"] = tables.rows(
@@ -180,7 +184,7 @@ def ending(tables: Tables) -> Ending:
 
 
 def compare(undisturbed: Ending, killed: Ending) -> list[str]:
-    """What kills have changed, in sentences."""
+    """Describe what kills have changed, in sentences."""
     problems = []
     for name, rows in undisturbed.same.items():
         others = killed.same[name]
@@ -207,10 +211,10 @@ def drain_with_kills(
     """Drain without and with kills, and compare.
 
     Args:
-        reports: what is in the ground's batches.
-        kills: that surely find batches in hand.
+        reports: the content of the batches.
+        kills: number of kills that surely hit a loader with batches.
         seed: of their moments.
-        tell: takes a line for each drain and kill.
+        tell: called with a line for each drain and kill.
     """
     site.begin()
     started = time.monotonic()
@@ -238,7 +242,7 @@ def drain_with_kills(
 
 
 def _wrong(undisturbed: Ending, reports: Sequence[Report]) -> list[str]:
-    """Why an undisturbed drain is no measure for others; empty when it is one."""
+    """Say why an undisturbed drain is unfit for the comparison; empty when it is fit."""
     same, problems = undisturbed.same, []
     if {(client, serial) for client, serial, _ in same["history"]} != messages_in(reports):
         problems.append("undisturbed: the history is not what was sent")
@@ -250,7 +254,7 @@ def _wrong(undisturbed: Ending, reports: Sequence[Report]) -> list[str]:
 
 
 def _moments(total: int, kills: int, seed: int) -> list[int]:
-    """How many messages are stored when it strikes: anywhere, sometimes soon after the last."""
+    """Choose random numbers of stored messages at which to kill, in ascending order."""
     rng = Random(f"kills {seed}")
     return sorted(rng.randrange(round(total * _LAST_MOMENT)) for _ in range(kills))
 
@@ -258,7 +262,7 @@ def _moments(total: int, kills: int, seed: int) -> list[int]:
 def _kill(
     site: DrainSite, moments: Sequence[int], tell: Callable[[str], None]
 ) -> tuple[list[Kill], int]:
-    """Kill a loader at each of the moments; how many kills more did not count."""
+    """Kill a loader at each of the moments; also return how many more kills did not count."""
     found: list[Kill] = []
     unsure = 0
     with site.admin() as admin:
@@ -276,10 +280,10 @@ def _kill(
 
 
 def _strike(site: DrainSite, admin: Administration, moment: int) -> Kill:
-    """Let a loader live until a moment, but until its first chunk at least, and kill it.
+    """Let a loader run until a moment, at least until its first chunk, and kill it.
 
-    A loader at work only takes batches out of the queues. So what is ready after its death beyond
-    what was ready before is what it had in hand: at least, as it may have taken more in between.
+    A running loader only takes batches out of the queues. So the increase of ready batches after
+    its death is a lower bound of what it held: it may have taken more after the first count.
     """
     started = time.monotonic()
     with site.loader() as loader:
@@ -330,7 +334,7 @@ def main(*, messages: int, kills: int, seed: int) -> None:
             site = DrainSite(servers.endpoints.amqp_url, url, tables, directory, bodies)
             outcome = drain_with_kills(site, reports, kills=kills, seed=seed, tell=click.echo)
         _summarise(outcome)
-        # Readers and the check agree on who would be asked for what was lost.
+        # Readers and the check agree on the clients to ask for the lost messages.
         told = walk_days(url, _BOUNDARIES)
         click.echo("as told beforehand: " + ", ".join(f"{n:,} {what}" for what, n in told.items()))
         done = not outcome.problems

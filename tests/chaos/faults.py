@@ -1,7 +1,7 @@
-"""The faults as a table: each breaks one thing of a site, and repairs it.
+"""The faults as a table: each breaks one part of a site, and repairs it.
 
-A fault is over when its function returns: what was killed runs again (a supervisor starts it),
-what was stopped goes on, what was cut is joined.
+A fault is over when its function returns: a killed program runs again (as a supervisor would
+start it), a stopped one goes on, and connections work.
 """
 
 import os
@@ -18,22 +18,23 @@ from tests.chaos.forwarder import Forwarder
 from tests.chaos.servers import Servers
 from tests.chaos.site import FLEET, LOADERS, RELAYS, Site, lasts
 
-#: What breaks something of a site; chance decides what is open. Where a server comes back, it tells
-#: the seconds from then until the workers got something done.
+#: Breaks something of a site; the random generator makes the choices. When a server returns, the
+#: result is the seconds from then until the workers made progress.
 Strike = Callable[[Site, Random], float | None]
 
 #: Seconds that a short fault lasts, at least and at most.
 _SHORT = (0.5, 4.0)
-#: Seconds: three times the AMQP heartbeat, after which the broker has given up a stopped worker,
-#: and PostgreSQL its open transaction.
+#: Seconds: three times the AMQP heartbeat. By then the broker has closed the connection of a
+#: stopped worker, and PostgreSQL has ended its open transaction.
 _LONG = 95.0
-#: Seconds of an outage: longer than any pause of a worker could grow to without a bound.
+#: Seconds of an outage: enough for a worker's pause between retries to exceed its bound, if the
+#: bound did not work.
 _OUTAGE = 60.0
 #: Seconds for which a database takes nothing, at least and at most.
 _REFUSING = (3.0, 8.0)
-#: Bytes before a line is torn: within the first frames, or after some batches.
+#: Bytes before a connection is torn: within the first frames, or after some batches.
 _TEAR = (1, 300_000)
-#: Seconds by which a slow line holds each piece.
+#: Seconds by which a slow connection delays each piece.
 _SLOW = (0.02, 0.3)
 
 
@@ -62,7 +63,7 @@ def _stopped_long(names: tuple[str, ...], site: Site, rng: Random) -> None:
 
 
 def _all_killed(site: Site, _rng: Random) -> None:
-    """A machine that loses its power, as far as the pipeline's own processes go."""
+    """Kill all own processes of the pipeline, as a power failure would."""
     names = (*RELAYS, *LOADERS, FLEET)
     for name in names:
         site.send(name, signal.SIGKILL)
@@ -92,7 +93,7 @@ def _server_away(
     site: Site,
     _rng: Random,
 ) -> float:
-    """The fleet goes on, the workers say that they wait, and nobody has to restart them."""
+    """Check that the fleet goes on, and that workers report the outage and need no restart."""
     pids, numbered = site.pids(), site.numbered()
     site.servers.stop(which(site.servers), how)
     gone = time.monotonic()
@@ -119,14 +120,14 @@ def rabbitmq_away(seconds: float) -> Strike:
 def _returned(which: Callable[[Servers], Process], site: Site) -> float:
     """Start a server again; seconds until the workers have done something with it."""
     there = site.servers.up_again()
-    # What a loader commits shows the database. A report has to pass the broker twice before.
+    # A commit proves that the database works, a new report in it that the broker does too.
     return site.await_progress(there, received=which is _broker)
 
 
 def _database_refuses(
     refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, rng: Random
 ) -> float:
-    """Nothing can be stored, for a reason that is no message's fault: keep all, and say so."""
+    """Make the database refuse all rows; loaders must keep the messages and report trouble."""
     with _waiting_loaders(site):
         site.tell_database(*refuse)
         try:
@@ -138,7 +139,7 @@ def _database_refuses(
 
 
 def _database_disk_full(site: Site, rng: Random) -> float:
-    """PostgreSQL refuses what needs room, and may stop when its own log needs some."""
+    """PostgreSQL refuses statements that need space, and may stop when its own log does."""
     with _waiting_loaders(site):
         with site.disks["postgres"].full():
             site.await_health(("loader",), well=False)
@@ -147,7 +148,7 @@ def _database_disk_full(site: Site, rng: Random) -> float:
 
 
 def _broker_disk_full(site: Site, rng: Random) -> float:
-    """RabbitMQ stops writing its log and does not begin again by itself: somebody restarts it."""
+    """RabbitMQ stops writing its log and does not recover by itself: an operator restarts it."""
     pids = site.pids()
     with site.disks["rabbitmq/data"].full():
         lasts(rng.uniform(*_REFUSING))
@@ -160,7 +161,7 @@ def _broker_disk_full(site: Site, rng: Random) -> float:
 
 @contextmanager
 def _waiting_loaders(site: Site) -> Iterator[None]:
-    """Loaders that wait and go on by themselves, and are healthy then."""
+    """Check at the end that the loaders are healthy again without a restart."""
     pids = site.pids()
     yield
     site.await_health(("loader",), well=True)
@@ -172,7 +173,7 @@ def _server_stopped(which: Callable[[Servers], Process], site: Site, rng: Random
 
 
 def _backend(number: signal.Signals, site: Site, rng: Random) -> None:
-    """One of the loaders' sessions: SIGTERM ends it; SIGKILL makes PostgreSQL recover."""
+    """Signal one of the loaders' sessions: SIGTERM ends it, SIGKILL makes PostgreSQL recover."""
     pid = rng.choice(site.backends())
     # It may have ended since it was listed.
     with suppress(ProcessLookupError):
@@ -182,7 +183,7 @@ def _backend(number: signal.Signals, site: Site, rng: Random) -> None:
 
 
 def _backend_stopped(site: Site, rng: Random) -> None:
-    """A session that stands still, with whatever locks it holds."""
+    """Stop a session for a while, with all locks that it holds."""
     with suppress(ProcessLookupError):
         _frozen(partial(os.kill, rng.choice(site.backends())), rng.uniform(*_SHORT))
 
@@ -194,7 +195,7 @@ def _cut(site: Site, rng: Random) -> None:
 def _torn(site: Site, rng: Random) -> None:
     line = _line(site, rng)
     line.tear(rng.randint(*_TEAR))
-    # On a quiet line the bytes may never come.
+    # On an idle connection the bytes may never come.
     lasts(rng.uniform(*_SHORT))
     if not line.torn:
         line.cut()
@@ -205,7 +206,7 @@ def _stalled(site: Site, rng: Random) -> None:
     line = _line(site, rng)
     line.stall()
     lasts(rng.uniform(*_SHORT))
-    # Half of them never recover: what was taken and not passed on is gone.
+    # Half of them never recover: the forwarder loses the bytes that it has not passed on.
     if rng.random() < 0.5:
         line.cut()
     line.resume()
@@ -221,7 +222,7 @@ def _delayed(site: Site, rng: Random) -> None:
 def _alarm(
     command: str, low: tuple[str, ...], usual: tuple[str, ...], site: Site, c: Random
 ) -> None:
-    """The broker takes nothing from whoever publishes, until there is room again."""
+    """Set an alarm: the broker blocks all publishers until it is reset."""
     site.servers.rabbitmqctl(command, *low)
     try:
         lasts(c.uniform(*_SHORT))
@@ -273,7 +274,7 @@ QUICK: Mapping[str, Strike] = {
     ),
     "PostgreSQL: a missing grant": partial(
         _database_refuses,
-        # The owner's right; the loaders' user has no other. We are superuser.
+        # The owner's right, which the loaders' user inherits. The caller is superuser.
         ("REVOKE INSERT ON statesys.state_message FROM statesys",),
         ("GRANT INSERT ON statesys.state_message TO statesys",),
     ),
@@ -294,7 +295,7 @@ QUICK: Mapping[str, Strike] = {
     "all workers: SIGKILL at once": _all_killed,
 }
 
-#: Those that need a minute or more.
+#: Faults that take a minute or more.
 LONG: Mapping[str, Strike] = {
     "relay: SIGSTOP for 95 s": partial(_stopped_long, RELAYS),
     "loader: SIGSTOP for 95 s": partial(_stopped_long, LOADERS),
@@ -303,11 +304,11 @@ LONG: Mapping[str, Strike] = {
     "RabbitMQ: away for 60 s": rabbitmq_away(_OUTAGE),
 }
 
-#: Those that need a site with small disks.
+#: Faults that need a site with small disks.
 DISK: Mapping[str, Strike] = {
     "PostgreSQL: full disk": _database_disk_full,
     "RabbitMQ: full disk, restart": _broker_disk_full,
 }
 
-#: All of them, for as long as you like.
+#: All faults, for the soak.
 FAULTS: Mapping[str, Strike] = {**LONG, **DISK, **QUICK}

@@ -1,4 +1,4 @@
-"""A line that can be broken: a TCP forwarder that cuts, tears, stalls and delays on demand."""
+"""A TCP forwarder that cuts, tears, stalls and delays connections on demand."""
 
 import asyncio
 import socket
@@ -9,9 +9,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _HOST = "127.0.0.1"
-#: Bytes that are passed on at a time; small, so that frames of any size can be torn.
+#: Bytes that are forwarded at a time; small, so that frames of any size can be torn.
 _PIECE = 16 * 1024
-#: On and zero seconds: closing then sends a reset instead of a polite end.
+#: SO_LINGER on, with zero seconds: closing then sends a TCP reset instead of FIN.
 _RESET = struct.pack("ii", 1, 0)
 #: Seconds for a call into the forwarder's thread.
 _PATIENCE = 10
@@ -21,7 +21,7 @@ class Forwarder:
     """Forwards connections to one server. A context manager; the methods are for other threads.
 
     Args:
-        url: of the server; `self.url` is the same through the forwarder.
+        url: of the server; `self.url` leads to the same server through the forwarder.
     """
 
     def __init__(self, url: str) -> None:
@@ -52,32 +52,32 @@ class Forwarder:
 
     @property
     def connections(self) -> int:
-        """How many there are at the moment."""
+        """The number of open connections."""
         return len(self._writers) // 2
 
     def cut(self) -> None:
-        """Reset all connections. New ones are taken."""
+        """Reset all connections, and accept new ones."""
         self._call(self._reset)
 
     def tear(self, after: int) -> None:
-        """Let so many bytes more pass, whoever's they are, then reset all connections."""
+        """Forward this many more bytes, of all connections together, then reset them all."""
         self._call(lambda: setattr(self, "_left", after))
 
     @property
     def torn(self) -> bool:
-        """Whether a `tear` has come to its end."""
+        """Whether the last `tear` has reset the connections."""
         return self._left is None
 
     def stall(self) -> None:
-        """Take bytes and pass nothing on: to both ends the other one seems to think."""
+        """Accept bytes and forward none: each end sees a peer that is silent."""
         self._call(self._flows.clear)
 
     def delay(self, seconds: float) -> None:
-        """Hold each piece for so long, from now on."""
+        """Delay each piece by these seconds, from now on."""
         self._call(lambda: setattr(self, "_latency", seconds))
 
     def resume(self) -> None:
-        """Neither stalled nor slow any more; nothing is torn."""
+        """End `stall`, `delay` and `tear`."""
 
         def clear() -> None:
             self._latency, self._left = 0.0, None
@@ -89,7 +89,7 @@ class Forwarder:
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
-            # The server is away: so is the line to it.
+            # The server is away: refuse the connection too.
             writer.transport.abort()
             return
         for end in (writer, far_writer):
@@ -124,7 +124,7 @@ class Forwarder:
         finally:
             for end in both:
                 self._writers.discard(end)
-                # What was written before still leaves, then the end of the stream.
+                # Closing sends the bytes written so far, then the end of the stream.
                 end.close()
 
     def _reset(self) -> None:
@@ -143,7 +143,7 @@ class Forwarder:
         for writer in tuple(self._writers):
             writer.transport.abort()
         await self._server.wait_closed()
-        # Aborted transports close their sockets in the loop's next turn.
+        # Aborted transports close their sockets in the loop's next iteration.
         await asyncio.sleep(0)
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Who breaks what next: sites that live side by side take turns at the kinds of faults."""
+"""The order of faults, shared by sites that run side by side."""
 
 import threading
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from tests.chaos.faults import DISK, LONG
 
 
 class Schedule:
-    """Every kind comes before one comes again. For several threads.
+    """Hands out faults; every kind comes once before one repeats. Thread-safe.
 
     Args:
         names: of the faults.
-        chance: decides their order.
+        chance: random generator for their order.
     """
 
     def __init__(self, names: Sequence[str], rng: Random) -> None:
         self._names = names
         self._rng = rng
-        # The long ones at once, so that a short soak has them all.
+        # The long ones first, so that a short soak has them all.
         self._waiting = sorted(self._round(), key=lambda name: name not in {**LONG, **DISK})
         self._lock = threading.Lock()
 
     def next(self, *, small_disks: bool) -> str | None:
-        """The next fault for a site; None when none of the kinds is for it.
+        """Return the next fault for a site; None when no kind fits the site.
 
         Args:
             small_disks: whether the site has them.

@@ -21,10 +21,10 @@ _PATIENCE = 120.0
 
 
 class Servers:
-    """Private servers in a directory of their own.
+    """Private servers in a directory of their own; the constructor starts them.
 
     Args:
-        home: their directory; they are started in it.
+        home: their directory.
     """
 
     def __init__(self, home: Path) -> None:
@@ -32,7 +32,7 @@ class Servers:
         self.endpoints: Endpoints = devserver.up(home)
 
     def close(self, *, purge: bool) -> None:
-        """Stop both; with `purge` nothing is left of them."""
+        """Stop both; `purge` deletes their data too."""
         devserver.down(self._home, purge=purge)
 
     @property
@@ -46,20 +46,20 @@ class Servers:
         return _there(self._kept.postgres.process)
 
     def kill(self, server: Process) -> None:
-        """SIGKILL, and wait until not even a zombie is left, which PostgreSQL takes for one."""
+        """Send SIGKILL, and wait for the end; PostgreSQL takes even a zombie for a server."""
         processes.kill(server)
         self.await_end_of(server.pid)
 
     def stop(self, server: Process, how: signal.Signals) -> None:
-        """Ask a server to end in order (PostgreSQL: SIGINT is a fast shutdown), and wait."""
+        """Shut a server down in order (PostgreSQL: SIGINT is a fast shutdown), and wait."""
         os.kill(server.pid, how)
         _must(until(lambda: not processes.alive(server), seconds=_PATIENCE), f"{server} goes on")
 
     def up_again(self) -> float:
-        """Start what does not run; a killed PostgreSQL first has to lose its last children.
+        """Start the stopped servers; retry until the last children of a killed one have ended.
 
         Returns:
-            Seconds since 1970: when both took connections again.
+            Seconds since 1970: when both accepted connections again.
         """
 
         def started() -> bool:
@@ -68,7 +68,7 @@ class Servers:
             except ServicesError:
                 return False
 
-        # `up` returns later than that: it also waits for what no worker needs.
+        # `up` returns later than that: it also waits for services that no worker needs.
         starting = threading.Thread(target=lambda: until(started, seconds=_PATIENCE))
         starting.start()
         there = self.await_answers()
@@ -77,7 +77,7 @@ class Servers:
         return there
 
     def await_answers(self) -> float:
-        """Wait until both take connections.
+        """Wait until both accept connections.
 
         Returns:
             Seconds since 1970: when they did.
@@ -86,7 +86,7 @@ class Servers:
         return time.time()
 
     def await_end_of(self, pid: int) -> None:
-        """Wait until not even a zombie of a server's child is left."""
+        """Wait until a server or its child has ended, its zombie included."""
         proc = Path(f"/proc/{pid}")
         _must(until(lambda: not proc.exists(), seconds=_PATIENCE), f"{pid} would not die")
 
@@ -99,7 +99,7 @@ class Servers:
         return True
 
     def rabbitmqctl(self, *arguments: str) -> None:
-        """Tell the broker something that only its own tool can tell it."""
+        """Run the broker's own tool, for settings that have no API."""
         kept = self._kept
         environment = Server(kept.home, kept.rabbitmq)._environment(programs.rabbitmq_server())
         tool = programs.rabbitmq_server().with_name("rabbitmqctl")

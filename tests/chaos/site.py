@@ -1,4 +1,4 @@
-"""A whole site: servers, lines to them, two relays, two loaders and a living fleet."""
+"""A whole site: servers, forwarders, two relays, two loaders and a running fleet."""
 
 import json
 import signal
@@ -31,10 +31,10 @@ from tests.support.world import open_tables
 
 CLIENTS = 60
 MIN_MISSING_AGE = timedelta(seconds=2)
-#: What a site runs twice, so that one goes on while the other is broken.
+#: A site has two of each, so that one goes on while the other is broken.
 RELAYS, LOADERS = ("relay-1", "relay-2"), ("loader-1", "loader-2")
 FLEET = "producers"
-#: Nobody waits two days for a resync here; small batches and chunks, so that many are in hand.
+#: Resyncs after seconds instead of two days; small batches and chunks, so that workers hold many.
 _COMMANDS = {
     "relay": ("relay", "run", "--batch-size", "8"),
     "loader": (
@@ -48,17 +48,17 @@ _COMMANDS = {
         *("--resync-merge-interval", "0s"),
     ),
 }
-#: Lively, and unreliable by itself: what is lost on the way must be found whatever else happens.
+#: A busy and unreliable fleet: the site must notice its losses whatever else is broken.
 _LIFE = (
     *("--clients", str(CLIENTS), "--messages", "4", "--forward-interval", "1s"),
     *("--heartbeat-interval", "5s", "--duplicate", "0.03", "--reorder", "0.03"),
 )
 _LOSSES = ("--loss", "0.03", "--corrupt", "0.01")
-#: In a hostile fleet a loss costs more: the answer of a client that once told 12,000 things at a
-#: time has them all.
+#: In a hostile fleet a loss costs more: a client that once sent 12,000 states at a time repeats
+#: them all in its answer.
 _HOSTILE_LOSSES = ("--loss", "0.01", "--corrupt", "0.005")
 #: Shares of the clients' forward cycles in a hostile fleet: some of each after a fault, and of the
-#: large ones a few in ten minutes. No twins: they are asked and found out for hours.
+#: large ones a few in ten minutes. There are no twins: recognising them takes hours.
 HOSTILITY: Mapping[str, float] = {
     "rollback": 0.0005,
     "lost": 0.0003,
@@ -72,34 +72,34 @@ HOSTILITY: Mapping[str, float] = {
     "many": 0.0001,
     "details": 0.0001,
 }
-#: New messages under old serials may meet no row; then only their date tells. Nobody waits five
-#: minutes for it here.
+#: New messages under old serials may meet no row; then only their date shows the reuse. The
+#: default tolerance of five minutes is too long here.
 _HOSTILE_LOADER: Mapping[str, str] = {"reuse_date_tolerance": "1s"}
-#: An ordinary user for the loaders, since nothing can be forbidden to a superuser.
+#: An ordinary user for the loaders, since a missing grant does not stop a superuser.
 _USER = "loader"
-#: A small file system must not be filled by the write-ahead log.
+#: The write-ahead log must not fill a small file system.
 _SMALL = ("ALTER SYSTEM SET max_wal_size = '192MB'", "ALTER SYSTEM SET min_wal_size = '64MB'")
-#: Seconds for a fleet to come to life, or a process to end, on a busy machine.
+#: Seconds for a fleet to start, or a process to end, on a busy machine.
 _PATIENCE = 60.0
 
 
 class Site:
-    """One site. A context manager that leaves no process behind.
+    """One site. A context manager that ends all its processes.
 
     Args:
         directory: of servers, logs and the fleet's store.
         seed: of the fleet.
-        hostile: whether its clients are, too.
+        hostile: whether the fleet has hostile clients.
         small_disks: put each server's data on a file system of its own, which can be full.
 
     Raises:
-        StatesysError: there is no such file system to be had here.
+        StatesysError: such a file system cannot be mounted here.
 
     Attributes:
         disks: those file systems, by their place in the servers' home.
-        lines: forwarders by whom they serve; "database" is the loaders' other line.
+        lines: forwarders by the role that uses them; "database" is the loaders' second one.
         fleet: directory of the fleet's store.
-        keep: leave the servers' data for a look at what went wrong.
+        keep: keep the servers' data at the end, to find out what went wrong.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Site:
             raise
         self.lines: dict[str, Forwarder] = {}
         self._programs: dict[str, Program] = {}
-        # Bytes of the logs that are older than these programs.
+        # Size of each log when its program started.
         self._begun: dict[str, int] = {}
         try:
             migrate(self.servers.endpoints.database_url)
@@ -150,7 +150,7 @@ class Site:
     def close(self) -> None:
         """End everything that this site started."""
         for program in self._programs.values():
-            # A stopped process would not even die of SIGTERM; this is no place for manners.
+            # SIGKILL, since a stopped process does not react to SIGTERM.
             program.process.kill()
             program.process.wait()
         for line in self.lines.values():
@@ -163,7 +163,7 @@ class Site:
 
     @property
     def addresses(self) -> Addresses:
-        """The servers themselves, past all forwarders."""
+        """The servers' own addresses, without forwarders."""
         endpoints = self.servers.endpoints
         # Without the management API: its counts of unacked messages are seconds old.
         return Addresses(endpoints.amqp_url, endpoints.database_url, None)
@@ -192,10 +192,10 @@ class Site:
         )
 
     def await_work(self) -> None:
-        """Wait until relays and loaders consume: at its start, a worker that finds no server ends.
+        """Wait until relays and loaders consume, as a starting worker ends without a server.
 
         Raises:
-            StatesysError: one does not.
+            StatesysError: one does not consume.
         """
         for name in (*RELAYS, *LOADERS):
             if not until(partial(self._consumes, name), seconds=_PATIENCE):
@@ -211,11 +211,11 @@ class Site:
         self._programs[name].send(number)
 
     def end(self, name: str) -> int:
-        """Wait for a program's end; the exit code."""
+        """Wait for a program's end, and return the exit code."""
         return self._programs[name].end()
 
     def check(self) -> None:
-        """See that every program that should run does, and that none has crashed.
+        """Check that every worker runs, and that no program has crashed.
 
         Raises:
             StatesysError: with the end of its log.
@@ -227,29 +227,29 @@ class Site:
                 raise StatesysError(f"{name} has crashed or ended:\n{end}")
 
     def live(self) -> None:
-        """Bring the fleet to life."""
+        """Start the fleet, and wait until it numbers messages."""
         before = self.numbered()
         self.start(FLEET)
         self.await_numbered(before + 1)
 
     def stop_living(self) -> None:
-        """Let the fleet end in order; its store is free then."""
+        """Stop the fleet in order, which frees its store."""
         self.send(FLEET, signal.SIGTERM)
         code = self.end(FLEET)
         if code != 0:
             raise StatesysError(f"the fleet ended with {code}")
 
     def numbered(self) -> int:
-        """How many messages the fleet has numbered."""
+        """The number of messages that the fleet has numbered."""
         try:
             with open_store(self.fleet) as store:
                 return store.totals().messages
         except StatesysError:
-            # Not made yet.
+            # The store does not exist yet.
             return 0
 
     def await_numbered(self, messages: int) -> None:
-        """Wait until the fleet has numbered so many: a moment in its life, not on a clock."""
+        """Wait until the fleet has numbered this many messages."""
         if not until(lambda: self.numbered() >= messages, seconds=_PATIENCE):
             raise StatesysError(f"waited {_PATIENCE:g} s for {messages} messages of the fleet")
 
@@ -258,7 +258,7 @@ class Site:
         return {name: program.process.pid for name, program in self._programs.items()}
 
     def require_same(self, pids: Mapping[str, int]) -> None:
-        """See that the very processes of before still run, the fleet's among them.
+        """Check that the same processes as before still run, the fleet's included.
 
         Raises:
             StatesysError: one has ended.
@@ -269,13 +269,13 @@ class Site:
         self.check()
 
     def await_health(self, roles: Sequence[str], *, well: bool) -> None:
-        """Wait until `statesys health` says so of all workers of these roles.
+        """Wait until `statesys health` reports all workers of these roles as wanted.
 
         Args:
-            well: whether they should be healthy, or each of them in trouble.
+            well: whether all of them are to be healthy, or all of them in trouble.
 
         Raises:
-            StatesysError: with what it said last.
+            StatesysError: with its last output.
         """
         wanted = "healthy" if well else "in trouble"
         for role in roles:
@@ -298,11 +298,11 @@ class Site:
         """Wait until a loader has committed a chunk.
 
         Args:
-            since: seconds since 1970, the earliest that counts.
-            received: a chunk with a report that a relay has taken since then, too.
+            since: seconds since 1970; earlier commits do not count.
+            received: whether the chunk must have a report that a relay took since then.
 
         Returns:
-            Seconds from `since` until it was there to see.
+            Seconds from `since` until the commit was visible.
         """
         column = "received_at" if received else "loaded_at"
         rows = f"SELECT FROM statesys.state_message WHERE {column} > to_timestamp(%s)"
@@ -317,11 +317,11 @@ class Site:
         return time.time() - since
 
     def reported(self) -> set[UUID]:
-        """Clients whose id two machines seem to share."""
+        """Clients with a duplicate identity."""
         return self._clients("SELECT client_id FROM client WHERE duplicate_identity_at IS NOT NULL")
 
     def asked(self) -> set[UUID]:
-        """Clients that miss something or have to answer."""
+        """Clients with an open missing range or an open request."""
         return self._clients(
             "SELECT client_id FROM missing_message_range WHERE closed_at IS NULL "
             "UNION SELECT client_id FROM resync_request WHERE closed_at IS NULL"
@@ -332,8 +332,8 @@ class Site:
             return {client_id for (client_id,) in tables.rows(query)}
 
     def tell_database(self, *statements: str) -> None:
-        """Tell PostgreSQL something as its superuser, past all forwarders."""
-        # Also where new transactions are read-only.
+        """Run statements as PostgreSQL's superuser, without a forwarder."""
+        # The statements must work even if new transactions are read-only by default.
         options = "-c default_transaction_read_only=off"
         url = self.servers.endpoints.database_url
         with psycopg.connect(url, autocommit=True, options=options) as connection:
@@ -350,12 +350,12 @@ class Site:
 
 
 def lasts(seconds: float) -> None:
-    """How long a fault lasts. It is no wait for anything: nothing else could end it."""
+    """Let a fault last. There is no event to wait for instead."""
     threading.Event().wait(seconds)
 
 
 def _as_user(url: str) -> str:
-    """A database URL with the loaders' user in it."""
+    """Put the loaders' user into a database URL."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{_USER}:{_USER}@{host}").geturl()

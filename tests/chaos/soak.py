@@ -1,6 +1,7 @@
-"""Break everything, again and again, for as long as asked: `python -m tests.chaos.soak`.
+"""Break all parts of sites, for as long as asked: `python -m tests.chaos.soak`.
 
-One line for each fault; exit code 1 at the first one after which something is not accounted for.
+It prints one line for each fault, and ends with exit code 1 at the first one that breaks the
+promise.
 """
 
 import os
@@ -29,12 +30,12 @@ from tests.chaos.schedule import Schedule
 from tests.chaos.site import Site
 from tests.chaos.trial import Outcome, attempt
 
-#: Seconds from a server's return that the workers may take to get something done.
+#: Seconds from a server's return within which the workers must make progress.
 _PROMISED = 10.0
 
 
 class Soak:
-    """Sites side by side that are broken until the time is up or a proof fails.
+    """Breaks sites side by side until the time is up or a proof fails.
 
     Args:
         schedule: of the faults.
@@ -48,13 +49,13 @@ class Soak:
         self._deadline = deadline
         self._stop = threading.Event()
         self.failed = False
-        #: What came of each fault, by site.
+        #: The outcome of each fault, by site.
         self.outcomes: dict[str, list[Outcome]] = {}
         #: How often clients were hostile, by kind.
         self.hostile: Counter[str] = Counter()
 
     def run(self, directory: Path, *, hostile: bool, small_disks: bool) -> None:
-        """Live through faults on one site.
+        """Run faults on one site.
 
         Args:
             directory: of the site, kept if a proof fails; its name is the site's.
@@ -86,7 +87,7 @@ class Soak:
                 self.stop()
 
     def stop(self) -> None:
-        """Begin no more faults."""
+        """Let no further fault begin."""
         self._stop.set()
 
 
@@ -95,7 +96,7 @@ def _hostility(site: Site) -> Counter[str]:
     with open_store(site.fleet) as store:
         for kind, count in store.injected_by_kind().items():
             if kind not in UNRELIABLE:
-                # A malformed report has its reason behind it.
+                # The kind of a malformed report ends with the reason, after a dot.
                 found[kind.partition(".")[0]] += count
     return found
 
@@ -124,10 +125,10 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
         raise click.UsageError(f"no such fault; there are: {', '.join(FAULTS)}")
     if sites is None:
         sites = 3 if len(os.sched_getaffinity(0)) >= 4 else 2
-    # The fleet's own lines would run through ours; a broker that is away is worth one.
+    # Log lines of the fleet would interrupt the output; errors still appear.
     set_up_logs(form="console", level="error")
     directory = Path(tempfile.mkdtemp(prefix="statesys-soak-"))
-    # PostgreSQL may run as another user, and has to get through to its data.
+    # PostgreSQL may run as another user, which has to reach its data below this directory.
     directory.chmod(0o711)
     interrupt_on_signals()
     reason = why_none(directory)
@@ -161,7 +162,7 @@ def soak(*, minutes: float, seed: int | None, only: Sequence[str], sites: int | 
 
 @contextmanager
 def _cleaning(work: Soak, directory: Path) -> Iterator[None]:
-    """Leave nothing behind, unless somebody should have a look at it."""
+    """Remove the directory at the end, unless a fault failed."""
     try:
         yield
     finally:
@@ -171,7 +172,7 @@ def _cleaning(work: Soak, directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _stopping(work: Soak) -> Iterator[None]:
-    """Whatever ends the waiting, Ctrl-C for instance, ends the sites after their present fault."""
+    """End the sites after their present fault when the block ends, also by Ctrl-C."""
     try:
         yield
     finally:
@@ -217,7 +218,7 @@ def _summarise(by_site: dict[str, list[Outcome]], names: Sequence[str]) -> None:
 
 
 def _seconds(found: Sequence[float]) -> str:
-    """How long it took until there was progress, all of them."""
+    """Format a list of seconds."""
     return ", ".join(f"{one:.1f}" for one in found) + " s"
 
 

@@ -1,4 +1,4 @@
-"""A short drain with kills; `make kills` has a long one."""
+"""A short drain with kills; `make kills` runs a long one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.world import Tables, message, open_tables, report
 
 MESSAGES, KILLS, SEED = 18_000, 5, 2
 
-#: What may never become of a drain, and how the comparison calls it.
+#: A change of the tables, and what the comparison must report.
 CHANGES = {
     "UPDATE client SET highest_serial = 10": "clients",
     "UPDATE client SET duplicates = 0": "fewer duplicates",

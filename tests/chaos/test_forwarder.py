@@ -1,4 +1,4 @@
-"""The line that can be broken."""
+"""The forwarder that breaks connections."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """A server that says what it hears."""
+    """A server that sends back what it receives."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -30,7 +30,7 @@ def echo() -> Iterator[str]:
                     while piece := line.recv(4096):
                         line.sendall(piece)
                 except OSError:
-                    # Cut off, which is what the tests do.
+                    # The tests cut connections.
                     pass
 
         thread = threading.Thread(target=serve)
@@ -91,7 +91,7 @@ def test_a_torn_line_lets_some_bytes_pass(line: Forwarder) -> None:
     line.tear(3)
     with called(line) as client:
         client.sendall(b"hello")
-        # Three bytes reach the server at most, and no more comes back.
+        # Three bytes reach the server at most, and it sends no more back.
         with pytest.raises(ConnectionResetError):
             said(client, 4)
     assert line.torn

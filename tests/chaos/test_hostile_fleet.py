@@ -23,10 +23,10 @@ from tests.support.agreement import told_at, walk_days
 from tests.support.processes import Program
 from tests.support.waiting import wait_until
 
-#: Shares of the forward cycles: large reports are rarer than bad habits.
+#: Shares of the forward cycles; large reports are rarer than the other kinds.
 RATES = {
     **dict.fromkeys(HOSTILE, 0.05),
-    # Decided once for each client, not in each cycle.
+    # A share of the clients, not of the cycles.
     "twin": 0.1,
     "storm": 0.004,
     "many": 0.01,
@@ -34,24 +34,24 @@ RATES = {
     "burst": 0.02,
     MALFORMED: 0.08,
 }
-#: What happens on the way as well.
+#: Faults on the way, in addition.
 _FAULTS = (
     *("--loss", "0.03", "--duplicate", "0.03", "--reorder", "0.03", "--corrupt", "0.02"),
     "--no-heartbeat",
 )
-#: Only signs of life from here on, and answers.
+#: Afterwards the fleet sends only heartbeats and answers.
 _AFTERWARDS = ("producers", "run", "--messages", "0", "--heartbeat-interval", "1s")
 _LOADER = (
     *("loader", "run", "--resync-check-interval", "1s", "--min-missing-message-age", "5s"),
     *("--resync-merge-interval", "0s", "--threads", "2"),
 )
-# Seconds. A storm, twelve thousand messages at once, and five resyncs of each pair of twins.
+# Seconds, for a storm, twelve thousand messages at once, and five resyncs of each pair of twins.
 pytestmark = pytest.mark.timeout(240)
 _PATIENCE = 150.0
 
 
 class Site:
-    """A relay, a loader, and a fleet that has done its worst and is only alive now."""
+    """A relay, a loader, and a fleet that was hostile and now only sends heartbeats and answers."""
 
     def __init__(self, fleet: Path, servers: Servers, programs: list[Program]) -> None:
         self.fleet = fleet
@@ -59,7 +59,7 @@ class Site:
         self._programs = programs
 
     def verified(self) -> Tally:
-        """Wait until everything is proved, and nobody is or has to be asked any more."""
+        """Wait until the promise holds, and no range or request is open any more."""
 
         def proved() -> Tally | None:
             assert [one.process.poll() for one in self._programs] == [None] * 3
@@ -73,7 +73,7 @@ class Site:
         return tally
 
     def reported(self) -> set[UUID]:
-        """Clients whose id two machines seem to share."""
+        """Clients with a duplicate identity."""
         return self._clients("duplicate_identity_at IS NOT NULL")
 
     def letters(self) -> Counter[str]:
@@ -100,7 +100,7 @@ class Site:
 
 @pytest.fixture
 def servers(amqp_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Servers:
-    # A cycle of these fleets takes no time: old serials come a second later, not 15 minutes.
+    # These fleets do not wait between cycles: old serials come after a second, not 15 minutes.
     monkeypatch.setenv("STATESYS_REUSE_DATE_TOLERANCE", "1s")
     return Servers(amqp_url, database_url, None)
 
@@ -113,7 +113,7 @@ def living(
     *options: str,
     at_worst: Callable[[], None] = lambda: None,
 ) -> Iterator[Site]:
-    """A site whose fleet is hostile first; `at_worst` is called while it is."""
+    """Start a site whose fleet is hostile first; `at_worst` is called during that time."""
     urls = {"amqp_url": servers.amqp_url, "database_url": servers.database_url}
     fleet = directory / "fleet"
     rates = [w for kind, rate in hostile.items() for w in ("--hostile", f"{kind}={rate}")]
@@ -145,7 +145,7 @@ def test_a_fleet_with_every_kind_of_hostility_ends_verified(
 
     options = ("--clients", "40", "--cycles", "8", "--messages", "3", "--seed", "41")
     with living(tmp_path, servers, RATES, *options, at_worst=at_worst) as site:
-        # Readers and the check agree on what it was at its worst, while the site goes on.
+        # Readers and the check agree on the copy of that time, while the site goes on.
         told = walk_days(second_database_url, 16, begin=moments[-1])
         assert told.keys() >= {"asked", "open request", "too young", "merge interval", "silent"}
         assert told.keys() >= {"gaps", "quiet", "complete"}
@@ -155,13 +155,13 @@ def test_a_fleet_with_every_kind_of_hostility_ends_verified(
             done = Counter(store.injected_by_kind())
             harmed = {f.client_id for f in store.injected() if f.fault in HOSTILE}
         letters, reported = site.letters(), site.reported()
-    # Nothing was left out, and what had to be refused was refused for its reason.
+    # Every kind occurred, and each malformed report was refused for its reason.
     assert done.keys() >= RATES.keys() - {MALFORMED}
     assert letters.keys() == {reason.value for reason in REASONS}
     for reason in REASONS:
         damaged = done["corrupt"] if reason is Reason.NOT_WELL_FORMED else 0
         assert letters[reason.value] == done[f"{MALFORMED}.{reason.value}"] + damaged
-    # Whose states cannot be compared is named, and there is a reason.
+    # The tally names all clients whose states cannot be compared, and only hostile ones.
     assert reported <= {UUID(sentence[:36]) for sentence in tally.exempt} <= harmed
 
 

@@ -1,4 +1,4 @@
-"""What `verify` may forgive a client whose store was rolled back, and what not."""
+"""What `verify` tolerates of a client whose store was rolled back, and what not."""
 
 from pathlib import Path
 from uuid import UUID
@@ -57,7 +57,7 @@ def test_what_was_destroyed_under_a_serial_used_twice_is_missed_by_nobody() -> N
 def test_the_end_of_a_former_life_is_missed_by_nobody_but_that_of_the_present_one_is() -> None:
     past, present = Row(5, FIRST), Row(5, SECOND)
     both = frozenset({past, present})
-    nothing = Received(highest_serial=4, accounted=SerialRanges([(1, 4)]))
+    nothing = Received(accounted=SerialRanges([(1, 4)]))
 
     found = compare(sent(destroyed=both, bygone=frozenset({past})), nothing, NOTHING)
 

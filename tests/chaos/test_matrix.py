@@ -1,4 +1,4 @@
-"""A short kill matrix: one site lives through some faults, and proves itself after each.
+"""A short kill matrix: some faults on one site, with a proof after each.
 
 `make soak` runs all kinds, for as long as asked, and with outages of a minute.
 """
@@ -17,7 +17,7 @@ from tests.chaos.schedule import Schedule
 from tests.chaos.site import Site
 from tests.chaos.trial import attempt
 
-#: What strikes, and that it does not happen at the same moments as in another kind.
+#: Of the fleet and the moments; the name of the fault is added, so that the moments differ.
 SEED = 1
 SHORT = (
     "relay: SIGKILL",
@@ -34,13 +34,13 @@ SHORT = (
     "RabbitMQ: disk alarm",
 )
 
-# Seconds. Starts of real servers and proofs, on a busy machine.
+# Seconds, for starts of real servers and for proofs, on a busy machine.
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    # Not pytest's directory: PostgreSQL's user has to get through to its data.
+    # Only its owner may enter pytest's directory; PostgreSQL's user has to reach its data.
     directory = Path(tempfile.mkdtemp(prefix="statesys-matrix-"))
     directory.chmod(0o711)
     try:

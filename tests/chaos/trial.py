@@ -1,4 +1,4 @@
-"""One fault, and the proof that nothing came of it."""
+"""One fault, and the proof that the promise holds after it."""
 
 import time
 from collections import Counter
@@ -25,29 +25,29 @@ from tests.chaos.faults import Strike
 from tests.chaos.site import CLIENTS, MIN_MISSING_AGE, Site
 from tests.support.agreement import walk_days
 
-#: Messages that the fleet numbers before a fault strikes, at least and at most: its moment.
+#: Messages that the fleet numbers before a fault, at least and at most: its moment.
 _MOMENT = (20, 900)
-#: Messages that it numbers after the fault, before it has to account for everything.
+#: Messages that the fleet numbers after the fault, before the proof.
 _AFTERWARDS = 50
 #: Seconds for the queues to become empty, once everything has arrived.
 _VERIFY_TIMEOUT = 20.0
-#: Seconds for a hostile fleet to be known as it is.
+#: Seconds until the server knows the states of a hostile fleet.
 _REST_TIMEOUT = 180.0
-#: How far a hostile fleet's unanswered days are walked through.
+#: Boundaries of the resync rules that are checked for a hostile fleet, without any answer.
 _BOUNDARIES = 5
 _NAME = "matrix"
 
 
 class Outcome(NamedTuple):
-    """What became of a fault.
+    """The outcome of a fault.
 
     Attributes:
         fault: its name.
-        after: messages that the site had numbered when it struck.
-        progress: seconds from a server's return until the workers got something done, if one
-            was away.
-        seconds: from its end until everything was proved.
-        messages: that were looked for.
+        after: messages that the site had numbered before it.
+        progress: seconds from a server's return until the workers made progress; None if no
+            server was away.
+        seconds: from its end until the proof was complete.
+        messages: number of messages in the proof.
         problems: what breaks the promise; empty means verified.
     """
 
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
 
 
 def attempt(site: Site, name: str, strike: Strike, rng: Random) -> Outcome:
-    """Let the fleet live, strike at a random moment, and look whether everything is there."""
+    """Run the fleet, inject a fault at a random moment, and check the promise."""
     after, progress = site.numbered(), None
     try:
         site.await_work()
@@ -81,7 +81,7 @@ def attempt(site: Site, name: str, strike: Strike, rng: Random) -> Outcome:
 
 
 def _disagreements(site: Site) -> tuple[str, ...]:
-    """Where readers and the check do not say the same of who is asked, now and in days to come."""
+    """Where readers and the check disagree on the clients to ask, now and in later days."""
     with copied_rules(site.addresses.database_url) as url:
         try:
             walk_days(url, _BOUNDARIES)
@@ -91,10 +91,10 @@ def _disagreements(site: Site) -> tuple[str, ...]:
 
 
 def _proved(site: Site) -> tuple[int, tuple[str, ...]]:
-    """Let everything come to rest, and hold the clients' stores against the database.
+    """Wait until everything has arrived, and compare the clients' stores with the database.
 
     Returns:
-        How many messages were looked for, and what breaks the promise.
+        How many messages were compared, and what breaks the promise.
     """
     addresses = site.addresses
     with ExitStack() as stack:
@@ -105,7 +105,7 @@ def _proved(site: Site) -> tuple[int, tuple[str, ...]]:
         if site.hostile:
             outcome = _came_to_rest(site, fleet)
         else:
-            # A lost last report shows with the next message.
+            # The next message reveals that a client's last report was lost.
             fleet.heartbeat_all()
             arrived = Convergence(store, queries, check=site.check, show=lambda _state: None)
             fleet.answer_requests(until=arrived.reached)
@@ -117,10 +117,10 @@ def _proved(site: Site) -> tuple[int, tuple[str, ...]]:
 
 
 def _came_to_rest(site: Site, fleet: Fleet) -> Verification:
-    """Heartbeats and answers until a hostile fleet is proved, and nobody has to be asked.
+    """Send heartbeats and answers until a hostile fleet is verified and no client has to be asked.
 
-    Counting serials would not do: those of a rolled-back store go back. And one heartbeat need not
-    be enough to show that it was: another may be the first with a serial that arrived before.
+    The serials do not show the end: those of a rolled-back store go back. One heartbeat may not
+    reveal the rollback: a later one may be the first with a serial that arrived before.
     """
     deadline = time.monotonic() + _REST_TIMEOUT
     with closing(_resyncs(site)) as resyncs:
@@ -128,7 +128,7 @@ def _came_to_rest(site: Site, fleet: Fleet) -> Verification:
         def quiet() -> bool:
             site.check()
             for client_id in site.reported():
-                # Many rollbacks in a day look like two machines; an operator knows better.
+                # Many rollbacks in a day look like two machines; an operator would ask again.
                 resyncs.request(client_id, now=resyncs.now())
             nobody = not site.asked() and not resyncs.preview(now=resyncs.now(), limit=1)
             return nobody or time.monotonic() > deadline
@@ -142,7 +142,7 @@ def _came_to_rest(site: Site, fleet: Fleet) -> Verification:
 
 
 def _resyncs(site: Site) -> ResyncStore:
-    """The requests, by the loaders' rules."""
+    """Open the store of requests, with the loaders' rules."""
     return ResyncStore(
         site.addresses.database_url,
         name=_NAME,
@@ -152,7 +152,7 @@ def _resyncs(site: Site) -> ResyncStore:
 
 
 def _strange_letters(site: Site) -> tuple[str, ...]:
-    """Dead letters that no damaged report explains: no fault here makes poison."""
+    """Dead letters that no damaged report explains; no fault here creates poison."""
     reasons = REASONS if site.hostile else (Reason.NOT_WELL_FORMED,)
     with Administration(site.addresses.amqp_url, name=_NAME) as admin:
         letters = Counter((letter.stage, letter.reason) for letter, _ in Box(admin).look())

@@ -1,1 +1,1 @@
-"""Hostile inputs by the hundred thousand: see docs/reliability.md."""
+"""Hundreds of thousands of hostile inputs: see docs/reliability.md."""

@@ -1,4 +1,4 @@
-"""A block of neighbouring inputs: judged one by one, then together, then by a real database."""
+"""A block of neighbouring inputs: tried one by one, then together, then in a real database."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ from schemas.report import Report, StateMessage
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.laws import KINDS, made, neighbours
 
-#: Of ten reports, how many batches and how many requests are tried beside them.
+#: How many inputs of each kind are tried for ten reports.
 SHARES = {"report": 10, "batch": 1, "request": 1}
 #: State messages of one chunk.
 _CHUNK = 300
@@ -38,13 +38,13 @@ class Failure(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """What a block came to.
+    """The result of a block.
 
     Attributes:
         outcomes: how many inputs by kind and outcome, "read" or a reason.
         stored: state messages that the database took.
         slowest: CPU seconds of the slowest input, and its kind and number.
-        process, resident: who did it, and the bytes of memory it has now.
+        process, resident: pid of this process, and the bytes of memory it holds now.
     """
 
     outcomes: Counter[tuple[str, str]]
@@ -56,12 +56,12 @@ class Tried(NamedTuple):
 
 
 def try_block(seed: int, block: int, reports: int, url: str | None) -> Tried:
-    """Try some inputs that are neighbours.
+    """Try the inputs of a block.
 
     Args:
         block: number of the block; its first input has the number `block * NEIGHBOURS`.
-        reports: how many, at most NEIGHBOURS; batches and requests come along.
-        url: of a migrated database; None goes without one.
+        reports: how many, at most NEIGHBOURS; batches and requests are added (`SHARES`).
+        url: of a migrated database; None skips the database.
     """
     outcomes: Counter[tuple[str, str]] = Counter()
     failures: list[Failure] = []
@@ -75,7 +75,7 @@ def try_block(seed: int, block: int, reports: int, url: str | None) -> Tried:
         started = time.thread_time()
         try:
             outcome = KINDS[kind].law(body)
-        except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
+        except Exception:  # noqa: BLE001 (any exception is a finding)
             failures.append(Failure(kind, number, traceback.format_exc()))
             continue
         slowest = max(slowest, (time.thread_time() - started, kind, number))
@@ -85,14 +85,14 @@ def try_block(seed: int, block: int, reports: int, url: str | None) -> Tried:
         if outcome.smx is not None:
             smx.append(outcome.smx)
             expected.append(outcome.batch.smx[0].report)
-        # An id of its own for each input: by it the database's rows lead back.
+        # Each input has its own batch id, by which a poison or lost message leads to it.
         name = UUID(int=number << 1 | (kind == "batch"))
         origin[name] = (kind, number)
         items += [Item(name, one) for one in outcome.batch.smx]
     try:
         if smx:
             neighbours(smx, expected)
-    except Exception:  # noqa: BLE001 (as above; which of them it was, halving by hand tells)
+    except Exception:  # noqa: BLE001 (any exception is a finding)
         failures.append(Failure("neighbours", block, traceback.format_exc()))
     stored = 0
     if url is not None and items:
@@ -112,7 +112,7 @@ def _inputs(block: int, reports: int) -> Iterator[tuple[str, int]]:
 def _load(
     items: list[Item], url: str, seed: int, looking: psycopg.Connection[Any]
 ) -> tuple[int, list[tuple[UUID, str]]]:
-    """Load messages in chunks of mixed origin; which inputs the database would not have."""
+    """Load messages in mixed chunks; return their number, and the inputs that failed."""
     random.Random(seed).shuffle(items)
     poison: list[tuple[UUID, str]] = []
     store = ChunkStore(
@@ -145,16 +145,16 @@ def _halved(store: ChunkStore, items: Sequence[Item]) -> Iterator[tuple[UUID, st
 
 
 def _lost(items: Sequence[Item], looking: psycopg.Connection[Any]) -> Iterator[tuple[UUID, str]]:
-    """Inputs with a message that is not in the history, value by value.
+    """Yield inputs with a message that the history lacks or has with other values.
 
-    A digest is made of all values of a message: one made of what the database gives back, equal
-    to the one it was given, says that it kept them all.
+    A digest covers all values of a message. It is computed from the rows, so that equal digests
+    prove that the database kept all values.
     """
     history: set[tuple[UUID, int | None, bytes]] = set()
     clients = list({item.smx.report.client_id for item in items})
     fields = ", ".join(StateMessage._fields)
     for client, *values in looking.execute(
-        # Column names of our own.
+        # The column names are constants.
         f"SELECT client_id, {fields} FROM state_message WHERE client_id = ANY(%s)".encode(),
         [clients],
     ):

@@ -1,4 +1,4 @@
-"""Good documents to begin with, each made from a chance: what is mutated afterwards."""
+"""Good documents, each made with a random generator; the fuzzer mutates them afterwards."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ _TEXTS = (
 )
 _NUMBERS = (0, 1, 2, 3, 300, 500, 700, 701, 902, -1, 2**31 - 1, -(2**31))
 _STATE_IDS = (*_NUMBERS, 2**31, 0x80070005, 2**32 - 1)
-#: Of what our clients write, in which no attribute holds a `<` or a `>`.
+#: A tag as our clients write it: no attribute has a `<` or a `>`.
 _TAG = re.compile(r"<\w+(?: \w+=(?:\"[^\"<>]*\"|'[^'<>]*'))+ ?/?>")
 _ATTRIBUTE = re.compile(r" \w+=(?:\"[^\"]*\"|'[^']*')")
 _BORDER = re.compile(
@@ -36,14 +36,14 @@ _SERIALS = (1, 2, 3, 1431, 2**31, 2**53, LAST_SERIAL - 1, LAST_SERIAL)
 
 
 def text(rng: Random) -> str:
-    """A text of up to a few words, or one that means something to somebody."""
+    """One text of `_TEXTS`, which some program may treat specially, or up to three joined."""
     if rng.random() < 0.3:
         return "".join(rng.choice(_TEXTS) for _ in range(rng.randrange(4)))[:512]
     return rng.choice(_TEXTS)
 
 
 def moment(rng: Random) -> datetime:
-    """Mostly of one day; sometimes at the ends of what is allowed."""
+    """Mostly a moment of one day; sometimes one at the ends of the allowed range."""
     if rng.random() < 0.1:
         return rng.choice(
             (
@@ -56,7 +56,7 @@ def moment(rng: Random) -> datetime:
 
 
 def serial(rng: Random) -> int:
-    """Mostly small, so that reports meet; sometimes at the ends."""
+    """Mostly a small serial, so that reports share serials; sometimes one at the ends."""
     return rng.choice(_SERIALS) if rng.random() < 0.05 else rng.randrange(1, 200)
 
 
@@ -64,7 +64,7 @@ def message(rng: Random, number: int | None) -> StateMessage:
     """One state message.
 
     Args:
-        number: its serial; None for one without.
+        number: its serial; None for a message without one.
     """
     topic_type = rng.choice(_NUMBERS)
     counts = topic_type != PULL_DISTRIBUTION_POINT_TOPIC
@@ -109,7 +109,7 @@ def report(rng: Random, number: int) -> Report:
 
 
 def plain_report(rng: Random, number: int) -> Report:
-    """What a synthetic client would say, under serials that reports of neighbours have too."""
+    """A synthetic client's report, with serials that reports of neighbours have too."""
     told = recorded(number, rng.randrange(_CLIENTS), rng.randrange(50), 2.5, moment(rng))
     odd = report(rng, number)
     if not told:
@@ -124,7 +124,7 @@ def plain_report(rng: Random, number: int) -> Report:
 
 
 def good_report(rng: Random, number: int) -> str:
-    """The text of a report: a real one, one as our clients write it, or one by hand."""
+    """The text of a report: a real one, one as our clients write it, or another form."""
     at = rng.random()
     if at < 0.06:
         return (SAMPLE if at < 0.05 else MALFORMED).decode("utf-16")
@@ -156,7 +156,7 @@ def in_another_style(document: str, rng: Random) -> str:
 
 
 def good_batch(rng: Random, number: int) -> str:
-    """The text of a batch of some reports."""
+    """The text of a batch of one to three reports."""
     smx = [
         render_smx(
             Envelope(

@@ -1,4 +1,4 @@
-"""Inputs of the largest size in their worst shapes: time grows with the size, memory does not."""
+"""Inputs of the largest size in their worst shapes: time is linear in size, memory is stable."""
 
 import gc
 import time
@@ -13,31 +13,31 @@ from tests.fuzz.laws import report as law
 from tests.support.documents import CLIENT_ID, STATE, TIME, TOPIC, message
 from tests.support.documents import report as document
 
-#: From a size in bytes and a salt, which makes names and values other ones, to a document.
+#: Makes a document from a size in bytes and a salt; another salt gives other names and values.
 Shape = Callable[[int, int], bytes]
 
 _MIB = 1024 * 1024
 SIZES = (_MIB, 2 * _MIB, 4 * _MIB, MAX_REPORT_BYTES)
-#: CPU seconds of one input on its whole way: read by the relay, rendered, read by the loader, and
-#: prepared; all of it twice or more in the laws.
+#: CPU seconds of one input, for all steps: the relay reads and renders it, the loader reads and
+#: prepares it. The laws do each step twice or more.
 MAX_SECONDS = 20.0
-#: Twice the size may take four times the time only where that is nothing.
+#: Twice the size may take this many times as long; a time below so many seconds always passes.
 _MAX_RATIO, _NOTHING = 3.0, 1.0
 #: Bytes that a process may hold more after ten inputs than after three.
 MAX_GROWTH = 24 * _MIB
 _WARM, _ROUNDS = 3, 7
-#: How often growth may be measured before it is one.
+#: Growth counts only when this many measurements in a row show it.
 _TRIALS = 2
 
 
 class Measured(NamedTuple):
-    """What became of one shape.
+    """The measurements of one shape.
 
     Attributes:
         seconds: of CPU, for each size.
         growth: bytes of memory, over several inputs of 2 MiB.
         outcome: "read", or why the largest was refused.
-        broken: what a law that was broken has to say, else empty.
+        broken: the error of a broken law; empty when all hold.
     """
 
     seconds: tuple[float, ...]
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     broken: str = ""
 
     def problems(self) -> list[str]:
-        """What is over a bound."""
+        """Describe each bound that is exceeded."""
         if self.broken:
             return [self.broken]
         *_, half, whole = self.seconds
@@ -61,11 +61,11 @@ class Measured(NamedTuple):
 
 
 def measure(name: str) -> Measured:
-    """Try one shape in all sizes, and again and again."""
+    """Try one shape in all sizes, and repeatedly in one size for its memory."""
     try:
         return _measure(SHAPES[name])
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is what we look for)
-        # Words: not every error can travel between processes.
+    except Exception as error:  # noqa: BLE001 (any exception is a finding)
+        # As text, since not every exception can be pickled.
         return Measured((), 0, "", f"{type(error).__name__}: {error}"[:200])
 
 
@@ -81,11 +81,11 @@ def _measure(shape: Shape) -> Measured:
     held: list[int] = []
     growth = MAX_GROWTH + 1
     while growth > MAX_GROWTH and len(held) < _TRIALS * (_WARM + _ROUNDS):
-        # What leaks goes on growing. malloc may take a step once, when a thread finds no arena
-        # that another one has left, and then has what it needs.
+        # A leak keeps growing. malloc may grow once, when a thread finds no free arena, and
+        # then has enough.
         for _ in range(_WARM + _ROUNDS):
             body = shape(SIZES[1], len(held) + 1)
-            # As relay and loader do, though not for each report.
+            # Relay and loader use this thread too, though for many reports at a time.
             run_until_renewal("fuzz", partial(law, body))
             gc.collect()
             held.append(resident())
@@ -100,7 +100,7 @@ def _around(inside: Callable[[str], str]) -> tuple[str, str]:
 
 
 def _filled(unit: str, inside: Callable[[str], str], *, encoding: str = "utf-8") -> Shape:
-    """One thing again and again; "%d" in it is the number, and the salt, of each."""
+    """Repeat a unit up to the size; "%d" in it becomes a number that depends on the salt."""
     before, after = _around(inside)
 
     def made(size: int, salt: int) -> bytes:
@@ -139,7 +139,7 @@ def _header(inside: str) -> str:
 
 
 def _pieces(inside: Callable[[str], str]) -> Shape:
-    """A long text and, behind it, as many short pieces as are kept apart."""
+    """A long text, followed by as many short CDATA pieces as the reader keeps apart."""
     before, after = _around(inside)
 
     def made(size: int, _salt: int) -> bytes:
@@ -150,7 +150,7 @@ def _pieces(inside: Callable[[str], str]) -> Shape:
 
 
 def _deep(size: int, _salt: int) -> bytes:
-    """As deep as is allowed, again and again."""
+    """Elements nested as deep as is allowed, repeated."""
     unit = "<a>" * 90 + "</a>" * 90
     return _header(unit * ((size - 1000) // len(unit))).encode()
 

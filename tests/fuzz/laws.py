@@ -1,4 +1,4 @@
-"""What has to hold for every input: it is refused, or it gets through to the last step."""
+"""The law for every input: it is refused, or it passes all steps with its values unchanged."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,18 +24,18 @@ RECEIVED_AT = datetime(2026, 3, 2, tzinfo=UTC)
 _PROPERTIES = Properties(
     reply_to="statesys.resync.0a1b2c3d", message_id="m", timestamp=1_770_000_000
 )
-#: Columns of the stage.
+#: Columns of the staging table.
 _FIELDS = 29
 
 
 class Outcome(NamedTuple):
-    """What became of one input.
+    """The outcome of one input.
 
     Attributes:
         reason: why it was refused; None when it was read.
-        batch: what a loader reads of it; None when it was refused or is for a client.
-        smx: the element that a relay makes of it; None when it is no report.
-        canonical: whether it is a report that goes the short way.
+        batch: what a loader reads; None for a refused input and for a request.
+        smx: the element that a relay makes of a report; None for other kinds.
+        canonical: whether it is a report that takes the fast path.
     """
 
     reason: Reason | None
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 def report(body: bytes) -> Outcome:
-    """A report on its whole way through relay and loader, as far as no server is needed."""
+    """Take a report through all steps of relay and loader that need no server."""
     try:
         read = report_both_ways(body)
         taken = accept(
@@ -66,7 +66,7 @@ def report(body: bytes) -> Outcome:
 
 
 def batch(body: bytes) -> Outcome:
-    """A batch into a loader."""
+    """Take a batch through the loader's steps that need no server."""
     try:
         read = batch_both_ways(body)
     except Refused as refusal:
@@ -76,7 +76,7 @@ def batch(body: bytes) -> Outcome:
 
 
 def request(body: bytes) -> Outcome:
-    """A resync request into a client."""
+    """Read a resync request as a client does, and render it again."""
     try:
         read = parse_request(body)
     except Refused as refusal:
@@ -89,8 +89,8 @@ class Kind(NamedTuple):
     """A kind of documents.
 
     Attributes:
-        good: makes one to begin with.
-        law: what holds for it, however it was changed.
+        good: makes a good document.
+        law: raises when a mutated document breaks the law.
     """
 
     good: Callable[[Random, int], str]
@@ -105,30 +105,30 @@ KINDS: Mapping[str, Kind] = {
 
 
 def made(kind: str, seed: int, number: int) -> bytes:
-    """Input `number` of a seed."""
+    """Make input `number` of a seed."""
     return mutated(KINDS[kind].good, Random(f"{seed} {kind} {number}"), number)
 
 
 def neighbours(smx: list[bytes], expected: list[Report]) -> None:
-    """What is good alone is good together: nobody makes the batch of others unreadable."""
+    """Check that reports read one by one have the same values in one batch."""
     read = batch_both_ways(render_batch(UUID(int=2), "fuzz", smx))
     assert [one.report for one in read.smx] == expected, "in one batch they read differently"
 
 
 def _refused(refusal: Refused) -> Outcome:
-    # The header of a dead letter: words for a person, which can be sent.
+    # The detail becomes a header of the dead letter, so it must be encodable.
     assert refusal.detail
     refusal.detail.encode()
     return Outcome(refusal.reason)
 
 
 def _written_anew(batch: Batch) -> None:
-    """From values, as a loader writes the letter of a poisonous message."""
+    """Render the values again, as a loader does for the dead letter of a poison message."""
     (one,) = batch.smx
     try:
         smx = render_smx(one.envelope, one.report)
     except Refused as refusal:
-        # What was CDATA is escaped now, and may be five times as long.
+        # The text of CDATA is escaped now, and may be five times as long.
         assert refusal.reason is Reason.TOO_LARGE  # noqa: PT017
         return
     assert parse_batch(render_batch(batch.batch_id, "fuzz", [smx])).smx == batch.smx

@@ -1,15 +1,15 @@
-"""What can become of a document: a table of changes, and the bytes after some of them.
+"""Mutations of a document: tables of changes to its text and of damage to its bytes.
 
-Everything follows from a chance, so an input is named by its seed and its number.
+One seeded random generator decides everything, so seed and number identify an input.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-#: From a text and a chance to another text. The third is a document to take pieces from.
+#: Changes a text; the last argument is a document to take pieces from.
 Change = Callable[[str, Random, str], str]
-#: From bytes and a chance to other bytes. The third is a document to take pieces from.
+#: Damages bytes; the last argument is a document to take pieces from.
 Damage = Callable[[bytes, Random, bytes], bytes]
 
 _TAG = re.compile(r"<[^<>]*>")
@@ -28,7 +28,7 @@ _ATTRIBUTES = (
     *("ClientID", "Reason", "HighestSerial", "RequestedAt", "First", "Last", "More"),
     *("xmlns", "xmlns:a", "xmlns:xml", "a:ID", "xml:id", "xml:space", "xml:base", "xsi:nil", "Ö"),
 )
-#: Letters as they stand in XML: what numbers, dates, GUIDs and names should not or may just be.
+#: Values at or beyond the limits of numbers, dates, GUIDs and names, written as in XML.
 _VALUES = (
     *("", " ", "0", "1", "-1", "+1", "00", "1.0", "1e3", "0x10", "1_0", " 1", "1 ", "-0", "--1"),
     *(
@@ -57,12 +57,12 @@ _VALUES = (
     *("missing", "operator", "statesys.resync.01234567", "statesys.resync.01234567&#10;"),
     *("x" * 511, "x" * 512, "x" * 513, "\U0001f512" * 512, "&#x1F512;" * 513, "\\" * 512),
     *("&lt;", "&amp;#0;", "&#9;", "&#10;", "&#13;", "&#x85;", "&#xFFFD;", "&#x10FFFF;", "\\N"),
-    # Not XML: characters that are none, and entities that nobody declared.
+    # Not XML: forbidden characters and undeclared entities.
     *("&#0;", "&#x1;", "&#xB;", "&#x1F;", "&#xD800;", "&#xDFFF;", "&#xFFFE;", "&#xFFFF;"),
     *("&#x110000;", "&#-1;", "&#99999999999999999999;", "&lol;", "&", "<", "\x00", "\x01", "\x1d"),
     *("\x1e", "\x1f", "\x0b", "\ufffe", "\uffff", "\ud800", "\udc00", "\udfff\ud800", "\ufeff"),
 )
-#: Pieces that mean something to a parser of XML.
+#: Tokens of XML.
 _PIECES = (
     *("<!DOCTYPE Report>", "<!DOCTYPE a [<!ENTITY e 'x'>]>", "<!DOCTYPE a SYSTEM 'file:///x'>"),
     *("<!ENTITY e 'x'>", "&e;", "%e;", "<!DOCTYPE", "<!ELEMENT a ANY>", "<![INCLUDE[", "]]>"),
@@ -120,7 +120,7 @@ _PIECES = (
     ),
 )
 
-#: Ends of what a report and a batch consist of.
+#: Ends of elements and sections in reports and batches.
 _BORDERS = (
     *("</SMX>", "</Report>", "</ReportBody></Report></SMX>", "</Batch>", "]]>", "-->", "?>"),
     *("]]></StateDetails></StateMessage>", "</StateDetails></StateMessage>", "</Param>", '"/>'),
@@ -143,7 +143,7 @@ def _with(text: str, found: re.Match[str] | None, by: str, group: int = 0) -> st
 
 
 def _element(text: str, rng: Random) -> tuple[int, int]:
-    """Where an element begins and ends; well enough for what our renderers write."""
+    """Find where an element begins and ends; precise enough for our renderers' output."""
     start = _found(re.compile(r"<(\w+)[^<>]*?(/?)>"), text, rng)
     if start is None:
         return 0, 0
@@ -173,7 +173,7 @@ def _attribute_more(text: str, rng: Random, _other: str) -> str:
 
 
 def _attribute_swap(text: str, rng: Random, _other: str) -> str:
-    """The value of one attribute in the place of another."""
+    """Replace the value of an attribute by that of another."""
     source = _found(_ATTRIBUTE, text, rng)
     return _with(text, _found(_ATTRIBUTE, text, rng), source[2] if source else "", 2)
 
@@ -192,7 +192,7 @@ def _text_value(text: str, rng: Random, _other: str) -> str:
 
 
 def _text_in_pieces(text: str, rng: Random, _other: str) -> str:
-    """One text in several CDATA sections, comments between them."""
+    """Split a text into several CDATA sections with comments between them."""
     found = _found(_TEXT, text, rng)
     pieces = "".join(f"<![CDATA[{letter}]]><!-- -->" for letter in (found[0] if found else "")[:50])
     return _with(text, found, pieces)
@@ -245,7 +245,7 @@ def _element_renamed(text: str, rng: Random, _other: str) -> str:
 
 
 def _deeper(text: str, rng: Random, _other: str) -> str:
-    """Nested elements where any element may stand; 2,048 levels are libxml2's own limit."""
+    """Insert nested elements behind a tag; libxml2's own limit is 2,048 levels."""
     tag = _found(_TAG, text, rng)
     at = tag.end() if tag else 0
     name, depth = rng.choice(_ELEMENTS[:-4]), rng.choice((1, 3, 90, 97, 300, 2044, 2100))
@@ -253,21 +253,21 @@ def _deeper(text: str, rng: Random, _other: str) -> str:
 
 
 def _piece(text: str, rng: Random, _other: str) -> str:
-    """At a place where tokens meet, mostly."""
+    """Insert a piece, mostly between two tokens."""
     tag = _found(_TAG, text, rng)
     at = rng.choice(tag.span()) if tag and rng.random() < 0.8 else _place(text, rng)
     return text[:at] + rng.choice(_PIECES) + text[at:]
 
 
 def _letter(text: str, rng: Random, _other: str) -> str:
-    """One letter more, less or another: what is nearly of the shape that clients write."""
+    """Insert, remove or replace one letter: a report that is almost canonical."""
     at = _place(text, rng)
     letter = rng.choice(_LETTERS)
     return text[:at] + letter + text[at + rng.randrange(2) :]
 
 
 def _border(text: str, rng: Random, other: str) -> str:
-    """The end of a report in a text or an attribute, perhaps with another report behind it."""
+    """Put the end of a report into a text or an attribute, perhaps followed by a report."""
     places = ((_TEXT, 0, ""), (_CDATA, 1, ""), (_ATTRIBUTE, 2, '"'))
     pattern, group, quote = places[rng.randrange(len(places))]
     border = rng.choice(_BORDERS)
@@ -280,7 +280,7 @@ def _border(text: str, rng: Random, other: str) -> str:
 
 
 def _namespace(text: str, rng: Random, _other: str) -> str:
-    """A declaration on some element, and a prefix on another."""
+    """Declare a namespace on an element, and perhaps add a prefix to others."""
     start = _found(re.compile(r"<\w+"), text, rng)
     declared = rng.choice(
         (" xmlns='u'", " xmlns:a='u'", " xmlns:a=''", " xmlns=''", " xmlns:xml='u'", " a:a=''")
@@ -301,7 +301,7 @@ def _splice(text: str, rng: Random, other: str) -> str:
 
 
 def _outside(text: str, rng: Random, _other: str) -> str:
-    """Something before or after the document."""
+    """Add a piece before or after the document."""
     more = rng.choice(_PIECES)
     return more + text if rng.random() < 0.5 else text + more
 
@@ -360,7 +360,7 @@ def _joined(body: bytes, rng: Random, other: bytes) -> bytes:
 
 
 def _letters(body: bytes, rng: Random, _other: bytes) -> bytes:
-    """Bytes that are no letters, or not those that they seem: overlong, halves, other marks."""
+    """Insert invalid or misleading bytes: overlong forms, halves, byte order marks."""
     piece = rng.choice(
         (
             *(b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xc0\x80", b"\xc0\xbc", b"\xf4\x90\x80\x80"),
@@ -377,7 +377,7 @@ DAMAGES: Mapping[str, Damage] = {
     for damage in (_flip, _byte, _torn, _twice, _joined, _letters)
 }
 
-#: As clients send it first; what may be read, what must not be, and what is none.
+#: Clients' encoding first, then others that are read, then those that are refused.
 _ENCODINGS = (
     *("utf-16", "utf-16", "utf-16", "utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16-le"),
     *("utf-16-be", "utf-16-be+mark", "latin-1", "utf-7", "utf-32", "cp037"),
@@ -385,7 +385,7 @@ _ENCODINGS = (
 
 
 def encoded(text: str, encoding: str) -> bytes:
-    """As bytes; lone surrogates stay what they are, where the encoding can write them."""
+    """Encode a text; lone surrogates stay, where the encoding can write them."""
     if encoding == "utf-16-be+mark":
         text, encoding = "\ufeff" + text, "utf-16-be"
     errors = "surrogatepass" if encoding.startswith("utf-") and encoding != "utf-7" else "replace"
@@ -393,10 +393,10 @@ def encoded(text: str, encoding: str) -> bytes:
 
 
 def mutated(good: Callable[[Random, int], str], rng: Random, number: int) -> bytes:
-    """A document after none to a few changes, in some encoding, perhaps damaged.
+    """A document after 0 to 6 changes, in some encoding, perhaps damaged.
 
     Args:
-        good: makes a document to begin with.
+        good: makes a good document.
         number: of the input.
     """
     text, other = good(rng, number), good(rng, number)

@@ -1,7 +1,8 @@
-"""Try hostile inputs by the hundred thousand: `python -m tests.fuzz.run`.
+"""Try hundreds of thousands of hostile inputs: `python -m tests.fuzz.run`.
 
-One line of progress on a terminal, a summary at the end; exit code 1 when an input broke a law, the
-memory of a process grew, or an input of the largest size took too long. What broke a law is saved.
+It prints one line of progress on a terminal, and a summary at the end. The exit code is 1 when an
+input broke a law, the memory of a process grew, or an input took too long. Inputs that broke a law
+are saved.
 """
 
 import shutil
@@ -27,8 +28,8 @@ from tests.fuzz.largest import SHAPES, Measured, measure
 from tests.fuzz.laws import KINDS, made
 from tests.support.world import open_tables
 
-#: Bytes that a process may hold at the end beyond what it held when a fifth was done. A heap is
-#: never quite even; what leaks a hundred bytes an input would show.
+#: Bytes that a process may hold at the end beyond what it held after a fifth of the inputs. A heap
+#: always varies a little; a leak of a hundred bytes an input exceeds this bound.
 MAX_GROWTH = 16 * 1024 * 1024
 #: CPU seconds of one input.
 MAX_SECONDS = 5.0
@@ -73,7 +74,7 @@ def _again(seed: int, only: str) -> None:
     click.echo(body[:2000])
     try:
         outcome = KINDS[kind].law(body)
-    except Exception:  # noqa: BLE001 (whatever it is, it is what was looked for)
+    except Exception:  # noqa: BLE001 (any exception is a finding)
         click.echo(traceback.format_exc(), err=True)
         sys.exit(1)
     click.echo(f"{len(body)} bytes: {outcome.reason or 'read'}")
@@ -113,7 +114,7 @@ def _many(reports: int, seed: int, jobs: int, url: str) -> bool:
 
 
 def _blocks(reports: int, seed: int, jobs: int, url: str) -> Iterator[Tried]:
-    # Spawned, not forked: what a process holds is its own from the start.
+    # Spawned, not forked, so that a process starts without memory of this one.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [
             pool.submit(try_block, seed, at // NEIGHBOURS, min(NEIGHBOURS, reports - at), url)
@@ -145,7 +146,7 @@ def _keep(seed: int, failure: Failure) -> None:
 
 
 def _largest(jobs: int) -> bool:
-    """Every shape in four sizes, each in a process that nothing was tried in before."""
+    """Measure every shape in four sizes, each shape in a new process."""
     bad, worst = 0, (0.0, "")
     with ThreadPoolExecutor(jobs) as pool:
         for name, found in zip(SHAPES, pool.map(_alone, SHAPES), strict=True):

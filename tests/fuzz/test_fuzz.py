@@ -16,7 +16,7 @@ from tests.fuzz.laws import KINDS, Outcome, made
 from tests.support.world import open_tables
 
 SEED = 1
-#: What a relay can say of a mutated report; the largest ones are tried as shapes.
+#: Reasons for which a relay refuses mutated reports; too large ones are tried as shapes.
 REASONS = {None, *Reason} - {
     Reason.NEWER_FORMAT,
     Reason.DATABASE,
@@ -42,7 +42,7 @@ def test_the_mutations_find_every_reason_and_leave_enough_to_read() -> None:
     found = [outcome.reason for outcome in outcomes]
     assert set(found) == REASONS
     assert found.count(None) > len(found) / 5
-    # Both ways are tried on a good part of them.
+    # Both the fast path and the full reader read many of them.
     short = sum(outcome.canonical for outcome in outcomes)
     assert len(found) / 20 < short < found.count(None) * 0.8
 
@@ -105,7 +105,7 @@ def test_a_large_shape_is_refused_or_read(name: str) -> None:
 
 
 def test_names_that_are_always_new_are_not_kept() -> None:
-    # In a process of its own: what a test run has kept until now says nothing.
+    # In a new process, so that the memory of the test run does not count.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         measured = process.submit(measure, "attributes of other names").result()
     assert measured.broken == ""

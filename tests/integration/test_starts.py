@@ -27,6 +27,9 @@ LOOKING = (
     ("resync", "check", "--dry-run"),
     ("resync", "request", str(CLIENT)),
     ("client", "forget", str(CLIENT), "--yes"),
+    ("client", "erase", str(CLIENT), "--yes"),
+    ("top", "clients"),
+    ("top", "topics"),
 )
 TESTS = ROOT / "tests"
 

@@ -1,1 +1,1 @@
-"""What tests share: builders, servers, processes, waiting."""
+"""Shared parts of tests: builders, servers, processes, waiting."""

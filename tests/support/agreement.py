@@ -1,4 +1,4 @@
-"""What every reader says of who is asked, held against the check that asks, at any moment."""
+"""Compare, at any moment, what readers say about resync requests with the check that sends them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -14,15 +14,15 @@ from runtime.rules import SiteRules
 from runtime.settings import Settings
 from tests.support.world import Tables, open_tables
 
-#: The shortest time between two moments of PostgreSQL.
+#: The resolution of PostgreSQL's timestamps.
 TICK = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 _ALL = 100_000
-#: A question about one client takes PostgreSQL some milliseconds: so many clients at the first
-#: moment of a walk, and so many at each later one.
+#: Clients that are queried one by one, at the first moment of a walk and at each later one; a
+#: query about one client takes PostgreSQL some milliseconds.
 _TRACED_FIRST, _TRACED = 100, 3
 
-#: The next moment at which a rule says something else, beside those that `resync_due` tells.
+#: The next moment at which a rule has another result, those of `resync_due` included.
 _NEXT_BOUNDARY = """
 SELECT min(moment) FROM (
     SELECT detected_at + %(age)s FROM missing_message_range WHERE closed_at IS NULL
@@ -36,25 +36,26 @@ SELECT min(moment) FROM (
 
 
 class Told(NamedTuple):
-    """What is said of all clients at one moment.
+    """What the rules say about all clients at one moment.
 
     Attributes:
-        due: of those that there is a cause to ask.
+        due: row of each client that there is a reason to ask.
+        conditions: condition of each client.
     """
 
     due: Mapping[UUID, DueRow]
     conditions: Mapping[UUID, str]
 
     def of(self, client: UUID) -> tuple[DueRow | None, str]:
-        """Of one client."""
+        """What they say about one client."""
         return self.due.get(client), self.conditions[client]
 
 
 class Site:
-    """One database, with all who read its rules.
+    """One database, with the check and all readers of its rules.
 
     Attributes:
-        store: of the check; by the rules of the site's row, like all others here.
+        store: of the check; uses the rules of the site's row, like all readers here.
     """
 
     def __init__(self, queries: Queries, store: ResyncStore, tables: Tables) -> None:
@@ -74,16 +75,16 @@ class Site:
             yield cls(queries, store, tables)
 
     def walk(self, boundaries: int, *, begin: datetime | None = None) -> Counter[str]:
-        """Go on while nobody answers: to each boundary, and from a second before to one after it.
+        """Check at each boundary, a second before and a second after it, while no client answers.
 
         Args:
             begin: the first moment; the database's now by default.
 
         Returns:
-            How often a client waited for what, was asked, or was in which condition.
+            How often a client waited for which reason, was asked, or was in which condition.
 
         Raises:
-            AssertionError: somebody disagrees.
+            AssertionError: a reader and the check disagree.
         """
         now = begin or self.queries.now()
         before = self.told(now)
@@ -101,7 +102,7 @@ class Site:
         return found
 
     def send(self, now: datetime) -> None:
-        """Mark what goes by then as sent."""
+        """Mark the requests that are to be sent by then as sent."""
         for one in self.store.unsent(now=now):
             self.store.mark(one.request, sent=True, now=now)
         self.store.commit()
@@ -109,19 +110,18 @@ class Site:
     def check_agrees(
         self, now: datetime, told: Told | None = None, *, since: Told | None = None
     ) -> Counter[str]:
-        """Check at a moment, and see that everybody had said so before, of every client.
+        """Run the check at a moment, and compare it with what readers said about every client.
 
         Args:
-            told: what is said then, if that is known.
-            since: what was said a moment ago: `gaps` and `trace` are asked about some of the
-                clients of which something else is said now. None: `gaps` about all clients, and
-                `trace` about most.
+            told: what the rules say then, if that is known.
+            since: what they said a moment ago: `gaps` and `trace` are compared for some of the
+                clients that have changed. None: `gaps` for all clients, and `trace` for many.
 
         Returns:
             As `walk`.
 
         Raises:
-            AssertionError: somebody disagrees.
+            AssertionError: a reader and the check disagree.
         """
         told, is_same = told or self.told(now), _at(now)
         self._readers_agree(told, now, since)
@@ -139,13 +139,13 @@ class Site:
         is_same("status: due", totals.due, len(asked))
         is_same("status: identities", totals.duplicate_identities, kinds["duplicate identity"])
         is_same("marked", len(marked), kinds["duplicate identity"])
-        # What is the matter with a silent client may be something worse.
+        # A silent client may have a condition that takes precedence.
         is_same("status: silent", totals.silent >= kinds["silent"], True)
         self._asked_when_told(told.due, now, soonest_only=since is not None)
         return kinds + Counter(one.held_by or "asked" for one in told.due.values())
 
     def _readers_agree(self, told: Told, now: datetime, since: Told | None) -> None:
-        """What `gaps` and `trace` say of clients is what is said of all of them."""
+        """Check that `gaps` and `trace` agree with the rules for all clients."""
         chosen = sorted(told.conditions)
         if since is None:
             chosen = chosen[:_TRACED_FIRST]
@@ -171,9 +171,9 @@ class Site:
     def _asked_when_told(
         self, due: Mapping[UUID, DueRow], now: datetime, *, soonest_only: bool
     ) -> None:
-        """A client that is to be asked at a later moment is asked then, and no sooner.
+        """Check that clients to be asked at a later moment are asked then, and no sooner.
 
-        Of what the check has changed, this sees the clients that it did not ask.
+        The check has run before, so this covers the clients that it did not ask.
         """
         later = defaultdict(list)
         for client, one in due.items():
@@ -184,7 +184,7 @@ class Site:
                 if one.at > now:
                     later[one.at].append(client)
         moments = sorted(later)
-        # A large site has thousands of such moments, and each takes two looks at all of it.
+        # A large site has thousands of such moments, each with two queries about all clients.
         apart = 1 + len(moments) // _TRACED_FIRST
         for at in moments[: 1 if soonest_only else None : apart]:
             then, before = self.told(at).due, self.told(at - TICK).due
@@ -193,7 +193,7 @@ class Site:
                 _at(at - TICK)(f"{client} waits", before[client].held_by is None, False)
 
     def told(self, now: datetime) -> Told:
-        """What the rules say of all clients, by the site's own ages."""
+        """What the rules say about all clients, with the site's own ages."""
         rules = self.store.rules()
         ages = (now, rules.min_missing_message_age, rules.resync_merge_interval)
         due = self.tables.rows(
@@ -222,13 +222,13 @@ class Site:
 
 
 def walk_days(url: str, boundaries: int, *, begin: datetime | None = None) -> Counter[str]:
-    """Walk by the site's own rules, then by the defaults: tests have rules of seconds.
+    """Walk by the site's own rules, which are seconds in tests, then by the defaults.
 
     Args:
-        begin: as `Site.walk`, of both walks.
+        begin: as in `Site.walk`, for both walks.
 
     Raises:
-        AssertionError: somebody disagrees.
+        AssertionError: a reader and the check disagree.
     """
     with Site.open(url) as site:
         told = site.walk(1, begin=begin)
@@ -237,7 +237,7 @@ def walk_days(url: str, boundaries: int, *, begin: datetime | None = None) -> Co
 
 
 def told_at(url: str, now: datetime) -> set[str | None]:
-    """What the site's own rules say of its clients: conditions, and what some wait for."""
+    """The conditions of clients by the site's own rules, and the reasons why some wait."""
     with Site.open(url) as site:
         told = site.told(now)
         return {*told.conditions.values(), *(one.held_by for one in told.due.values())}
@@ -245,7 +245,7 @@ def told_at(url: str, now: datetime) -> set[str | None]:
 
 def _at(now: datetime) -> Callable[[str, object, object], None]:
     def is_same(what: str, one: object, other: object) -> None:
-        # With words of its own: the soak runs without pytest.
+        # With its own message, since the soak runs without pytest.
         assert one == other, f"{what} at {now}: {one}, but {other}"
 
     return is_same

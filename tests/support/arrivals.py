@@ -10,7 +10,7 @@ from tests.support.processes import take_all
 
 
 def taken(amqp_url: str) -> list[Delivery]:
-    """Take and ack everything in the queue of the relay."""
+    """Take and acknowledge everything in the queue of the relay."""
     return take_all(amqp_url, topology.REPORTS)
 
 

@@ -1,4 +1,4 @@
-"""Errands that tests do beside the code they test."""
+"""Broker operations that tests need besides the tested code."""
 
 from urllib.parse import urlsplit
 
@@ -14,13 +14,13 @@ def vhost(amqp_url: str) -> str:
 
 
 def fill(admin: Administration, *bodies: bytes, queue: str = DEAD) -> None:
-    """Publish, each confirmed."""
+    """Publish messages, each confirmed."""
     for body in bodies:
         admin.publish(routing_key=queue, body=body, properties=persistent())
 
 
 def cut(management: Management, amqp_url: str, name: str) -> None:
-    """End a connection as an operator does in the UI."""
+    """Close a connection by its name, as an operator does in the UI."""
 
     def found() -> str | None:
         connections = management.call("GET", "vhosts", vhost(amqp_url), "connections")

@@ -1,7 +1,7 @@
-"""The commands: all that there are, and each as an operator runs it, in a process of its own.
+"""List all commands, and run one as an operator does, in a process of its own.
 
 The process is forked from one that has imported everything (`tests.support.forked`), unless the
-environment is one that a fresh interpreter reads at its start.
+environment has variables that an interpreter reads only when it starts.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ _SERVER.set_forkserver_preload([forked.__name__])
 
 
 def bare_environment(home: object) -> dict[str, str]:
-    """Nothing of this shell's settings, and no server anywhere."""
+    """This environment without statesys settings, so without any server."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
     return {**kept, f"{PREFIX}HOME": str(home)}
 
@@ -43,10 +43,10 @@ def run(
 
     Args:
         arguments: of the command.
-        env: all of its environment.
-        given: on stdin.
+        env: its whole environment.
+        given: its stdin.
         timeout: seconds that it may take.
-        cwd: where it runs, if not here.
+        cwd: its working directory, this one by default.
         encoding: of all three streams.
     """
     words = [*map(str, arguments)]
@@ -62,7 +62,7 @@ def run(
 
 
 def _shapes_python(env: Mapping[str, str]) -> bool:
-    """Whether the environment says something else than ours that an interpreter's start reads."""
+    """Whether a variable that an interpreter reads at its start differs from ours."""
     return any(
         env.get(name) != os.environ.get(name)
         for name in {*env, *os.environ}
@@ -110,7 +110,7 @@ def _interpreted(
 def commands(
     command: click.Command = cli, path: str = "statesys"
 ) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its full name."""
+    """Yield every command that is not a group, with its full name."""
     if not isinstance(command, click.Group):
         yield path, command
         return

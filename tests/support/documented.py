@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md, so that what is documented is what is tested."""
+"""The commands of docs/operations.md, so that tests run the documented ones."""
 
 import re
 
@@ -25,7 +25,7 @@ def blocks(heading: str, language: str) -> list[str]:
 
 
 def _unmarked(page: str) -> str:
-    """The page of the same length, without what looks like a heading inside a code block."""
+    """Blank out each `#` in code blocks, which would look like a heading; same length."""
     return re.sub(
         r"^```.*?^```$", lambda block: block[0].replace("#", " "), page, flags=re.M | re.S
     )

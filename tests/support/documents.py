@@ -1,10 +1,10 @@
-"""Reports as text, each part exchangeable: what no renderer of ours would write."""
+"""Reports as text with exchangeable parts, for documents that our renderers never write."""
 
 from lxml import etree
 
 from tests.support.paths import DATA, SCHEMAS
 
-#: What a real client sent.
+#: Reports of a real client.
 SAMPLE = (DATA / "report-2011.utf16.xml").read_bytes()
 MALFORMED = (DATA / "report-2011-malformed.utf16.xml").read_bytes()
 
@@ -23,7 +23,7 @@ STATE = '<State ID="2" Criticality="0"/>'
 def message(
     inside: str = TOPIC + STATE, *, time: str | None = TIME, serial: str | None = "1431"
 ) -> str:
-    """A `StateMessage`; without the attribute where it is None."""
+    """A `StateMessage`; an attribute that is None is left out."""
     when = "" if time is None else f' MessageTime="{time}"'
     number = "" if serial is None else f' SerialNumber="{serial}"'
     return f"<StateMessage{when}{number}>{inside}</StateMessage>"
@@ -40,11 +40,11 @@ def report(
     """A whole report.
 
     Args:
-        body: inside of `ReportBody`; None is one good message.
-        machine: inside of `Machine`.
-        date: the element, or what stands in its place.
-        details: further inside of `ReportDetails`.
-        header: further inside of `ReportHeader`.
+        body: content of `ReportBody`; None is one good message.
+        machine: content of `Machine`.
+        date: the element `Date`, or what replaces it.
+        details: further content of `ReportDetails`.
+        header: further content of `ReportHeader`.
     """
     return (
         f"<Report><ReportHeader><Identification><Machine>{machine}</Machine></Identification>"

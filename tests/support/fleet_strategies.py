@@ -19,7 +19,7 @@ texts = st.text(
     ),
     max_size=40,
 )
-# XML normalises attributes and the reader strips names, so these have no white space.
+# Without white space, since XML normalises attributes and the reader strips names.
 names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20)
 moments = st.datetimes(
     min_value=datetime(1990, 1, 1),  # noqa: DTZ001 - the zone comes with `timezones`

@@ -1,8 +1,8 @@
 """A command in a process that was forked from one that has imported everything.
 
-An interpreter's start and its imports are most of what a short command costs, a second on a busy
-machine, and tests run hundreds. The process is the command's own, with its own streams,
-environment, directory and exit code. `tests.support.commands.run` uses it.
+Starting an interpreter and importing take most of the time of a short command, a second on a busy
+machine, and tests run hundreds. The process has its own streams, environment, directory and exit
+code. `tests.support.commands.run` uses it.
 """
 
 import os
@@ -30,12 +30,12 @@ _import_everything()
 def command(
     arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, streams: Path
 ) -> None:
-    """Be the command, in a fresh child of the fork server.
+    """Run the command, in a new child of the fork server.
 
     Args:
         arguments: of the command.
-        env: all of its environment.
-        cwd: where it runs, if not here.
+        env: its whole environment.
+        cwd: its working directory, this one by default.
         streams: a directory with the files `0`, `1` and `2`: stdin, stdout and stderr.
     """
     for descriptor, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):

@@ -1,4 +1,4 @@
-"""The whole pipeline at work, each worker as its documented user."""
+"""The whole pipeline, each worker as its documented user."""
 
 import json
 import signal
@@ -14,28 +14,28 @@ from tests.support.waiting import wait_until
 
 #: Seconds, on a busy machine.
 _PATIENCE = 60
-#: Nobody waits two days for a resync here.
+#: Resyncs after seconds, since the default of two days is too long for a test.
 _QUICK = (
     *("--resync-check-interval", "200ms", "--min-missing-message-age", "2s"),
     *("--resync-merge-interval", "0s"),
 )
-#: A living fleet that only answers.
+#: A fleet that only answers.
 _QUIET = ("--forward-interval", "24h", "--heartbeat-interval", "24h")
 
 
 class Life:
-    """What became of a fleet that lost reports, and of all who worked on it.
+    """A run of the pipeline with a fleet that loses reports, and its results.
 
     Attributes:
-        status: what `status --json` said at the end.
+        status: output of `status --json` at the end.
         verified: `verify`, while relay and loader ran.
         logs: all that the workers wrote, at the level debug.
         processes: the command line of every process on the machine while they worked.
-        health: the workers' health files at that time.
+        health: the workers' heartbeat files at that time.
     """
 
     def __init__(self, site: SecureSite) -> None:
-        """Live it; several seconds."""
+        """Do the run, which takes several seconds."""
         self._site = site
         published = site.run(
             *("producers", "publish", "--fleet", FLEET, "--clients", "20", "--cycles", "3"),
@@ -71,7 +71,7 @@ class Life:
 
     @contextmanager
     def _working(self, *arguments: str, user: str, role: str | None = None) -> Iterator[None]:
-        """A worker, ended in good order."""
+        """Run a worker until the end of the block, and stop it in order."""
         log = self._site.directory / f"worker-{arguments[0]}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -92,7 +92,7 @@ class Life:
 
 
 def _command_lines() -> Iterator[str]:
-    """Of every process; one that has just ended has none."""
+    """Yield the command line of every process, without those that have just ended."""
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             yield entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 
 class Management:
-    """One broker's management API; paths begin after `/api/`, their parts are quoted here."""
+    """One broker's management API; paths begin after `/api/`, and `call` quotes their parts."""
 
     def __init__(self, url: str) -> None:
         """Take the URL with user and password in it."""
@@ -17,11 +17,11 @@ class Management:
         self.user = parts.username or ""
         self._base = f"{parts.scheme}://{parts.hostname}:{parts.port}/api/"
         self._headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/json"}
-        # The environment's proxy is not meant for 127.0.0.1.
+        # The environment's proxy cannot reach 127.0.0.1 of this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def create_vhost(self, name: str) -> None:
-        """Make a virtual host that our user may use fully."""
+        """Create a virtual host, with all rights for our user."""
         self.call("PUT", "vhosts", name, body={})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         self.call("PUT", "permissions", name, self.user, body=everything)
@@ -34,7 +34,7 @@ class Management:
         """Call the API; errors are raised as `urllib.error.HTTPError`.
 
         Returns:
-            What it answers, None when that is nothing.
+            The parsed answer; None when it is empty.
         """
         request = urllib.request.Request(
             self._base + "/".join(quote(part, safe="") for part in path),

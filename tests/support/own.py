@@ -1,4 +1,4 @@
-"""A database or a virtual host of one's own: for one test, or for several that only look."""
+"""A separate database or virtual host: for one test, or for several that only read."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.management import Management
 
 @contextmanager
 def database(endpoints: Endpoints, *, template: str) -> Iterator[str]:
-    """The URL of a copy of another database, to which nobody is connected."""
+    """Create a copy of a database without connections, yield its URL, and drop it at the end."""
     name = f"test_{uuid.uuid4().hex}"
     words = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
     with psycopg.connect(_url(endpoints, "postgres"), autocommit=True) as administration:
@@ -22,7 +22,7 @@ def database(endpoints: Endpoints, *, template: str) -> Iterator[str]:
             sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**words)
         )
         yield _url(endpoints, name)
-        # A worker that a failed test left connected must not keep the database.
+        # A failed test may leave a worker connected, which must not prevent the drop.
         administration.execute(
             sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)").format(**words)
         )
@@ -35,7 +35,7 @@ def name_of(url: str) -> str:
 
 @contextmanager
 def virtual_host(endpoints: Endpoints) -> Iterator[str]:
-    """The URL of a virtual host without any queue."""
+    """Create a virtual host without queues, yield its URL, and delete it at the end."""
     name, management = f"test-{uuid.uuid4().hex}", Management(endpoints.management_url)
     management.create_vhost(name)
     yield urlsplit(endpoints.amqp_url)._replace(path=f"/{name}").geturl()

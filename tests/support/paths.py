@@ -1,11 +1,11 @@
-"""Where things lie in the checkout."""
+"""Paths in the checkout."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 #: Files that tests read.
 DATA = ROOT / "tests" / "data"
-#: Of the contracts.
+#: XML schemas of the contracts.
 SCHEMAS = ROOT / "schemas"
 #: The page whose commands tests run.
 OPERATIONS = ROOT / "docs" / "operations.md"

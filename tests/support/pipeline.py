@@ -1,4 +1,4 @@
-"""A small fleet and the workers, for tests that need something to look at."""
+"""A small fleet and the workers, for tests that need data to read."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ class Pipeline:
     environment: dict[str, str]
 
     def publish(self, *, cycles: int = 2, heartbeat: bool = True, **faults: float) -> None:
-        """Live some cycles and publish everything."""
+        """Run some forward cycles and publish everything."""
         now = datetime.now(UTC)
         with Store(self.fleet, seed=1, clients=CLIENTS, now=now) as store:
             plan = Plan(clients=CLIENTS, messages=3, seed=1, faults=faults)
@@ -37,13 +37,13 @@ class Pipeline:
                 fleet.drain()
 
     def work(self) -> None:
-        """Run a relay and a loader until nothing is left."""
+        """Run a relay and a loader until their queues are empty."""
         for worker in ("relay", "loader"):
             done = commands.run(worker, "run", "--exit-when-empty", env=self.environment)
             assert done.returncode == 0, done.stderr
 
     def sent(self) -> int:
-        """Messages that the fleet numbered."""
+        """The number of messages that the fleet numbered."""
         with open_store(self.fleet) as store:
             return store.totals().messages
 

@@ -1,4 +1,4 @@
-"""A PgBouncer of a test's own, before the tests' PostgreSQL."""
+"""A PgBouncer for one test, in front of the tests' PostgreSQL."""
 
 import socket
 import subprocess
@@ -28,7 +28,7 @@ default_pool_size = {size}
 
 @contextmanager
 def pooled(url: str, mode: str, *, size: int = 20) -> Iterator[str]:
-    """The database of a URL through PgBouncer.
+    """Start a PgBouncer for a database, and yield the URL through it.
 
     Args:
         url: of the database.
@@ -41,7 +41,7 @@ def pooled(url: str, mode: str, *, size: int = 20) -> Iterator[str]:
         own = free.getsockname()[1]
     account = for_postgres()
     with tempfile.TemporaryDirectory() as directory:
-        # Debian's PgBouncer refuses to run as root; the other user has to come in.
+        # Debian's PgBouncer refuses to run as root; its user has to reach the file.
         Path(directory).chmod(0o755)
         file = Path(directory) / "pgbouncer.ini"
         file.touch(mode=0o600)

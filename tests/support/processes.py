@@ -1,4 +1,4 @@
-"""Work for loaders, and loaders to do it: whole processes, or one in a thread."""
+"""Batches for loaders, and loaders: as processes, or in a thread of this process."""
 
 import json
 import random
@@ -32,7 +32,7 @@ from tests.support.world import START, message, report, smx
 NORMAL = INCOMING[Lane.NORMAL]
 #: Seconds that a process gets for its work or its end.
 PATIENCE = 60.0
-#: Where workers say how they are; no developer's home.
+#: For heartbeat files of workers, apart from a developer's home.
 _HOME = Path(tempfile.gettempdir()) / "statesys-tests"
 
 
@@ -42,7 +42,7 @@ def batch(*reports: Report) -> bytes:
 
 
 def fleet_reports(*, clients: int, messages: int, seed: int, per_report: int = 10) -> list[Report]:
-    """What a fleet sent, shuffled: one report in ten is lost, one in ten comes twice."""
+    """Reports of a fleet, shuffled: one in ten is lost, one in ten comes twice."""
     rng = random.Random(seed)
     found: list[Report] = []
     for number in range(1, clients + 1):
@@ -70,12 +70,12 @@ def batches_of(reports: Sequence[Report], *, size: int = 5) -> list[bytes]:
 
 
 def messages_in(reports: Sequence[Report]) -> set[tuple[UUID, int]]:
-    """Which (client, serial) there are."""
+    """All (client, serial) in the reports."""
     return {(one.client_id, serial) for one in reports for serial in one.serials}
 
 
 def fill(amqp_url: str, bodies: Sequence[bytes], *, queue: str = NORMAL) -> None:
-    """Declare all queues and publish, every body confirmed."""
+    """Declare all queues and publish the bodies, each confirmed."""
     with Administration(amqp_url, name="test") as admin:
         admin.declare(QUEUES)
     properties = persistent(content_type="application/xml")
@@ -83,7 +83,7 @@ def fill(amqp_url: str, bodies: Sequence[bytes], *, queue: str = NORMAL) -> None
 
 
 def publish_all(amqp_url: str, messages: Iterable[Message]) -> None:
-    """Publish, and see that each is confirmed."""
+    """Publish messages, and check that the broker confirms each."""
     with closing(Session(amqp_url, name="test client")) as session:
         publisher = ConfirmingPublisher(session)
         for message in messages:
@@ -94,7 +94,7 @@ def publish_all(amqp_url: str, messages: Iterable[Message]) -> None:
 
 
 def take_all(amqp_url: str, queue: str) -> list[Delivery]:
-    """Everything in a queue, taken for good."""
+    """Take and acknowledge everything in a queue."""
     found = []
     with Administration(amqp_url, name="test") as admin:
         while (delivery := admin.take(queue)) is not None:
@@ -104,7 +104,7 @@ def take_all(amqp_url: str, queue: str) -> list[Delivery]:
 
 
 def return_all(amqp_url: str, queue: str = NORMAL) -> None:
-    """Hand everything in a queue out once, and take it back."""
+    """Deliver everything in a queue once, and let it return: all is then redelivered."""
     expected = ready(amqp_url, queue)
     session = Session(amqp_url, name="test")
     session.consume(queue, prefetch=1000)
@@ -116,7 +116,7 @@ def return_all(amqp_url: str, queue: str = NORMAL) -> None:
 
 
 def ready(amqp_url: str, queue: str = NORMAL) -> int:
-    """Messages ready in a queue."""
+    """The number of messages ready in a queue."""
     with Administration(amqp_url, name="test") as admin:
         depth = admin.depth(queue)
     assert depth is not None, f"{queue} does not exist"
@@ -124,21 +124,21 @@ def ready(amqp_url: str, queue: str = NORMAL) -> int:
 
 
 def make_loader(amqp_url: str, database_url: str, stop: threading.Event, **flags: Any) -> Loader:
-    """A loader in this process."""
+    """Create a loader in this process."""
     settings = load_settings(home=_HOME, amqp_url=amqp_url, database_url=database_url, **flags)
     return Loader(settings, stop)
 
 
 def drain(amqp_url: str, database_url: str, **flags: Any) -> None:
-    """Load everything there is, in this process."""
+    """Load everything in the queues, in this process."""
     make_loader(amqp_url, database_url, threading.Event(), **flags).run(exit_when_empty=True)
 
 
 class Program(program.Program):
-    """A `statesys` command as a process of its own, with its log as values.
+    """A `statesys` command as a process of its own, with its log as parsed events.
 
     Args:
-        settings: of its environment, by their names.
+        settings: for its environment, by their names.
     """
 
     def __init__(self, log: Path, *arguments: str, **settings: str | Path) -> None:
@@ -159,7 +159,7 @@ class Program(program.Program):
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Its log lines of one event."""
-        # The last line may be half written.
+        # The worker may still be writing the last line.
         lines = [line for line in self.text.split("\n")[:-1] if line.startswith("{")]
         return [entry for entry in map(json.loads, lines) if entry["event"] == name]
 
@@ -181,13 +181,13 @@ class Program(program.Program):
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end, and return the exit code."""
         return self.process.wait(PATIENCE)
 
 
 @contextmanager
 def loading(amqp_url: str, database_url: str, **flags: Any) -> Iterator[threading.Event]:
-    """A loader in a thread of this process, stopped at the end; what ended it is raised."""
+    """Run a loader in a thread until the end of the block; raise the error that ended it."""
     stop = threading.Event()
     failures: list[BaseException] = []
 

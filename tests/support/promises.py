@@ -1,4 +1,4 @@
-"""What docs/operations.md promises of a start: who refuses what, how, and with which code."""
+"""The table of docs/operations.md about commands that refuse to start, as values."""
 
 import re
 from typing import NamedTuple
@@ -18,9 +18,9 @@ class Promise(NamedTuple):
 
     Attributes:
         command: such as `loader run`.
-        when: what is not as it must be.
-        words: what is said, in this order.
-        code: that it exits with.
+        when: the condition under which it refuses.
+        words: texts that its message has.
+        code: its exit code.
     """
 
     command: str
@@ -29,7 +29,7 @@ class Promise(NamedTuple):
     code: int
 
     def holds_in(self, told: str) -> bool:
-        """Whether the words are there, and no traceback."""
+        """Whether a message has all words, and no traceback."""
         return "Traceback" not in told and all(words in told for words in self.words)
 
 
@@ -46,13 +46,13 @@ def promises() -> list[Promise]:
 
 
 def promise(command: str, when: str) -> Promise:
-    """One line."""
+    """The line of a command and a condition."""
     (found,) = (one for one in promises() if (one.command, one.when) == (command, when))
     return found
 
 
 def keep(made: Promise, amqp_url: str, database_url: str) -> None:
-    """Run the command in this process, and see that it keeps its promise."""
+    """Run the command in this process, and check that it keeps its promise."""
     environment = {"STATESYS_AMQP_URL": amqp_url, "STATESYS_DATABASE_URL": database_url}
     done = CliRunner().invoke(cli, made.command.split(), env=environment)
     assert isinstance(done.exception, StatesysError), (made, done)

@@ -1,4 +1,4 @@
-"""Relays as processes of their own, and what goes into them and comes out."""
+"""Relays as processes of their own, with their input and output."""
 
 import struct
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ from tests.support.processes import Program, publish_all, ready, take_all
 
 
 class RawProperties(Properties):
-    """Properties in the sender's own bytes, which no library of ours would write."""
+    """Properties as raw bytes, for forms that our libraries never write."""
 
     def __init__(self, *, headers: bytes | None = None, message_id: bytes | None = None) -> None:
-        """Take the inside of the header table, and a message id."""
+        """Take the content of the header table, and a message id."""
         super().__init__()
         flags, self._raw = 0, b""
         if headers is not None:
@@ -29,7 +29,7 @@ class RawProperties(Properties):
         self._raw = struct.pack(">H", flags) + self._raw
 
     def encode(self) -> list[bytes]:
-        """The bytes as they are."""
+        """The raw bytes."""
         return [self._raw]
 
 
@@ -42,34 +42,34 @@ class World:
             admin.declare(QUEUES)
 
     def admin(self) -> Administration:
-        """A connection for errands."""
+        """Open a connection for queue operations."""
         return Administration(self.amqp_url, name="test")
 
     def publish(self, reports: Iterable[tuple[bytes, Properties]]) -> None:
-        """Send reports as clients do: to the exchange, all confirmed."""
+        """Publish reports as clients do: to the exchange, each confirmed."""
         publish_all(
             self.amqp_url,
             (Message(REPORTS, body, properties, None, REPORTS) for body, properties in reports),
         )
 
     def ready(self, queue: str) -> int:
-        """Messages ready in a queue."""
+        """The number of messages ready in a queue."""
         return ready(self.amqp_url, queue)
 
     def take_all(self, queue: str) -> list[Delivery]:
-        """Everything in a queue, taken for good."""
+        """Take and acknowledge everything in a queue."""
         return take_all(self.amqp_url, queue)
 
     def smx(self, lane: Lane = Lane.NORMAL) -> list[Smx]:
-        """What the batches of a lane hold, taken for good."""
+        """Take all batches of a lane, and return their SMX."""
         return [s for d in self.take_all(INCOMING[lane]) for s in parse_batch(d.body).smx]
 
     def relayed(self) -> list[str | None]:
-        """Message ids of the reports in all batches, taken for good."""
+        """Take all batches, and return the message ids of their reports."""
         return [smx.envelope.message_id for lane in Lane for smx in self.smx(lane)]
 
     def dead(self) -> list[Delivery]:
-        """The dead letters, taken for good."""
+        """Take all dead letters."""
         return self.take_all(DEAD)
 
 
@@ -85,7 +85,7 @@ class RelayProcess(Program):
         )
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Its log lines of one event; every line must be one of ours."""
+        """Its log lines of one event; every line of the log must be JSON."""
         assert all(line.startswith("{") for line in self.text.splitlines()), self.text
         return super().events(name)
 
@@ -99,5 +99,5 @@ def good(count: int, *, first: int = 1) -> list[tuple[bytes, Properties]]:
 
 
 def ids(reports: Sequence[tuple[bytes, Properties]]) -> list[str]:
-    """Their message ids."""
+    """The message ids of reports."""
     return [str(properties.message_id) for _, properties in reports]

@@ -1,4 +1,4 @@
-"""Reports for Hypothesis: everything the contract allows, with a taste for the odd."""
+"""Reports for Hypothesis: all that the contract allows, with special values often."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +8,14 @@ from schemas.report import MAX_PARAMS, PULL_DISTRIBUTION_POINT_TOPIC, Claim, Rep
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 from tests.support.documents import SAMPLE
 
-#: Every character that XML 1.0 allows; the first three are those it treats in ways of its own.
+#: Every character that XML 1.0 allows, those that XML treats specially more often.
 CHARACTERS = st.sampled_from("\t\n\r<>&\"']") | st.characters(
     min_codepoint=0x20, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"
 )
 TEXTS = st.text(CHARACTERS, max_size=40) | st.sampled_from(
     ["", " ", "]]>", "a]]", "<![CDATA[", "&amp;", "<!DOCTYPE a>", "\r\n", "\U0001f512" * 3]
 )
-#: Space around a header text is layout, not value.
+#: The reader strips space around a header text.
 HEADER_TEXTS = TEXTS.map(str.strip)
 INT4 = st.integers(-(2**31), 2**31 - 1)
 STATE_IDS = st.integers(-(2**31), 2**32 - 1)
@@ -30,7 +30,7 @@ OFFSETS = st.integers(-999, 999).map(lambda minutes: timedelta(minutes=minutes))
 
 @st.composite
 def messages(draw: st.DrawFn, serials: st.SearchStrategy[int] = SERIALS) -> StateMessage:
-    """One state message, numbered, without number, or of the type that numbers otherwise."""
+    """One state message: with a serial, without one, or of the type with its own numbering."""
     kind = draw(st.sampled_from(["numbered", "numbered", "unnumbered", "otherwise"]))
     topic_type = draw(INT4.filter(lambda t: t != PULL_DISTRIBUTION_POINT_TOPIC))
     details = draw(st.none() | TEXTS)
@@ -53,7 +53,7 @@ def messages(draw: st.DrawFn, serials: st.SearchStrategy[int] = SERIALS) -> Stat
 
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
-    """One report; one in two makes a claim, which covers its serials."""
+    """One report; half of them have a claim, which covers all its serials."""
     found = draw(
         st.lists(
             messages(),
@@ -80,7 +80,7 @@ def reports(draw: st.DrawFn) -> Report:
     )
 
 
-#: Pieces that mean something to an XML parser.
+#: Tokens of XML.
 _TOKENS = st.sampled_from(
     (
         b"<!DOCTYPE a [<!ENTITY e 'x'>]>|&e;|<![CDATA[|]]>|<!--|-->|<?|?>|\x00|\xff\xfe"

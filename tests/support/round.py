@@ -1,4 +1,4 @@
-"""A whole round with one database: migrate, load, and every command that looks."""
+"""A whole round with one database: migrate, load, and run every command that reads."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from statesys import cli
 from tests.support.processes import batch, drain, fill
 from tests.support.world import CLIENT, message, report
 
-#: Serial 2 does not come.
+#: Serial 2 is missing.
 _SERIALS = (1, 3, 4)
-#: Commands that look or ask, each through a session of its own.
+#: Commands that read the database or request a resync, each through its own session.
 LOOKING: Sequence[Sequence[str]] = (
     ("status", "--json"),
     ("trace", str(CLIENT), "--json"),
@@ -23,7 +23,7 @@ LOOKING: Sequence[Sequence[str]] = (
 
 
 def command(amqp_url: str, database_url: str, *arguments: str) -> str:
-    """Run a command in this process; its output."""
+    """Run a command in this process, and return its output."""
     environment = {"STATESYS_AMQP_URL": amqp_url, "STATESYS_DATABASE_URL": database_url}
     done = CliRunner().invoke(cli, list(arguments), env=environment)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -33,14 +33,14 @@ def command(amqp_url: str, database_url: str, *arguments: str) -> str:
 
 
 def load(amqp_url: str, database_url: str) -> None:
-    """Migrate, and load three messages of which one is missing between."""
+    """Migrate, and load three messages with a gap of one serial."""
     command(amqp_url, database_url, "loader", "migrate")
     fill(amqp_url, [batch(report(*map(message, _SERIALS)))])
     drain(amqp_url, database_url, loader_threads=1)
 
 
 def look(amqp_url: str, database_url: str) -> None:
-    """Run every command that looks, and see that they tell the same."""
+    """Run every command that reads, and check that they show the client and the gap."""
     told = {words[0]: command(amqp_url, database_url, *words) for words in LOOKING}
     assert str(CLIENT) in told["trace"]
     assert '"first_serial": 2' in told["gaps"], told["gaps"]

@@ -21,11 +21,11 @@ from tests.support.documented import blocks
 
 RABBITMQ = "RabbitMQ users with the least rights"
 POSTGRESQL = "PostgreSQL roles with the least rights"
-#: What the page calls the servers and the authority.
+#: Names of the servers and the certificate authority in the page.
 BROKER, DATABASE, AUTHORITY = "rabbit.example:5671", "pg.example:5432", "/etc/ssl/site-ca.pem"
 #: The fleet of the page.
 FLEET = "north"
-#: Seconds for a command or a block of them, of which some start a dozen Erlang machines.
+#: Seconds for a command or a block; some blocks start a dozen Erlang machines.
 _PATIENCE = 240
 
 _ADVANCED = """\
@@ -43,9 +43,9 @@ class SecureSite:
     """The site; everything in one directory.
 
     Attributes:
-        directory: of servers, password files, the fleet, and the lists of what was run.
-        ca: the authority of both servers; `other` is nobody's.
-        told: all that any command wrote, to stdout and stderr.
+        directory: of servers, password files, the fleet, and the log of command lines.
+        ca: the authority of both servers; neither trusts `other`.
+        told: all that commands wrote to stdout and stderr.
     """
 
     directory: Path
@@ -77,20 +77,20 @@ class SecureSite:
 
     @property
     def database_port(self) -> int:
-        """PostgreSQL's; the same with TLS and without."""
+        """PostgreSQL's port, the same with TLS and without."""
         return int(urlsplit(self.servers.endpoints.database_url).port or 0)
 
     @property
     def plain_amqp_port(self) -> int:
-        """RabbitMQ's without TLS."""
+        """RabbitMQ's port without TLS."""
         return int(urlsplit(self.servers.endpoints.amqp_url).port or 0)
 
     def password(self, name: str) -> str:
-        """Of a user or role."""
+        """The password of a user or role."""
         return (self.directory / f"{name}.password").read_text(encoding="utf-8").strip()
 
     def amqp_url(self, user: str, *, host: str = "localhost", **files: Path) -> str:
-        """The broker's URL for a user; `files` instead of the right authority."""
+        """The broker's URL for a user; `files` replaces the right authority."""
         query = "&".join(f"{k}={v}" for k, v in (files or {"cacertfile": self.authority}).items())
         name = f"statesys-{user}"
         return f"amqps://{name}:{self.password(name)}@{host}:{self.amqps}/statesys?{query}"
@@ -111,7 +111,7 @@ class SecureSite:
         return f"postgresql://{name}:{secret}@{host}:{self.database_port}/statesys?{query}"
 
     def issue(self, name: str, ca: trustme.CA, *identities: str) -> tuple[Path, Path]:
-        """A certificate and its key, as files."""
+        """Issue a certificate, and write it and its key to files."""
         made = ca.issue_cert(*identities)
         chain = b"".join(part.bytes() for part in made.cert_chain_pems)
         return self._write(f"{name}.pem", chain), self._write(
@@ -121,7 +121,7 @@ class SecureSite:
     # -- commands ----------------------------------------------------------------------------
 
     def environment(self, user: str | None = None, role: str | None = None) -> dict[str, str]:
-        """Of a worker that is this user of RabbitMQ and this role of PostgreSQL."""
+        """The environment of a worker with a user of RabbitMQ and a role of PostgreSQL."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("STATESYS_", "PG"))}
         kept |= {
             "PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}",
@@ -156,12 +156,12 @@ class SecureSite:
         return done
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection:
-        """A connection of PostgreSQL's superuser."""
+        """Connect as PostgreSQL's superuser."""
         url = urlsplit(self.servers.endpoints.database_url)
         return psycopg.connect(url._replace(path=f"/{database}").geturl(), autocommit=True)
 
     def secrets(self) -> set[str]:
-        """Every password and cookie that there is."""
+        """Every password of the site, and the broker's cookie."""
         kept = registry.load(self.directory / "home")
         assert kept is not None
         written = {path.read_text().strip() for path in self.directory.glob("*.password")}
@@ -169,7 +169,7 @@ class SecureSite:
 
     @property
     def command_lines(self) -> str:
-        """Every command line of the page's programs, short-lived ones too."""
+        """Every command line of the page's programs, including short-lived ones."""
         return (self.directory / "argv.log").read_text(encoding="utf-8")
 
     # -- setting up --------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class SecureSite:
         (base / "advanced.config").write_text(text, encoding="utf-8")
 
     def _configure_database(self) -> None:
-        """Switch TLS on; the page's roles get in no other way."""
+        """Switch TLS on, and reject other connections to the database of the page."""
         data = place.link(self.directory / "home").resolve() / "data"
         for name, source in (("ca", self.authority), ("server", self.certificate)):
             (data / f"{name}.crt").write_bytes(source.read_bytes())
@@ -214,14 +214,14 @@ class SecureSite:
         with self.superuser() as connection:
             for setting, value in (("ssl_ca_file", "'ca.crt'"), ("ssl", "on")):
                 connection.execute(f"ALTER SYSTEM SET {setting} = {value}".encode())
-            # So that a password in a statement would be seen in the log.
+            # The log then reveals a password in a statement.
             connection.execute("ALTER SYSTEM SET log_statement = 'all'")
             connection.execute("SELECT pg_reload_conf()")
-            # The private server's own, under the name that the page gives to another one.
+            # The page creates a database of this name itself.
             connection.execute("DROP DATABASE statesys")
 
     def _shims(self) -> None:
-        """The page's programs by name, each writing down how it was called."""
+        """Wrap the page's programs in scripts that log their command lines."""
         kept = registry.load(self.directory / "home")
         assert kept is not None
         rabbitmq = programs.rabbitmq_server()
@@ -259,7 +259,7 @@ class SecureSite:
         )
 
     def shell(self, script: str) -> None:
-        """Run a block as it stands; only the addresses are ours."""
+        """Run a block of the page, with the addresses of this site."""
         for documented, ours in (
             (BROKER, f"localhost:{self.amqps}"),
             (DATABASE, f"localhost:{self.database_port}"),
@@ -271,7 +271,7 @@ class SecureSite:
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
 
     def _psql(self, text: str, *, user: str, password: str, database: str = "postgres") -> None:
-        """Run a block in psql, as a person would who has a ~/.pgpass."""
+        """Run a block in psql, with the password in the environment."""
         (self.directory / "block.sql").write_text(text, encoding="utf-8")
         options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=block.sql")
         tls = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(self.authority)}
@@ -288,7 +288,7 @@ class SecureSite:
         self, command: list[str], environment: dict[str, str]
     ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
-            # Not found on the environment that it gets, but on ours.
+            # By its full path, so that the wrapper logs the command line of psql.
             [str(self._bin / command[0]) if command[0] == "psql" else command[0], *command[1:]],
             env=environment,
             cwd=self.directory,

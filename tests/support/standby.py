@@ -12,7 +12,7 @@ from runtime.devserver.place import for_postgres
 
 
 class Standby:
-    """It follows, or not any more.
+    """A standby that follows its primary until it is promoted.
 
     Attributes:
         port: on 127.0.0.1.
@@ -26,20 +26,20 @@ class Standby:
         self._control("start", "-w", "-l", directory / "log", "-o", f"-p {self.port}")
 
     def url(self, database_url: str) -> str:
-        """A database of the primary's, here."""
+        """The URL of one of the primary's databases on this standby."""
         parts = urlsplit(database_url)
         who = parts.netloc.rpartition("@")[0]
         return parts._replace(netloc=f"{who}@{ports.HOST}:{self.port}").geturl()
 
     def promote_read_only(self) -> None:
-        """It follows no more, and an operator says that nothing is written to it."""
+        """Promote the standby, with transactions read-only as an operator may set them."""
         with (self._data / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
             settings.write("default_transaction_read_only = on\n")
         self._control("promote", "-w")
         self._control("reload")
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._control("stop", "-m", "immediate")
 
     def _control(self, *arguments: object) -> None:
@@ -48,8 +48,8 @@ class Standby:
 
 @contextmanager
 def standby(primary: str) -> Iterator[Standby]:
-    """A standby of the server of a URL; gone afterwards."""
-    # Not below pytest's own directory, which only its user may enter.
+    """Start a standby of the server of a URL, and remove it at the end."""
+    # Only its owner may enter pytest's directory, and PostgreSQL runs as another user.
     with tempfile.TemporaryDirectory(prefix="statesys-standby-") as directory:
         for_postgres().own(Path(directory))
         made = Standby(Path(directory), primary)
@@ -65,7 +65,7 @@ def _run(program: str, *arguments: object) -> None:
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        # Not a pipe, which the server would keep open.
+        # The server would keep a pipe open.
         stderr=subprocess.DEVNULL,
         check=False,
         **for_postgres().identity,

@@ -1,4 +1,4 @@
-"""The law of the short way: what it reads, the long way reads with the same values."""
+"""The law of the fast path: the full reader reads the same values from the same bytes."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,23 +12,23 @@ from schemas.smx import Batch, Envelope, Smx, parse_batch, render_batch, render_
 from schemas.smx_text import smx_text
 
 
-def short_way(body: bytes) -> Canonical | None:
-    """The report as the short way finds it."""
+def fast_path(body: bytes) -> Canonical | None:
+    """The report as the fast path finds it; None when it needs the full reader."""
     text = xml.text(body)
     return None if text is None else find_report(text)
 
 
 def report_both_ways(body: bytes) -> Report:
-    """Read a report.
+    """Read a report by both, and check that they agree.
 
     Raises:
         Refused: as `parse_report` does.
     """
-    found = short_way(body)
+    found = fast_path(body)
     try:
         read = parse_report(body)
     except Refused as refusal:
-        assert found is None, f"the short way reads what is refused: {refusal}"  # noqa: PT017
+        assert found is None, f"the fast path reads what is refused: {refusal}"  # noqa: PT017
         raise
     if found is not None:
         assert found.lane is read.lane
@@ -38,7 +38,7 @@ def report_both_ways(body: bytes) -> Report:
 
 
 def batch_both_ways(body: bytes) -> Batch:
-    """Read a batch.
+    """Read a batch by both, and check that they agree.
 
     Raises:
         Refused: as `parse_batch` does.
@@ -53,7 +53,7 @@ def batch_both_ways(body: bytes) -> Batch:
 
 
 def _read_in_a_batch(found: Canonical, read: Report) -> None:
-    """What relay and loader find by the same grammar is the report itself."""
+    """Check that the fast path of the loader reads from a batch what the relay put into it."""
     smx = Smx(Envelope(UUID(int=2), datetime(2026, 3, 2, tzinfo=UTC)), read)
     body = render_batch(UUID(int=1), "relay", [render_smx(smx.envelope, found.root)])
     assert read_batch(body) == [smx_text(UUID(int=1), smx)]

@@ -8,16 +8,16 @@ import pytest
 
 T = TypeVar("T")
 
-# Seconds between two looks, and the share of the time since the first that they may be apart: a
-# test that waits should lose little, and a look that connects to a server takes it from others.
+# Seconds between two looks at first; later, a share of the time waited so far. A short wait loses
+# little time, and a long one puts little load on the servers.
 PAUSE, _SHARE = 0.02, 0.05
 
 
 def wait_until(predicate: Callable[[], T], *, timeout: float = 10.0, what: str) -> T:
-    """Look until the predicate gives something true, and return it.
+    """Call the predicate until its result is true, and return the result.
 
     Args:
-        predicate: asked again and again; what it raises is not caught.
+        predicate: called repeatedly; its exceptions are not caught.
         timeout: seconds, after which the test fails.
         what: the end of the sentence "waited 10 s for ...".
     """

@@ -1,4 +1,4 @@
-"""Reports to load, and the tables as the law sees them."""
+"""Reports to load, and the rows of the tables that the law is about."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,20 +80,20 @@ class Client(NamedTuple):
 
 @contextmanager
 def open_tables(url: str) -> Iterator["Tables"]:
-    """Look at a database, with each query by itself."""
+    """Open a connection to read the tables; each query is its own transaction."""
     options = "-c search_path=statesys -c timezone=UTC"
     with psycopg.connect(url, autocommit=True, options=options) as connection:
         yield Tables(connection)
 
 
 class Tables:
-    """What stands in the database."""
+    """The tables of a database."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        # Without values a % in the query is just that.
+        # With None, psycopg takes a % in the query literally.
         return self.connection.execute(query, values or None).fetchall()
 
     def truncate(self) -> None:
@@ -150,11 +150,11 @@ class Tables:
         return bool(self.rows(f"SELECT pid {_WAITING_CHUNKS}"))
 
     def end_waiting_chunks(self) -> None:
-        """End the sessions of such threads: that of a killed process would wait on, and commit."""
+        """End the sessions of such threads; that of a killed process would still commit."""
         self.rows(f"SELECT pg_terminate_backend(pid) {_WAITING_CHUNKS}")
 
     def law(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything the law speaks of."""
+        """All rows that the law is about."""
         return {
             "clients": self.rows(
                 "SELECT client_id, highest_serial, accounted, resynced_below FROM client ORDER BY 1"
@@ -194,10 +194,10 @@ def ranges(multirange: Iterable[Any]) -> SerialRanges:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Report]:
-    """What well-behaved clients sent, in order: ordinary reports and whole-state answers.
+    """Reports of well-behaved clients, in order: ordinary reports and whole-state answers.
 
-    Serials are given once each, some reports never arrive (they are simply left out), some
-    messages have no serial, and an answer speaks of the topics that are left at that moment.
+    Each serial is given once. Some reports are left out, as if lost, and some messages have no
+    serial. An answer has the topics that the client still has at that moment.
     """
     reports: list[Report] = []
     for number in range(draw(st.integers(1, 2))):

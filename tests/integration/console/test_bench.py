@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from lab.bench.answers import QUESTIONS
 from lab.bench.drop import Drop, Stall, disturbance
 from lab.bench.job import Job, Shape, WorkerSettings, combinations
 from lab.bench.reports import reports, written
@@ -90,8 +91,15 @@ def test_a_prefilled_job_is_carried_to_its_end(
         assert (run["queue_seconds"] is not None) == (kind == "drain")
         assert run["total_seconds"] is None
     assert [run["shape"] for run in found] == shapes
-    ways = [(run["short_way"], run["long_way"]) for run in found]
+    ways = [(run["fast_path"], run["full_reader"]) for run in found]
     assert ways == [(0, REPORTS) if s is Shape.FOREIGN else (REPORTS, 0) for s in shapes]
+
+
+def test_every_question_of_an_operator_is_timed(bench: Bench) -> None:
+    size = ("--existing-clients", "300", "--existing-messages", "3600")
+    found = json.loads(bench("answers", *size, "--runs", "1", "--keep", "--json").stdout)
+    assert [one["question"] for one in found["answers"]] == list(QUESTIONS)
+    assert all(0 < one["median"] <= one["longest"] for one in found["answers"])
 
 
 def test_a_constant_rate_tells_how_long_a_message_takes(bench: Bench) -> None:

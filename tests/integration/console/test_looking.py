@@ -95,6 +95,21 @@ def test_topics_need_no_server(run: Run, bare_environment: dict[str, str]) -> No
     assert run("topics", "4242", env=bare_environment).returncode == 1
 
 
+def test_topics_tell_a_deployment_from_an_update_in_it(
+    run: Run, bare_environment: dict[str, str]
+) -> None:
+    whole = run("topics", "301", "6", env=bare_environment).stdout
+    assert whole.startswith("301/6: Failed to install update(s)\n")
+    assert "one deployment as a whole" in whole
+    single = run("topics", "SUM_CI_enforcement", "11", env=bare_environment).stdout
+    assert single.startswith("402/11: Failed to install update\n")
+    assert "one single update" in single
+    states = run("topics", "301", env=bare_environment).stdout
+    assert "Waiting for another installation to complete" in states
+    assert "one deployment as a whole" in states
+    assert run("topics", "nonsense", env=bare_environment).returncode == 2
+
+
 def test_trace_finds_a_loaded_message(run: Run, loaded: Pipeline) -> None:
     client = a_client(loaded.fleet)
     done = run("trace", client, 1, "--fleet", loaded.fleet, "--json", env=loaded.environment)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loader.store import ChunkStore, ResyncStore
+from loader.store import ActivityStore, ChunkStore, ClientStore, ResyncStore
 from tests.support.world import CLIENT, Tables, open_tables
 
 MIN_AGE, MERGE = timedelta(hours=48), timedelta(hours=72)
@@ -74,6 +75,20 @@ def open_resyncs(database_url: str) -> Iterator[Callable[..., ResyncStore]]:
     yield make
     for found in stores:
         found.close()
+
+
+@pytest.fixture
+def clients(database_url: str) -> Iterator[ClientStore]:
+    """Deletes clients of the test's database."""
+    with closing(ClientStore(database_url)) as found:
+        yield found
+
+
+@pytest.fixture
+def activity(database_url: str) -> Iterator[ActivityStore]:
+    """Writes down what the clients of the test's database sent."""
+    with closing(ActivityStore(database_url)) as found:
+        yield found
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from console.queries import Queries
-from console.queries.workers import WorkerQueries, WorkerRow, WorkerTotals
+from console.queries.workers import WorkerRow, WorkerTotals
 from loader.heartbeats import HeartbeatTask
 from loader.store import WorkerStore
 from runtime.broker import Administration, persistent
@@ -39,8 +39,8 @@ def site(database_url: str) -> Site:
 
     def look() -> tuple[list[WorkerRow], dict[str, WorkerTotals]]:
         with Queries.open(database_url, name="test") as queries:
-            found = WorkerQueries(queries)
-            return found.workers(), {totals.role: totals for totals in found.totals()}
+            totals = {totals.role: totals for totals in queries.worker_totals()}
+            return queries.workers(), totals
 
     return look
 

@@ -14,8 +14,7 @@ from psycopg import sql
 
 from loader.store import ChunkStore
 from runtime.broker.dead_letters import DETAIL, QUEUE, REASON, STAGE
-from runtime.database import StatementFailed
-from runtime.database.errors import OUR_KEYS
+from runtime.database.errors import OUR_KEYS, StatementFailed
 from schemas.report import StateMessage
 from schemas.smx import parse_batch, render_batch, render_smx
 from schemas.topology import DEAD

@@ -14,11 +14,13 @@ import psutil
 import pytest
 
 from loader import reader as module
-from loader.chunk import divide, messages_in, read_items, read_texts
-from loader.prepare import stage_lines
+from loader.chunk import divide, messages_in, read_items
+from loader.prepare import stage
 from loader.reader import Reader
+from schemas.canonical import read_batch
 from schemas.errors import Refused, StatesysError
 from schemas.refusal import Reason
+from schemas.smx_text import SmxText
 from tests.support.processes import Program, batch, fill, ready
 from tests.support.waiting import wait_until
 from tests.support.world import message, report
@@ -53,10 +55,14 @@ def started() -> Iterator[Started]:
     assert children() == before
 
 
+def read_texts(body: bytes, _origin: int) -> list[SmxText]:
+    return read_batch(body)
+
+
 def test_rows_and_refusals_are_those_of_this_process(started: Started) -> None:
     read = started.reader.read(BODIES)
     (chunk,) = divide(BODIES, 1 << 20, read_texts).chunks
-    assert read.chunks == [(stage_lines(chunk), 3)]
+    assert read.chunks == [(stage(chunk).lines, 3, {500: 3})]
     ((at, refusal),) = read.refused.items()
     assert (at, refusal.reason) == (1, Reason.NOT_WELL_FORMED)
     assert isinstance(refusal, Refused)

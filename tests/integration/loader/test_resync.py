@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.store import ChunkStore, ResyncStore, UnsentRequest
+from loader.store import ChunkStore, ClientStore, ResyncStore, UnsentRequest
 from schemas.report import Claim
 from schemas.resync import ResyncReason
 from tests.support.waiting import wait_until
@@ -422,13 +422,13 @@ def test_an_open_request_whose_sign_a_late_answer_cleared_closes_as_arrived(
 
 
 def test_forgetting_waits_for_a_chunk_and_sees_what_it_brought(
-    store: ChunkStore, open_resyncs: Open, tables: Tables
+    store: ChunkStore, clients: ClientStore, tables: Tables
 ) -> None:
     load(store, report(message(1)))
     forgotten = []
     with tables.connection.transaction():
         tables.rows("SELECT FROM client FOR UPDATE")
-        thread = Thread(target=lambda: forgotten.append(open_resyncs().forget(CLIENT)))
+        thread = Thread(target=lambda: forgotten.append(clients.forget(CLIENT)))
         thread.start()
         wait_until(
             lambda: tables.rows("SELECT FROM pg_locks WHERE NOT granted") != [],
@@ -441,7 +441,7 @@ def test_forgetting_waits_for_a_chunk_and_sees_what_it_brought(
             [CLIENT],
         )
     thread.join(10)
-    assert forgotten == [True]
+    assert [(removed.clients, removed.ranges) for removed in forgotten] == [(1, 1)]
     assert tables.open_ranges() == []
 
 
@@ -463,16 +463,18 @@ def test_a_request_that_another_loader_is_sending_is_not_sent_twice(
     assert tables.rows("SELECT attempts FROM resync_request") == [(1,)]
 
 
-def test_asking_or_forgetting_an_unknown_client_says_so(open_resyncs: Open) -> None:
+def test_asking_or_forgetting_an_unknown_client_says_so(
+    open_resyncs: Open, clients: ClientStore
+) -> None:
     assert open_resyncs().request(uuid4(), now=START) is None
-    assert not open_resyncs().forget(uuid4())
+    assert not any(clients.forget(uuid4()))
 
 
 def test_a_forgotten_client_starts_anew(
-    store: ChunkStore, open_resyncs: Open, tables: Tables
+    store: ChunkStore, clients: ClientStore, tables: Tables
 ) -> None:
     load(store, report(message(2**63 - 2)))
-    assert open_resyncs().forget(CLIENT)
+    assert clients.forget(CLIENT).clients == 1
     load(store, report(message(1, state=2)))
     assert tables.open_ranges() == []
     assert tables.states() == {"t1": (2, 1)}

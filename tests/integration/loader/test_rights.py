@@ -14,12 +14,15 @@ import pytest
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
 from loader.store import (
+    ActivityStore,
+    CollectionStore,
     PartitionStore,
     QuarantineStore,
     ResyncStore,
     RunningLoader,
     WorkerStore,
 )
+from loader.store.activity import TOPICS_KEPT
 from schemas.errors import DatabaseUnavailable
 from tests.support.heartbeats import beat
 from tests.support.processes import Program, batch, drain, fill, ready
@@ -86,6 +89,11 @@ def test_a_loader_is_told_all_that_it_lacks_and_no_more_is_needed(
         role.get(right)
     drain(amqp_url, role.url)
     assert ready(amqp_url) == 0
+    # An operator's, over all that a rule may ask for.
+    role._connection.execute(
+        "INSERT INTO statesys.collection (name, rule, created_at, created_by) VALUES ('Old', "
+        "'no state(1) and version > ''0'' and seen > 7d and condition != gaps', now(), '')"
+    )
     _do_the_duties(role.url)
 
 
@@ -104,11 +112,18 @@ def _do_the_duties(url: str) -> None:
         intervals = {"check_interval": timedelta(0), "others_interval": timedelta(0)}
         resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
+        assert resyncs.keep_state_totals(now=now, interval=timedelta(0))
         resyncs.put_off(now=now, spread=timedelta(hours=1))
         (unsent,) = resyncs.unsent(now=now)
         resyncs.mark(unsent.request, sent=True, now=now)
         resyncs.commit()
         resyncs.site.leave(loader)
+    with closing(ActivityStore(url)) as activity:
+        for hours in (2, 3):
+            assert activity.take_snapshot(now=now + timedelta(hours=hours)) is not None
+        assert activity.keep_top(now=now + timedelta(hours=4), interval=timedelta(minutes=5))
+        activity.add_topics({500: 1}, now=now)
+        activity.add_topics({500: 1}, now=now + TOPICS_KEPT * 2)
     with closing(WorkerStore(url, name="test")) as workers:
         for worker, age in ((uuid4(), "8 days"), (uuid4(), "9 days")):
             workers.fold([beat(worker, 1)])
@@ -121,6 +136,9 @@ def _do_the_duties(url: str) -> None:
             workers.retire()
     with closing(QuarantineStore(url, name="test")) as quarantine:
         quarantine.listed_if_due(interval=timedelta(0))
+    with closing(CollectionStore(url, name="test")) as collections:
+        found = collections.evaluate_next(now=collections.now(), interval=timedelta(0))
+        assert found == ("Old", 1, 0, None)
 
 
 @pytest.mark.parametrize(

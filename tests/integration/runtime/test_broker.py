@@ -10,13 +10,14 @@ from runtime.broker import (
     Administration,
     Delivery,
     Event,
-    Measured,
+    Message,
     Nothing,
     PublishOutcome,
-    QueueDepth,
     Session,
     persistent,
 )
+from runtime.broker.administration import QueueDepth
+from runtime.broker.events import Measured
 from schemas.errors import BrokerUnavailable
 from schemas.topology import DEAD, REPORTS
 from tests.support.brokers import cut, fill, vhost
@@ -43,9 +44,7 @@ def collect(session: Session, kind: type[E], count: int) -> list[E]:
 
 def send(session: Session, *tokens: object, queue: str = DEAD) -> None:
     for token in tokens:
-        session.publish(
-            routing_key=queue, body=str(token).encode(), properties=persistent(), token=token
-        )
+        session.publish(Message(queue, str(token).encode(), persistent(), token))
 
 
 def test_every_publish_is_confirmed_once(session: Session, admin: Administration) -> None:

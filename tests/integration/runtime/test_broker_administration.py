@@ -2,7 +2,8 @@
 
 import pytest
 
-from runtime.broker import Administration, QueueDepth, persistent
+from runtime.broker import Administration, persistent
+from runtime.broker.administration import QueueDepth
 from schemas.errors import BrokerUnavailable, NotTaken
 from schemas.topology import DEAD, QUEUES, REPORTS
 from tests.support.brokers import cut, fill, vhost

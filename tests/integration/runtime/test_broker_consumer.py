@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from runtime.broker import Administration, Consumer, Delivery, QueueDepth, Session
+from runtime.broker import Administration, Consumer, Delivery, Session
+from runtime.broker.administration import QueueDepth
 from schemas.topology import DEAD, REPORTS
 from tests.support.brokers import fill
 from tests.support.waiting import wait_until

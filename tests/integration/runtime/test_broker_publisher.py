@@ -15,12 +15,12 @@ from runtime.broker import (
     Delivery,
     Message,
     PublishOutcome,
-    PublishWindow,
     Retry,
     Session,
     persistent,
 )
 from runtime.broker import publisher as publisher_module
+from runtime.broker.publisher import PublishWindow
 from schemas.errors import BrokerUnavailable
 from schemas.topology import DEAD, QUEUES, REPORTS
 from tests.support.brokers import cut, vhost

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.broker import Administration, PublishOutcome, Session, persistent
+from runtime.broker import Administration, Message, PublishOutcome, Session, persistent
 from runtime.broker.writes import _PIECE, join_frames
 from schemas.topology import DEAD
 from tests.support.waiting import wait_until
@@ -29,7 +29,7 @@ def test_the_same_bytes_go_in_fewer_pieces(frames: list[bytes]) -> None:
 
 def test_this_pika_keeps_its_frames_where_they_are_joined(session: Session) -> None:
     for body in (b"one", b"two"):
-        session.publish(routing_key=DEAD, body=body, properties=persistent(), token=body)
+        session.publish(Message(DEAD, body, persistent(), token=body))
     connection: Any = session._connection
     assert len(connection._transport._tx_buffers) == 6
     join_frames(connection)
@@ -39,7 +39,7 @@ def test_this_pika_keeps_its_frames_where_they_are_joined(session: Session) -> N
 def test_what_was_joined_arrives(session: Session, admin: Administration) -> None:
     bodies = [bytes([n]) * size for n, size in enumerate((0, 1, 70_000, 300_000, 5))]
     for body in bodies:
-        session.publish(routing_key=DEAD, body=body, properties=persistent(), token=body)
+        session.publish(Message(DEAD, body, persistent(), token=body))
     confirmed: list[bytes] = []
 
     def all_confirmed() -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lab.verify.comparison import Finding, Place, Received, Row, Sent, State, compare
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.serials import SerialRanges
+from tests.support.serials import numbers, ranges_of
 
 CLIENT = UUID("aa9c5f9f-24c2-4b2a-8c4e-0a1b2c3d4e5f")
 NOTHING = SerialRanges()
@@ -35,12 +36,11 @@ def sent(last: int, *, outbox: SerialRanges = NOTHING, **changes: object) -> Sen
 def received(serials: SerialRanges, highest: int, *, resynced_below: int = 0) -> Received:
     """What the loader has stored when these serials arrived."""
     below = SerialRanges([(1, resynced_below - 1)]) if resynced_below > 1 else NOTHING
-    accounted = serials | below
+    accounted = SerialRanges([*serials, *below])
     return Received(
-        highest_serial=highest,
         resynced_below=resynced_below,
         accounted=accounted,
-        missing=accounted.missing(highest),
+        missing=ranges_of(set(range(1, highest + 1)) - numbers(accounted)),
         rows=[Row(s, digest(s)) for r in serials for s in range(r.first, r.last + 1)],
     )
 
@@ -96,12 +96,12 @@ def test_a_completed_resync_overtakes_what_never_arrived() -> None:
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
     """A loader that accounts for a serial before it stores the row would cause this."""
-    ledger = Received(highest_serial=2, accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
+    ledger = Received(accounted=SerialRanges([(1, 2)]), rows=[Row(1, digest(1))])
     assert compare(sent(2), ledger, NOTHING).unaccounted == (2,)
 
 
 def test_another_digest_is_altered() -> None:
-    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
+    ledger = Received(accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
     finding = compare(sent(1), ledger, NOTHING)
     assert finding.altered == (1,)
     assert not finding.holds
@@ -109,7 +109,7 @@ def test_another_digest_is_altered() -> None:
 
 def test_a_serial_used_twice_is_loaded_when_one_row_is_the_clients_own() -> None:
     rows = [Row(1, b"from a former life"), Row(1, digest(1), reused=True)]
-    ledger = Received(highest_serial=1, accounted=SerialRanges([(1, 1)]), rows=rows)
+    ledger = Received(accounted=SerialRanges([(1, 1)]), rows=rows)
     finding = compare(sent(1), ledger, NOTHING)
     assert finding.holds
     assert finding.reused_rows == 1
@@ -140,7 +140,7 @@ def test_serials_that_were_never_numbered_need_no_place() -> None:
 def test_a_counter_near_its_end_costs_nothing() -> None:
     last = 2**62
     own = sent(0, last_serial=last, last_serial_now=last, messages={last: digest(last)})
-    ledger = Received(highest_serial=last, accounted=SerialRanges([(1, last)]))
+    ledger = Received(accounted=SerialRanges([(1, last)]))
     assert compare(own, ledger, NOTHING).unaccounted == (last,)
 
 
@@ -186,22 +186,22 @@ class TestStates:
         assert compare(own, received(SerialRanges([(1, 1)]), 1), NOTHING).holds
 
 
-serial_sets = st.sets(st.integers(1, 40)).map(SerialRanges.of)
+serial_sets = st.sets(st.integers(1, 40)).map(ranges_of)
 
 
 @given(st.integers(0, 40), serial_sets, serial_sets, serial_sets, st.integers(0, 40))
 def test_every_message_has_exactly_one_place(
     last: int, arrived: SerialRanges, dead: SerialRanges, outbox: SerialRanges, below: int
 ) -> None:
-    arrived = arrived & SerialRanges([(1, last)]) if last else NOTHING
+    arrived = ranges_of(numbers(arrived) & set(range(1, last + 1)))
     highest = max((r.last for r in arrived), default=0)
     ledger = received(arrived, highest, resynced_below=min(below, highest))
     finding = compare(sent(last, outbox=outbox), ledger, dead)
     assert sum(finding.places.values()) == last
-    assert finding.places.get(Place.LOADED, 0) == arrived.count
+    assert finding.places.get(Place.LOADED, 0) == len(numbers(arrived))
     # The server knows every serial up to the highest: only those above can be unaccounted for.
-    end = SerialRanges([(highest + 1, last)]) if highest < last else NOTHING
-    assert SerialRanges.of(finding.unaccounted) == end - dead - outbox
+    end = set(range(highest + 1, last + 1))
+    assert set(finding.unaccounted) == end - numbers(dead) - numbers(outbox)
     assert finding.holds == (not finding.unaccounted)
 
 

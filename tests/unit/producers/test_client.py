@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from producers.client import (
     MAX_BYTES,
     MAX_HIGHEST_SERIAL,
+    NORMAL_PRIORITY,
     Client,
     Rendered,
     answer,
@@ -61,8 +62,9 @@ def test_urgent_news_do_not_wait_in_a_normal_report() -> None:
 
     reports = forward(a_client(), news, NOW)
 
-    lanes = [parse_report(report.body).lane for report in reports]
-    assert lanes == [Lane.NORMAL, Lane.HIGH, Lane.LOW]
+    read = [parse_report(report.body) for report in reports]
+    assert [one.lane for one in read] == [Lane.NORMAL, Lane.HIGH, Lane.LOW]
+    assert [one.priority for one in read] == [NORMAL_PRIORITY, 1, 10]
     assert serials(reports) == [1, 2, 3]
 
 
@@ -91,7 +93,7 @@ def test_a_heartbeat_is_topic_701_in_state_1() -> None:
 
     (message,) = parse_report(report.body).messages
     assert message.topic == (HEARTBEAT_TOPIC, "heartbeat", "")
-    assert (message.serial, message.state_id) == (42, 1)
+    assert message == StateMessage(42, None, HEARTBEAT_TOPIC, "heartbeat", None, "", "", 1, 0, NOW)
 
 
 @given(
@@ -116,7 +118,9 @@ def test_an_answer_is_one_block_of_fresh_serials_that_every_report_claims(
         assert read.lane is Lane.LOW
         assert report.request_id == request.request_id
     said = [m for report in reports for m in parse_report(report.body).messages]
-    assert said[0].topic == (RESYNC_TOPIC, str(request.request_id), "")
+    assert said[0] == StateMessage(
+        first, None, RESYNC_TOPIC, str(request.request_id), None, "", "", 1, 0, NOW
+    )
     assert [m._replace(serial=None) for m in said[1:]] == states
 
 

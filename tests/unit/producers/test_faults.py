@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from producers.client import Client, forward
 from producers.faults import FAULTS, Publish, chosen, damage, happen
 from producers.plan import Plan
-from producers.seeded import DRAWS
 from schemas.errors import Refused, SettingsError
 from schemas.refusal import Reason
 from schemas.report import StateMessage
@@ -20,7 +19,7 @@ from tests.support.fleet_strategies import NOW, a_client, a_state, clients, mess
 @given(
     client=clients,
     unsent=st.lists(messages, min_size=1, max_size=4),
-    number=st.integers(0, DRAWS - 1),
+    number=st.integers(0, 2**64 - 1),
 )
 def test_damage_always_breaks_well_formedness(
     client: Client, unsent: list[StateMessage], number: int

@@ -14,7 +14,6 @@ from producers.hostile import HOSTILE, MALFORMED, destroys, meaning
 from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
 from producers.hostile.malformed import REASONS, malformed
 from producers.plan import Plan
-from producers.seeded import DRAWS
 from producers.store import OutboxReport, Store
 from relay.validate import accept
 from runtime.broker import Delivery, persistent
@@ -63,7 +62,7 @@ def test_every_reason_that_a_relay_can_find_in_a_report_has_a_form() -> None:
 @given(
     client=clients,
     unsent=st.lists(messages, min_size=1, max_size=3),
-    number=st.integers(0, DRAWS - 1),
+    number=st.integers(0, 2**64 - 1),
 )
 def test_a_malformed_report_is_refused_for_its_reason(
     client: Client, unsent: list[StateMessage], number: int

@@ -117,7 +117,7 @@ def test_a_bad_report_is_refused_with_its_reason(body: bytes, reason: Reason) ->
     assert refusal.value.reason is reason
 
 
-def test_it_says_whether_a_loader_will_read_it_the_short_way() -> None:
+def test_it_says_whether_a_loader_will_read_it_by_the_fast_path() -> None:
     assert taken().canonical
     assert not taken(b"<!-- -->" + report().encode()).canonical
 

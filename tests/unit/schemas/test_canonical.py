@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 
 from producers.hostile.client_faults import CLIENT_FAULTS, Cycle
 from producers.scenarios import recorded
+from schemas import canonical
 from schemas.errors import Refused
 from schemas.report import Claim, Report, StateMessage
 from schemas.report_writer import render_report, report_xml
-from schemas.smx import FORMAT, MAX_BATCH_BYTES, Envelope, render_batch, render_smx
+from schemas.smx import (
+    FORMAT,
+    MAX_BATCH_BYTES,
+    Batch,
+    Envelope,
+    parse_batch,
+    render_batch,
+    render_smx,
+)
 from tests.support.documents import (
     CLIENT_ID,
     GUID,
@@ -28,7 +37,7 @@ from tests.support.documents import (
     report,
 )
 from tests.support.report_strategies import damaged, reports
-from tests.support.two_ways import batch_both_ways, report_both_ways, short_way
+from tests.support.two_ways import batch_both_ways, fast_path, report_both_ways
 from tests.unit.schemas.test_refusals import REFUSED
 from tests.unit.schemas.test_xsd import ACCEPTED
 
@@ -92,10 +101,10 @@ def changed(old: str, new: str, text: str = FULL) -> str:
 # -- which path -----------------------------------------------------------------------------------
 
 
-def goes_the_short_way(body: bytes) -> bool:
+def takes_the_fast_path(body: bytes) -> bool:
     with suppress(Refused):
         report_both_ways(body)
-    return short_way(body) is not None
+    return fast_path(body) is not None
 
 
 def rendered(*messages: StateMessage, claims: bool = False) -> bytes:
@@ -104,26 +113,26 @@ def rendered(*messages: StateMessage, claims: bool = False) -> bytes:
     return render_report(Report(UUID(int=7), "PC1", "5.00", NOW, numbered, 5, found))
 
 
-def test_the_report_of_a_real_client_goes_the_short_way() -> None:
-    assert goes_the_short_way(SAMPLE)
-    assert not goes_the_short_way(MALFORMED)
+def test_the_report_of_a_real_client_takes_the_fast_path() -> None:
+    assert takes_the_fast_path(SAMPLE)
+    assert not takes_the_fast_path(MALFORMED)
 
 
 def goes_as_expected(body: bytes) -> bool:
     """The fast path reads it, unless an attribute has an escaped character."""
     escaped = re.search(r'="[^"<>]*&[^"<>]*"', body.decode("utf-16"))
-    return goes_the_short_way(body) == (escaped is None)
+    return takes_the_fast_path(body) == (escaped is None)
 
 
-def test_what_happens_to_a_synthetic_client_goes_the_short_way_unless_a_name_is_escaped() -> None:
+def test_what_happens_to_a_synthetic_client_takes_the_fast_path_unless_a_name_is_escaped() -> None:
     told = [m for client in range(40) for c in range(20) for m in recorded(1, client, c, 4, NOW)]
     assert all(goes_as_expected(rendered(*told[at : at + 4])) for at in range(0, len(told), 4))
     assert all(goes_as_expected(rendered(m, claims=True)) for m in told[:100])
-    assert sum(goes_the_short_way(rendered(m)) for m in told) > 0.99 * len(told)
+    assert sum(takes_the_fast_path(rendered(m)) for m in told) > 0.99 * len(told)
 
 
 @pytest.mark.parametrize("client_fault", CLIENT_FAULTS)
-def test_hostile_habits_go_the_short_way_unless_a_name_is_escaped(client_fault: str) -> None:
+def test_hostile_habits_take_the_fast_path_unless_a_name_is_escaped(client_fault: str) -> None:
     cycle = CLIENT_FAULTS[client_fault](Cycle(1, 3, 5, 4, NOW, (recorded(1, 3, 5, 4, NOW),)), 1)
     assert all(goes_as_expected(rendered(*wave)) for wave in cycle.waves)
 
@@ -188,15 +197,15 @@ SHORT = {
 
 
 @pytest.mark.parametrize("text", SHORT.values(), ids=SHORT)
-def test_it_goes_the_short_way(text: str) -> None:
+def test_it_takes_the_fast_path(text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le"):
-        assert goes_the_short_way(text.encode(encoding))
+        assert takes_the_fast_path(text.encode(encoding))
 
 
 @pytest.mark.parametrize("priority", ["0", "1", "5", "7", "10", "010", "999999999"])
 def test_priority_chooses_the_same_lane(priority: str) -> None:
     for text in (FULL, FULL.replace(claim("1", "1432"), "")):
-        assert goes_the_short_way(changed(">5</Priority", f">{priority}</Priority", text).encode())
+        assert takes_the_fast_path(changed(">5</Priority", f">{priority}</Priority", text).encode())
 
 
 DAYS = (
@@ -207,11 +216,11 @@ DAYS = (
 
 @pytest.mark.parametrize("offset", ["+000", "-000", "+060", "-060", "+330", "-999", "+999"])
 @pytest.mark.parametrize("day", DAYS)
-def test_every_day_with_every_offset_goes_the_short_way(day: str, offset: str) -> None:
+def test_every_day_with_every_offset_takes_the_fast_path(day: str, offset: str) -> None:
     for year in ("1972", "2000", "2024", "2196"):
         when = f"{year}{day}235959.999999{offset}"
-        assert goes_the_short_way(report(message(time=when)).encode())
-        assert goes_the_short_way(report(date=f"<Date>{when}</Date>").encode())
+        assert takes_the_fast_path(report(message(time=when)).encode())
+        assert takes_the_fast_path(report(date=f"<Date>{when}</Date>").encode())
 
 
 def test_a_day_is_read_where_the_calendar_has_it() -> None:
@@ -359,9 +368,9 @@ LONG |= {
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_it_goes_the_long_way(text: str) -> None:
+def test_it_needs_the_full_reader(text: str) -> None:
     for encoding in ("utf-8", "utf-16"):
-        assert not goes_the_short_way(text.encode(encoding))
+        assert not takes_the_fast_path(text.encode(encoding))
 
 
 # -- forged borders -------------------------------------------------------------------------------
@@ -421,10 +430,28 @@ def test_a_border_behind_the_root_forges_nothing(border: str) -> None:
 # -- batches --------------------------------------------------------------------------------------
 
 
-def test_what_has_another_shape_is_read_from_there_on_the_long_way() -> None:
+def test_what_has_another_shape_is_read_from_there_by_the_full_reader() -> None:
     plain, odd = smx(FULL), smx(changed("<State ", "<?a?><State "), 2)
     for order in ((plain, odd), (odd, plain), (plain, odd, plain), (odd,), (plain,)):
         assert len(batch_both_ways(in_a_batch(*order)).smx) == len(order)
+
+
+@pytest.mark.parametrize("odd_ones", [0, 1, 3])
+def test_the_full_reader_gets_what_the_fast_path_leaves_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, odd_ones: int
+) -> None:
+    left: list[int] = []
+
+    def parse(body: bytes) -> Batch:
+        found = parse_batch(body)
+        left.append(len(found.smx))
+        return found
+
+    monkeypatch.setattr(canonical, "parse_batch", parse)
+    odd = smx(changed("<State ", "<?a?><State "), 2)
+    body = in_a_batch(smx(FULL), smx(OTHER, 3, message_id="m"), *[odd] * odd_ones)
+    assert len(canonical.read_batch(body)) == 2 + odd_ones
+    assert left == ([odd_ones] if odd_ones else [])
 
 
 @pytest.mark.parametrize(
@@ -499,7 +526,7 @@ def nearly_canonical(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300)
 @given(nearly_canonical(), st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-16-be"]))
-def test_what_the_short_way_reads_the_long_way_reads_equally(text: str, encoding: str) -> None:
+def test_what_the_fast_path_reads_the_full_reader_reads_equally(text: str, encoding: str) -> None:
     with suppress(Refused):
         report_both_ways(text.encode(encoding))
 
@@ -523,7 +550,7 @@ def test_no_damage_makes_a_difference(body: bytes) -> None:
         *(text for cases in REFUSED.values() for text in cases.values()),
     ],
 )
-def test_the_contract_is_the_same_on_both_ways(text: str) -> None:
+def test_the_contract_is_the_same_for_both_readers(text: str) -> None:
     with suppress(Refused):
         both_ways(text)
     with suppress(Refused):

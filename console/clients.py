@@ -1,0 +1,106 @@
+"""`statesys clients`: which clients there are, and how they are."""
+
+from datetime import timedelta
+from operator import attrgetter
+
+import click
+
+from console.completeness import sentence
+from console.csv_output import csv_option, print_csv
+from console.output import print_json, stdout, table
+from console.queries import Queries
+from console.queries.clients import ClientFilter, Condition, Order
+from runtime.command import settings_and_logs
+from runtime.options import ClientType, DurationType, GivenClient, json_option
+
+_COLUMNS = ("name", "id", "version", "last seen", "last state change", "condition", "states")
+_cells = attrgetter(
+    "name", "client_id", "version", "last_seen", "last_change", "condition", "states"
+)
+
+
+@click.command()
+@click.option(
+    "--condition",
+    type=click.Choice([condition.value for condition in Condition]),
+    help="Only clients in this condition.",
+)
+@click.option(
+    "--stale", type=DurationType(), metavar="DURATION", help="Only clients not heard of so long."
+)
+@click.option("--name", metavar="PATTERN", help="Only names like this, in any case; * is any text.")
+@click.option("--version", metavar="PATTERN", help="Only versions like this; * is any text.")
+@click.option(
+    "--sort",
+    type=click.Choice([order.value for order in Order]),
+    default=Order.NAME.value,
+    show_default=True,
+    help="Order; seen lists the longest not heard of first.",
+)
+@click.option("--after", type=ClientType(), metavar="CLIENT", help="Begin behind this client.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Clients at most."
+)
+@csv_option
+@json_option
+def clients(
+    *,
+    condition: str | None,
+    stale: timedelta | None,
+    name: str | None,
+    version: str | None,
+    sort: str,
+    after: GivenClient | None,
+    limit: int,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """List clients: last seen, last change of a state, condition, number of states.
+
+    A client that changed nothing for months is healthy if it was seen lately and is complete.
+
+    \b
+    Example:
+      statesys clients --condition quiet
+      statesys clients --stale 7d --sort seen --csv --limit 1000000
+      statesys clients --name 'NB-*' --version '5.00.9106.*'
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    chosen = ClientFilter(
+        condition=None if condition is None else Condition(condition),
+        name=name,
+        version=version,
+        stale=stale,
+    )
+    url = settings_and_logs().required_database_url()
+    with Queries.open(url, name="statesys clients") as queries:
+        now = queries.now()
+        # One more than is shown tells whether there are more.
+        found = queries.clients(
+            chosen,
+            order=Order(sort),
+            after=None if after is None else queries.known(after).client_id,
+            limit=limit + 1,
+            now=now,
+        )
+        completeness = queries.completeness(now=now)
+    shown = found[:limit]
+    following = shown[-1].client_id if len(found) > limit else None
+    if as_json:
+        print_json(
+            {
+                "as_of": now,
+                "completeness": {"as_of": completeness.as_of, **completeness.clients},
+                "clients": shown,
+                "next": following,
+            }
+        )
+        return
+    if as_csv:
+        print_csv(_COLUMNS, map(_cells, shown))
+    else:
+        stdout().print(table(_COLUMNS, map(_cells, shown), right=["states"]))
+    more = "" if following is None else f"; there are more: --after {following}"
+    click.echo(f"{len(shown):,} listed{more}", err=True)
+    click.echo(sentence(completeness, now), err=True)

@@ -1,0 +1,1 @@
+"""`statesys collections`: the clients that a rule picks out."""

@@ -1,0 +1,137 @@
+"""Shows collections and their members: to a person, as JSON, as CSV."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from console.csv_output import print_csv
+from console.output import age, counted, facts, moment, print_json, stdout, table
+from console.queries.collections import CollectionRow, MemberRow
+from runtime.collection_rules import RuleRefused, parse_rule
+
+#: What clients of a condition are or have, in the order of a sentence.
+_SENTENCE = {
+    "complete": "are complete up to their last report",
+    "gaps": "have gaps",
+    "silent": "are silent",
+    "quiet": "are quiet",
+    "duplicate identity": "share their identity",
+}
+_MEMBER_COLUMNS = ("name", "id", "last_seen", "condition", "joined_at")
+
+
+def completeness(conditions: Mapping[str, int]) -> str:
+    """How many of some clients are complete, and what is the matter with the others."""
+    told = [
+        f"{conditions[condition]:,} {words}"
+        for condition, words in _SENTENCE.items()
+        if conditions.get(condition)
+    ]
+    return f"of {counted(sum(conditions.values()), 'client')} {', '.join(told) or 'none'}"
+
+
+def print_collections(found: Sequence[CollectionRow], *, now: datetime, as_json: bool) -> None:
+    """Print all collections."""
+    if as_json:
+        print_json({"as_of": now, "collections": [_data(row) for row in found]})
+        return
+    rows = [
+        (
+            row.name,
+            "-" if row.members is None else row.members,
+            _evaluated(row, now),
+            row.rule,
+            _problem(row) or "",
+        )
+        for row in found
+    ]
+    columns = ["name", "members", "evaluated", "rule", "problem"]
+    stdout().print(table(columns, rows, right=["members"]))
+    click.echo(f"{counted(len(found), 'collection')}; as of {moment(now)}", err=True)
+
+
+def print_collection(
+    found: CollectionRow, conditions: Mapping[str, int] | None, *, now: datetime, as_json: bool
+) -> None:
+    """Print one collection.
+
+    Args:
+        found: the collection, with what its last evaluation found.
+        conditions: members by condition, counted now; None shows those of the last evaluation.
+        now: the moment of `conditions`.
+    """
+    as_of = now if conditions is not None else found.evaluated_at
+    shown = found.conditions if conditions is None else conditions
+    members = None if shown is None else sum(shown.values())
+    problem = _problem(found)
+    if as_json:
+        told = {"members": members, "conditions": shown, "as_of": as_of, "problem": problem}
+        print_json({**_data(found), **told})
+        return
+    rows: list[tuple[str, object]] = [
+        ("name", found.name),
+        ("rule", found.rule),
+        ("made", f"{moment(found.created_at)} by {found.created_by}"),
+        ("members", "unknown" if members is None else members),
+    ]
+    if shown is not None:
+        rows.append(("completeness", completeness(shown)))
+    rows.append(("as of", moment(as_of)))
+    rows.append(("evaluated", _evaluated(found, now)))
+    if problem is not None:
+        rows.append(("problem", problem))
+    stdout().print(facts(rows))
+
+
+def print_members(
+    collection: CollectionRow,
+    rows: Sequence[MemberRow],
+    *,
+    more: bool,
+    now: datetime,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Print a page of members, and on stderr how it goes on."""
+    after = rows[-1].client_id if more else None
+    if as_json:
+        listed = [row._asdict() for row in rows]
+        print_json(
+            {"collection": collection.name, "as_of": now, "members": listed, "next_after": after}
+        )
+    elif as_csv:
+        print_csv(_MEMBER_COLUMNS, (_cells(row) for row in rows))
+    else:
+        columns = ["name", "id", "last seen", "condition", "joined"]
+        shown = [(n, i, moment(s), c, moment(j)) for n, i, s, c, j in map(_cells, rows)]
+        stdout().print(table(columns, shown))
+    ending = f"; there are more: --after {after}" if more else ""
+    click.echo(f"{counted(len(rows), 'member')}; as of {moment(now)}{ending}", err=True)
+
+
+def _cells(row: MemberRow) -> tuple[Any, ...]:
+    return row.name, row.client_id, row.last_seen, row.condition, row.joined_at
+
+
+def _data(row: CollectionRow) -> dict[str, Any]:
+    data = row._asdict()
+    del data["id"]
+    return {**data, "members": row.members, "problem": _problem(row)}
+
+
+def _problem(row: CollectionRow) -> str | None:
+    """Why the collection has no new members: what this version thinks of the rule comes first."""
+    try:
+        parse_rule(row.rule)
+    except RuleRefused as error:
+        return f"this version cannot read the rule: {error}"
+    return row.problem
+
+
+def _evaluated(row: CollectionRow, now: datetime) -> str:
+    if row.evaluated_at is None:
+        return "not yet"
+    took = "" if row.took is None else f", in {age(row.took)}"
+    return f"{age(now - row.evaluated_at)} ago{took}"

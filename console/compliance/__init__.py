@@ -1,0 +1,1 @@
+"""`statesys compliance`: how many clients are in which state, and which."""

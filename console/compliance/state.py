@@ -1,0 +1,60 @@
+"""A state as `--clients` names it: an id, a name, or `never`."""
+
+import re
+from collections.abc import Iterable
+
+import click
+
+from console.names import state_name
+from schemas.topics import catalogue
+
+NEVER = "never"
+#: The largest number that the column `state_id` holds.
+_LARGEST = 2**63 - 1
+_NUMBER = re.compile("-?[0-9]{1,19}")
+
+
+def read_state(topic_type: int, text: str) -> list[int] | None:
+    """The ids of a state, or None for the clients that never told.
+
+    Raises:
+        click.BadParameter: no state of the type has that name.
+    """
+    wanted = text.strip().casefold()
+    if wanted == NEVER:
+        return None
+    if _NUMBER.fullmatch(wanted) and abs(int(wanted)) <= _LARGEST:
+        return [int(wanted)]
+    named = catalogued_states(topic_type)
+    ids = [number for number, name in named.items() if name.casefold() == wanted]
+    if not ids:
+        raise unknown_state(topic_type, text, named)
+    return ids
+
+
+def catalogued_states(topic_type: int) -> dict[int, str]:
+    """State id -> name, of the states of a type that the catalogue has."""
+    return {
+        row.state_id: row.state_name
+        for row in catalogue()
+        if row.topic_type == topic_type and row.state_id is not None and row.state_name
+    }
+
+
+def unknown_state(topic_type: int, text: str, known: Iterable[int]) -> click.BadParameter:
+    """The error about a state that neither the catalogue nor a client has.
+
+    Args:
+        known: ids of the states that exist.
+    """
+    names = (_words(topic_type, number) for number in sorted(known))
+    return click.BadParameter(
+        f"{text!r} is no known state of topic type {topic_type}; known are: "
+        f"{', '.join([*names, NEVER])}",
+        param_hint="'--clients'",
+    )
+
+
+def _words(topic_type: int, state_id: int) -> str:
+    name = state_name(topic_type, state_id)
+    return name if name == str(state_id) else f"{state_id} {name}"

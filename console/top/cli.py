@@ -1,0 +1,83 @@
+"""`statesys top clients` and `statesys top topics`."""
+
+import click
+
+from console.csv_output import csv_option
+from console.queries.activity import ActivityQueries
+from console.top.view import TopTopics, show_clients, show_topics
+from runtime.command import settings_and_logs
+from runtime.options import json_option, together
+from runtime.windows import topic_windows
+
+_options = together(
+    click.option(
+        "--by",
+        type=click.Choice(["hour", "day"]),
+        default="hour",
+        show_default=True,
+        help="The window that decides the order.",
+    ),
+    click.option(
+        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines at most."
+    ),
+    json_option,
+    csv_option,
+)
+
+
+@click.group()
+def top() -> None:
+    """Show who sends most, in the last hour and the last day."""
+
+
+@top.command()
+@_options
+def clients(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
+    """List the clients that sent most state messages, repeated ones included.
+
+    "times" compares a client with the median of all clients that sent anything in the same window.
+    The windows begin when a loader last wrote down the clients' counters, about once an hour; the
+    hour's window is 15 to 75 minutes long, the day's up to 25 hours. Their exact limits are shown.
+    On a large site, up to 1,000 lines are from a list that a loader makes every five minutes.
+
+    \b
+    Example:
+      statesys top clients
+      statesys top clients --by day --limit 100 --csv > storm.csv
+    """
+    _require_one_form(as_json=as_json, as_csv=as_csv)
+    url = settings_and_logs().required_database_url()
+    with ActivityQueries.open(url, name="statesys top") as queries, queries.snapshot():
+        found = queries.top_clients(by_day=by == "day", limit=limit)
+    show_clients(found, as_json=as_json, as_csv=as_csv)
+
+
+@top.command()
+@_options
+def topics(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
+    """List the topic types of which most state messages came, repeated ones included.
+
+    "usual" is the median of the earlier hours in which there were any, of up to eight days, and
+    "times" compares the rate of the last hour with it. The windows begin with a full hour. Loaders
+    write their counts every minute.
+
+    \b
+    Example:
+      statesys top topics
+      statesys top topics --by day --json
+    """
+    _require_one_form(as_json=as_json, as_csv=as_csv)
+    url = settings_and_logs().required_database_url()
+    with ActivityQueries.open(url, name="statesys top") as queries, queries.snapshot():
+        now = queries.now()
+        hour, day = topic_windows(queries.first_topic_hour() or now, now)
+        found = queries.top_topics(
+            now=now, hour=hour.begin, day=day.begin, by_day=by == "day", limit=limit
+        )
+        totals = queries.topic_totals(now=now, hour=hour.begin, day=day.begin)
+    show_topics(TopTopics(now, hour, day, totals, found), as_json=as_json, as_csv=as_csv)
+
+
+def _require_one_form(*, as_json: bool, as_csv: bool) -> None:
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")

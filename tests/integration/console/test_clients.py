@@ -1,0 +1,167 @@
+"""`statesys clients` lists each client once, in its order, and says of how many all is there."""
+
+import csv
+import io
+import json
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from console.queries import Queries, asking
+from loader.store import ResyncStore
+from loader.tasks import TOTALS_INTERVAL
+from tests.integration.console.conftest import Run
+from tests.support.conditions import COUNTS, client_id, fill, name
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def truth(database_url: str) -> dict[UUID, str]:
+    return fill(database_url)
+
+
+def listed(run: Run, environment: dict[str, str], *arguments: object) -> dict[str, Any]:
+    found = json.loads(run("clients", "--json", *arguments, env=environment).stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_which_clients_are_in_which_condition(
+    run: Run, environment: dict[str, str], truth: dict[UUID, str]
+) -> None:
+    everything = listed(run, environment)
+    assert {UUID(one["client_id"]): one["condition"] for one in everything["clients"]} == truth
+    for condition in COUNTS:
+        found = listed(run, environment, "--condition", condition)
+        assert {UUID(one["client_id"]) for one in found["clients"]} == {
+            client for client, known in truth.items() if known == condition
+        }
+        assert found["completeness"].pop("as_of") == found["as_of"]
+        assert found["completeness"] == COUNTS
+
+
+def test_beside_each_list_stands_how_many_are_complete(
+    run: Run, environment: dict[str, str], truth: dict[UUID, str]
+) -> None:
+    told = run("clients", env=environment).stderr
+    assert len(truth) == 15
+    assert (
+        "of 15 clients 5 are complete up to their last report, 4 have gaps, 3 are silent, "
+        "2 are quiet, 1 has a duplicate identity; as of 20"
+    ) in told
+
+
+def test_an_empty_site_says_so(run: Run, environment: dict[str, str]) -> None:
+    done = run("clients", env=environment)
+    assert "of 0 clients 0 are complete" in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.usefixtures("truth")
+@pytest.mark.parametrize("order", ["name", "seen", "id"])
+def test_pages_are_the_list(run: Run, environment: dict[str, str], order: str) -> None:
+    whole = [one["client_id"] for one in listed(run, environment, "--sort", order)["clients"]]
+    pages: list[str] = []
+    after: list[object] = []
+    while True:
+        page = listed(run, environment, "--sort", order, "--limit", 4, *after)
+        pages += [one["client_id"] for one in page["clients"]]
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+    assert pages == whole
+    assert len(set(pages)) == 15
+
+
+@pytest.mark.usefixtures("truth")
+def test_filters_restrict_the_list_together(run: Run, environment: dict[str, str]) -> None:
+    def names(*arguments: object) -> list[str]:
+        return [one["name"] for one in listed(run, environment, *arguments)["clients"]]
+
+    assert names("--name", "Pc-00*") == [name(number) for number in range(10)]
+    assert names("--name", "PC-0_0*") == []
+    assert names("--version", "5.00.9003.*") == [name(3)]
+    assert names("--stale", "2d") == [name(12), name(13)]
+    assert names("--stale", "2d", "--name", "*13") == [name(13)]
+    assert names("--stale", "10d") == []
+
+
+@pytest.mark.usefixtures("truth")
+def test_a_name_stands_for_its_client_in_every_command(
+    run: Run, environment: dict[str, str]
+) -> None:
+    for command in ("states", "trace", "gaps"):
+        assert run(command, "pc-000", "--json", env=environment).returncode == 0, command
+    done = run("resync", "request", "PC-000", env=environment)
+    assert str(UUID(done.stdout.strip())) == done.stdout.strip()
+    assert run("client", "forget", "Pc-000", "--yes", env=environment).returncode == 0
+    done = run("states", "pc-000", env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no client is named 'pc-000'; `statesys clients --name 'p*'`" in done.stderr
+
+
+def test_of_several_machines_of_one_name_one_has_to_be_chosen(
+    run: Run, environment: dict[str, str], database_url: str, truth: dict[UUID, str]
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE statesys.client SET name = 'twin', version = E'=5\\e[2J'")
+    done = run("states", "TWIN", env=environment)
+    assert done.returncode == 2
+    assert "15 machines are named 'TWIN'" in done.stderr
+    assert all(str(client) in done.stderr for client in truth)
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["GUID:no", "", "a\tb", "x" * 600])
+def test_what_is_neither_id_nor_name_is_refused(
+    run: Run, environment: dict[str, str], given: str
+) -> None:
+    assert run("states", given, env=environment).returncode == 2
+
+
+def test_a_list_for_a_spreadsheet_runs_no_formula(
+    run: Run, environment: dict[str, str], database_url: str, truth: dict[UUID, str]
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE statesys.client SET name = '=HYPERLINK(\"x\")'")
+    done = run("clients", "--csv", env=environment)
+    columns, *rows = csv.reader(io.StringIO(done.stdout, newline=""))
+    assert columns[:2] == ["name", "id"]
+    assert {row[0] for row in rows} == {'\'=HYPERLINK("x")'}
+    assert Counter(row[5] for row in rows) == COUNTS
+    assert len(truth) == len(rows)
+
+
+def test_on_a_large_site_the_counts_are_as_old_as_they_say(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database_url)
+    store = ResyncStore(database_url, name="test")
+    now = store.now()
+    assert store.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
+    assert not store.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE statesys.client SET duplicate_identity_at = now()")
+    monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
+    with Queries.open(database_url, name="test") as queries:
+        kept = queries.completeness()
+        assert (kept.as_of, dict(kept.clients)) == (now, COUNTS)
+    assert store.keep_state_totals(now=now + TOTALS_INTERVAL, interval=TOTALS_INTERVAL)
+    store.close()
+    with Queries.open(database_url, name="test") as queries:
+        assert queries.completeness().clients == {"duplicate identity": 15}
+
+
+def test_only_the_client_itself_is_between_two_pages(
+    run: Run, environment: dict[str, str], truth: dict[UUID, str]
+) -> None:
+    last = max(truth)
+    assert listed(run, environment, "--sort", "id", "--after", last)["clients"] == []
+    unknown = client_id(99)
+    done = run("clients", "--after", unknown, env=environment)
+    assert done.returncode == 1
+    assert "never heard of" in done.stderr
