@@ -20,10 +20,6 @@ class SerialRange(NamedTuple):
     first: int
     last: int
 
-    def __len__(self) -> int:
-        """How many serials it holds."""
-        return self.last - self.first + 1
-
 
 class SerialRanges:
     """An immutable set of serials.
@@ -33,7 +29,7 @@ class SerialRanges:
     Example:
         >>> SerialRanges([(1, 3), (4, 6), (9, 9)])
         SerialRanges(1-6, 9)
-        >>> SerialRanges([(1, 3)]).missing(5)
+        >>> SerialRanges([(1, 5)]) - SerialRanges([(1, 3)])
         SerialRanges(4-5)
     """
 
@@ -51,17 +47,8 @@ class SerialRanges:
         self._ranges = tuple(merged)
         self._firsts = [r.first for r in merged]
 
-    @classmethod
-    def of(cls, serials: Iterable[int]) -> "SerialRanges":
-        """The set of single serials."""
-        return cls((s, s) for s in serials)
-
     def __iter__(self) -> Iterator[SerialRange]:
         return iter(self._ranges)
-
-    def __len__(self) -> int:
-        """How many ranges (not serials) there are."""
-        return len(self._ranges)
 
     def __contains__(self, serial: int) -> bool:
         at = bisect_right(self._firsts, serial)
@@ -76,11 +63,6 @@ class SerialRanges:
     def __repr__(self) -> str:
         parts = (str(r.first) if r.first == r.last else f"{r.first}-{r.last}" for r in self)
         return f"SerialRanges({', '.join(parts)})"
-
-    @property
-    def count(self) -> int:
-        """How many serials there are."""
-        return sum(len(r) for r in self._ranges)
 
     def __or__(self, other: "SerialRanges") -> "SerialRanges":
         return SerialRanges([*self, *other])
@@ -105,9 +87,3 @@ class SerialRanges:
 
     def __and__(self, other: "SerialRanges") -> "SerialRanges":
         return self - (self - other)
-
-    def missing(self, highest: int) -> "SerialRanges":
-        """The serials of 1..highest that are not in this set; empty for `highest` 0."""
-        if highest < FIRST_SERIAL:
-            return SerialRanges()
-        return SerialRanges([(FIRST_SERIAL, highest)]) - self

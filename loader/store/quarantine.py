@@ -12,7 +12,7 @@ from schemas.errors import StatesysError
 from schemas.quarantine import MAX_QUARANTINED
 
 _SQL = statements("loader", "quarantine.sql")
-_TURN = statements("loader", "resync.sql")["turn"]
+_CLAIM = statements("loader", "resync.sql")["claim_duty"]
 
 
 class Quarantined(NamedTuple):
@@ -96,7 +96,7 @@ class QuarantineStore:
             (now,) = self._session.execute("SELECT now()").fetchone() or (None,)
             # Without some tolerance, a timer that fires early would skip every second interval.
             turn = {"name": "quarantine", "now": now, "interval": interval * 0.9}
-            if self._session.execute(_TURN, turn).fetchone() is None:
+            if self._session.execute(_CLAIM, turn).fetchone() is None:
                 return None
             rows = self._run("listed", most=MAX_QUARANTINED).fetchall()
             return [client_id for (client_id,) in rows]

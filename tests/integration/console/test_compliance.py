@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from console.compliance.cli import compliance
-from console.queries import queries
+from console.queries import asking
 from loader.store import ResyncStore, resyncs
 from tests.integration.console.conftest import Run
 from tests.support.world import Tables, open_tables
@@ -142,7 +142,7 @@ def any_site(
     site = a_site(seed=7)
     write(tables, site)
     if request.param.startswith("large"):
-        monkeypatch.setattr(queries, "COUNTED_BYTES", -1)
+        monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
     if request.param.endswith("large topics"):
         monkeypatch.setattr(resyncs, "SMALL_TOPIC", 1)
     if not request.param.endswith("never counted"):
@@ -243,7 +243,7 @@ def test_kept_numbers_say_of_when_they_are(
 ) -> None:
     site = a_site(seed=17)
     write(tables, site)
-    monkeypatch.setattr(queries, "COUNTED_BYTES", -1)
+    monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
     count_kept()
     tables.connection.execute("UPDATE state_totals SET as_of = now() - interval '25 min'")
     tables.connection.execute("DELETE FROM current_state")
