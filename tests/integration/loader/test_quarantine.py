@@ -94,7 +94,9 @@ def test_a_client_goes_in_and_out_and_the_list_says_who_and_why(command: Command
 
 
 def test_bad_input_is_told_in_a_sentence(command: Command) -> None:
-    assert command("quarantine", "WS-1").exit_code == 2
+    done = command("quarantine", "WS-1")
+    assert isinstance(done.exception, StatesysError)
+    assert "no client is named 'WS-1'" in str(done.exception)
     assert command("quarantine").exit_code == 2
     done = command("release", CLIENT)
     assert isinstance(done.exception, StatesysError)
