@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import click
 
@@ -13,7 +12,7 @@ from console.csv_output import csv_option
 from console.queries.collections import CollectionQueries, CollectionRow
 from runtime.collection_rules import Rule, RuleRefused, parse_rule, require_collection_name
 from runtime.command import settings_and_logs
-from runtime.options import ClientType, DurationType, json_option
+from runtime.options import ClientType, DurationType, GivenClient, json_option
 from schemas.errors import StatesysError
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def members(
     name: str,
     joined_since: timedelta | None,
     limit: int,
-    after: UUID | None,
+    after: GivenClient | None,
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -145,7 +144,7 @@ def members(
             found,
             _rule_of(found),
             limit=limit + 1,
-            after=after,
+            after=None if after is None else queries.client_id_of(after),
             joined_since=None if joined_since is None else now - joined_since,
             now=now,
         )

@@ -6,30 +6,14 @@ from typing import Any
 
 import click
 
+from console.completeness import sentence
 from console.csv_output import print_csv
 from console.output import age, counted, facts, moment, print_json, stdout, table
+from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
 from runtime.collection_rules import RuleRefused, parse_rule
 
-#: What clients of a condition are or have, in the order of a sentence.
-_SENTENCE = {
-    "complete": "are complete up to their last report",
-    "gaps": "have gaps",
-    "silent": "are silent",
-    "quiet": "are quiet",
-    "duplicate identity": "share their identity",
-}
 _MEMBER_COLUMNS = ("name", "id", "last_seen", "condition", "joined_at")
-
-
-def completeness(conditions: Mapping[str, int]) -> str:
-    """How many of some clients are complete, and what is the matter with the others."""
-    told = [
-        f"{conditions[condition]:,} {words}"
-        for condition, words in _SENTENCE.items()
-        if conditions.get(condition)
-    ]
-    return f"of {counted(sum(conditions.values()), 'client')} {', '.join(told) or 'none'}"
 
 
 def print_collections(found: Sequence[CollectionRow], *, now: datetime, as_json: bool) -> None:
@@ -76,8 +60,8 @@ def print_collection(
         ("made", f"{moment(found.created_at)} by {found.created_by}"),
         ("members", "unknown" if members is None else members),
     ]
-    if shown is not None:
-        rows.append(("completeness", completeness(shown)))
+    if shown is not None and as_of is not None:
+        rows.append(("completeness", sentence(Completeness(as_of, shown), now)))
     rows.append(("as of", moment(as_of)))
     rows.append(("evaluated", _evaluated(found, now)))
     if problem is not None:

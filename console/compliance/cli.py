@@ -1,7 +1,5 @@
 """`statesys compliance`."""
 
-from uuid import UUID
-
 import click
 
 from console.compliance.gather import Question, count, find
@@ -11,7 +9,7 @@ from console.csv_output import csv_option
 from console.queries.compliance import ComplianceQueries
 from console.topic_type import TopicType
 from runtime.command import settings_and_logs
-from runtime.options import ClientType, json_option
+from runtime.options import ClientType, GivenClient, json_option
 
 #: Clients of a page, unless `--limit` says another number.
 _PAGE = 1000
@@ -49,7 +47,7 @@ def compliance(
     topic_type: int,
     topic_id: str | None,
     state: str | None,
-    after: UUID | None,
+    after: GivenClient | None,
     limit: int | None,
     as_json: bool,
     as_csv: bool,
@@ -82,5 +80,6 @@ def compliance(
         if state is None:
             show_totals(question, count(queries, question), as_json=as_json, as_csv=as_csv)
             return
-        found = find(queries, question, state, states, after=after, limit=limit or _PAGE)
+        start = None if after is None else queries.client_id_of(after)
+        found = find(queries, question, state, states, after=start, limit=limit or _PAGE)
     show_clients(question, found, as_json=as_json, as_csv=as_csv)

@@ -340,7 +340,7 @@ def test_an_empty_site_has_no_members_and_says_so(
     assert (listed.returncode, "0 collections; as of" in listed.stderr) == (0, True)
     run("collections", "create", "All", "seen < 1d", env=environment)
     shown = run("collections", "show", "All", env=environment)
-    assert (shown.returncode, "of 0 clients none" in shown.stdout) == (0, True)
+    assert (shown.returncode, "of 0 clients 0 are complete" in shown.stdout) == (0, True)
     assert store.evaluate_next(now=store.now(), interval=EVERY) == ("All", 0, 0, None)
     members = run("collections", "members", "All", env=environment)
     assert (members.returncode, "0 members; as of" in members.stderr) == (0, True)
@@ -354,7 +354,7 @@ def test_the_completeness_of_the_members_is_a_sentence(
     add(tables, 3, seen=timedelta(hours=2))
     run("collections", "create", "All", "name like 'PC?'", env=environment)
     shown = run("collections", "show", "All", env=environment).stdout
-    assert "of 3 clients 1 are complete up to their last report, 1 have gaps, 1 are quiet" in shown
+    assert "of 3 clients 1 is complete up to its last report, 1 has gaps, 1 is quiet" in shown
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_the_table_has_the_completeness_beside_each_count(
         (line,) = [words for words in lines if words[:1] == [name]]
         assert line[2:] == [str(row["clients"]), *(str(n) for n in row["conditions"].values())]
     assert f"of {len(site)} clients" in done.stdout
-    assert "counted now" in done.stdout
+    assert "; as of 20" in done.stdout
     assert "301: " in done.stdout
     assert "counts once in each state" in done.stderr
 
@@ -304,7 +304,10 @@ def test_of_an_empty_site_everything_is_zero(run: Run, environment: dict[str, st
     found = json.loads(run("compliance", 301, "--json", env=environment).stdout)
     assert found["states"] == []
     assert found["all"]["clients"] == 0
-    assert "no clients; as of" in run("compliance", 301, "x", env=environment).stdout
+    assert (
+        "of 0 clients 0 are complete up to their last report; as of"
+        in run("compliance", 301, "x", env=environment).stdout
+    )
     for state in ("6", "never"):
         listed = run("compliance", 301, "--clients", state, env=environment)
         assert listed.returncode == 0
@@ -322,7 +325,7 @@ def test_of_an_empty_site_everything_is_zero(run: Run, environment: dict[str, st
         ((301, "--clients", 2**63), "known are"),
         ((4242, "--clients", "1"), "known are: never"),
         ((301, "--limit", "5"), "need --clients"),
-        ((301, "--clients", "6", "--after", "x"), "no client id"),
+        ((301, "--clients", "6", "--after", "GUID:x"), "no client id"),
         ((301, "--clients", "6", "--limit", "0"), "range"),
         ((301, "--json", "--csv"), "choose"),
         ((301, "\udcff"), "not valid UTF-8"),

@@ -36,7 +36,7 @@ def test_a_client_may_be_written_in_any_form(
 
 def test_what_is_no_client_is_a_usage_error(run: Run, environment: dict[str, str]) -> None:
     for command in ("states", "trace", "gaps"):
-        assert run(command, "nonsense", env=environment).returncode == 2
+        assert run(command, "GUID:nonsense", env=environment).returncode == 2
 
 
 def test_states_are_the_stores_and_have_names(run: Run, loaded: Pipeline) -> None:

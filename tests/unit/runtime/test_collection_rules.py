@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.collections.view import completeness
+from console.completeness import sentence
+from console.queries.clients import Completeness
 from runtime.collection_rules import RuleRefused, compiled, parse_rule, require_collection_name
 from runtime.collection_rules.rule import (
     CONDITIONS,
@@ -143,10 +144,12 @@ def test_no_value_of_a_rule_becomes_a_part_of_a_statement() -> None:
 
 
 def test_the_sentence_of_completeness_knows_every_condition() -> None:
-    told = completeness(dict.fromkeys(CONDITIONS, 1))
-    assert told.startswith("of 5 clients 1 are complete up to their last report")
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    told = sentence(Completeness(now, dict.fromkeys(CONDITIONS, 1)), now)
+    assert told.startswith("of 5 clients 1 is complete up to its last report")
     assert told.count(", ") == len(CONDITIONS) - 1
-    assert completeness({}) == "of 0 clients none"
+    none = sentence(Completeness(now, {}), now)
+    assert none.startswith("of 0 clients 0 are complete up to their last report; as of 2026-03-02")
 
 
 def test_each_example_of_the_page_is_a_rule() -> None:
