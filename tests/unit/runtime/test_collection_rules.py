@@ -1,6 +1,6 @@
 """The rules of collections: what a text means, and where it stops being a rule."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
