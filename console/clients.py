@@ -7,7 +7,7 @@ import click
 
 from console.completeness import sentence
 from console.csv_output import csv_option, print_csv
-from console.output import print_json, stdout, table
+from console.output import moment, print_json, stdout, table
 from console.queries import Queries
 from console.queries.clients import ClientFilter, Condition, Order
 from runtime.command import settings_and_logs
@@ -31,6 +31,9 @@ _cells = attrgetter(
 @click.option("--name", metavar="PATTERN", help="Only names like this, in any case; * is any text.")
 @click.option("--version", metavar="PATTERN", help="Only versions like this; * is any text.")
 @click.option(
+    "--collection", metavar="NAME", help="Only its members, as a loader evaluated them last."
+)
+@click.option(
     "--sort",
     type=click.Choice([order.value for order in Order]),
     default=Order.NAME.value,
@@ -49,6 +52,7 @@ def clients(
     stale: timedelta | None,
     name: str | None,
     version: str | None,
+    collection: str | None,
     sort: str,
     after: GivenClient | None,
     limit: int,
@@ -72,10 +76,12 @@ def clients(
         name=name,
         version=version,
         stale=stale,
+        collection=collection,
     )
     url = settings_and_logs().required_database_url()
     with Queries.open(url, name="statesys clients") as queries:
         now = queries.now()
+        evaluated_at = None if collection is None else queries.evaluated(collection)
         # One more than is shown tells whether there are more.
         found = queries.clients(
             chosen,
@@ -91,6 +97,7 @@ def clients(
         print_json(
             {
                 "as_of": now,
+                "evaluated_at": evaluated_at,
                 "completeness": {"as_of": completeness.as_of, **completeness.clients},
                 "clients": shown,
                 "next": following,
@@ -103,4 +110,6 @@ def clients(
         stdout().print(table(_COLUMNS, map(_cells, shown), right=["states"]))
     more = "" if following is None else f"; there are more: --after {following}"
     click.echo(f"{len(shown):,} listed{more}", err=True)
+    if collection is not None:
+        click.echo(f"members of {collection} as of {moment(evaluated_at)}", err=True)
     click.echo(sentence(completeness, now), err=True)

@@ -49,6 +49,13 @@ WHERE NOT EXISTS (SELECT FROM resync_request r
 ORDER BY slot
 RETURNING client_id, request_id;
 
+-- name: collection_id
+SELECT id FROM collection WHERE lower(name) = lower(%(name)s);
+
+-- name: members
+-- The members of a collection that the last evaluation found.
+SELECT client_id FROM collection_member WHERE collection = %(id)s ORDER BY client_id;
+
 -- name: forgive_many
 UPDATE client SET duplicate_identity_at = NULL
 WHERE client_id = ANY(%(client_ids)s) AND duplicate_identity_at IS NOT NULL;

@@ -89,12 +89,14 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
     metavar="FILE",
     help="Clients of a list, one id or name a line; - is stdin.",
 )
+@click.option("--collection", metavar="NAME", help="Its members, as a loader evaluated them last.")
 @click.option("--dry-run", is_flag=True, help="Only say how many would be asked, over how long.")
 @json_option
 def request(
     *,
     clients: tuple[GivenClient, ...],
     listed: Iterable[str] | None,
+    collection: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -107,13 +109,17 @@ def request(
     \b
     Example:
       statesys resync request NB-000017
+      statesys resync request --collection Waiting --dry-run
       statesys clients --condition gaps --csv | cut -d, -f2 | statesys resync request --from -
     """
     given = [*clients, *_listed(listed or ())]
-    if not given:
-        raise click.UsageError("name clients, or give a list with --from")
+    if not given and collection is None:
+        raise click.UsageError("name clients or a collection, or give a list with --from")
+    alone = len(given) == 1 and collection is None and not dry_run
     with open_resyncs() as store:
-        if len(given) == 1 and not dry_run:
+        if collection is not None:
+            given += _members(store, collection)
+        if alone:
             made = _Asked(store.now(), 1, timedelta(0), [_request_one(store, given[0])])
         else:
             made = _request_many(store, given, dry_run=dry_run)
@@ -121,12 +127,21 @@ def request(
         requests = {str(client): str(request) for client, request in made.requests}
         summary = {"asked": len(requests) or made.askable, "seconds": made.spread.total_seconds()}
         click.echo(json.dumps({"as_of": made.at.isoformat(), **summary, "requests": requests}))
-    elif len(given) == 1 and not dry_run:
+    elif alone:
         click.echo(str(made.requests[0][1]))
     else:
         for client, request_id in made.requests:
             click.echo(f"{client}  {request_id}")
         click.echo(_summary(made, dry_run=dry_run), err=True)
+
+
+def _members(store: "ResyncStore", collection: str) -> list[UUID]:
+    found = store.members(collection)
+    if found is None:
+        raise click.UsageError(
+            f"there is no collection {collection!r}: see `statesys collections list`"
+        )
+    return found
 
 
 class _Asked(NamedTuple):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from console.queries.asking import Asking, named_text
 from runtime.database import sql
+from schemas.errors import ExitCode, StatesysError
 
 
 class Condition(StrEnum):
@@ -27,6 +28,12 @@ class Order(StrEnum):
     NAME = "name"
     SEEN = "seen"
     ID = "id"
+
+
+class UnknownCollection(StatesysError):
+    """There is no collection of a name."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ListedClient(NamedTuple):
@@ -55,12 +62,14 @@ class ClientFilter:
     Attributes:
         name, version: patterns in which `*` stands for any text; names in any letter case.
         stale: not heard of for at least this long.
+        collection: only its members at the last evaluation.
     """
 
     condition: Condition | None = None
     name: str | None = None
     version: str | None = None
     stale: timedelta | None = None
+    collection: str | None = None
 
     @property
     def parts(self) -> dict[str, object]:
@@ -69,6 +78,7 @@ class ClientFilter:
             "name": None if self.name is None else _like(self.name.lower()),
             "version": None if self.version is None else _like(self.version),
             "stale": self.stale,
+            "collection": self.collection,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -104,6 +114,20 @@ class ClientQueries(Asking):
                     return Completeness(as_of[0], kept)
             counted = self._all("counted_conditions", _Count, **self._view(now))
             return Completeness(now, dict(counted))
+
+    def evaluated(self, collection: str) -> datetime | None:
+        """When a collection was evaluated last; None if it was not yet.
+
+        Raises:
+            UnknownCollection: there is none of the name.
+        """
+        found = self._scalars("evaluated", collection=collection)
+        if not found:
+            raise UnknownCollection(
+                f"there is no collection {collection!r}: see `statesys collections list`"
+            )
+        moment: datetime | None = found[0]
+        return moment
 
     def clients(
         self,

@@ -60,6 +60,16 @@ c.version LIKE %(version)s;
 -- The hour is for the index.
 c.last_seen <= %(now)s - %(stale)s AND c.seen_hour <= %(now)s - %(stale)s;
 
+-- name: where_collection
+-- The members that the last evaluation found.
+c.client_id IN (SELECT m.client_id FROM statesys.collection_member AS m
+                JOIN statesys.collection AS o ON o.id = m.collection
+                WHERE lower(o.name) = lower(%(collection)s));
+
+-- name: evaluated
+-- When a collection was evaluated last; no row when there is none of the name.
+SELECT evaluated_at FROM statesys.collection WHERE lower(name) = lower(%(collection)s);
+
 -- name: where_gaps
 c.client_id IN (SELECT client_id FROM statesys.missing_message_range WHERE closed_at IS NULL)
     AND k.condition = 'gaps';

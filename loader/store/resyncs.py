@@ -228,6 +228,14 @@ class ResyncStore:
             self._run("forgive_many", values)
             return dict(self._run("request_many", values).fetchall())
 
+    def members(self, collection: str) -> list[UUID] | None:
+        """Return a collection's members at its last evaluation; None if there is no such name."""
+        with self._session.transaction():
+            row = self._run("collection_id", {"name": collection}).fetchone()
+            if row is None:
+                return None
+            return [client_id for (client_id,) in self._run("members", {"id": row[0]})]
+
     def askable(self, client_ids: Sequence[UUID]) -> int:
         """How many of some clients have no open request."""
         row = self._run("askable", {"client_ids": list(client_ids)}).fetchone()

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from loader.store import ResyncStore
+from loader.store import CollectionStore, ResyncStore
 from runtime.rules import SiteRules
 from tests.integration.console.conftest import Run
 from tests.support.conditions import client_id, fill, name
@@ -70,6 +70,25 @@ def test_a_dry_run_says_how_many_over_how_long(
         "requests": {},
     }
     assert asked(database_url) == []
+
+
+@pytest.mark.usefixtures("rules")
+def test_a_collection_is_asked_and_listed_as_it_was_evaluated_last(
+    run: Run, environment: dict[str, str], database_url: str
+) -> None:
+    run("collections", "create", "Gaps", "condition = gaps", env=environment)
+    store = CollectionStore(database_url, name="test")
+    store.evaluate_next(now=store.now(), interval=timedelta(minutes=5))
+    store.close()
+    done = run("resync", "request", "--collection", "gaps", "--dry-run", env=environment)
+    assert "4 would be asked over 48m" in done.stderr
+    done = run("clients", "--collection", "GAPS", "--json", env=environment)
+    found = json.loads(done.stdout)
+    assert {one["condition"] for one in found["clients"]} == {"gaps"}
+    assert len(found["clients"]) == 4
+    for command in (("clients",), ("resync", "request")):
+        done = run(*command, "--collection", "none", env=environment)
+        assert (done.returncode, "no collection 'none'" in done.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("rules")
