@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 
 def methods() -> list[str]:
-    skipped = {"open", "snapshot", "known", "client_id_of", "last_messages"}
+    skipped = {"open", "snapshot", "known", "client_id_of", "evaluated", "last_messages"}
     return [
         name
         for name, _ in inspect.getmembers(Queries, inspect.isfunction)
