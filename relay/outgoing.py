@@ -33,7 +33,7 @@ class Outgoing(NamedTuple):
     queue: str
     body: bytes
     properties: Properties
-    tell: Callable[[], None]
+    log: Callable[[], None]
     counters: Counters
 
 
@@ -43,7 +43,7 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
     properties = batch_properties(
         batch.batch_id, reports=reports, messages=batch.messages, sent_at=now
     )
-    tell = partial(
+    log = partial(
         _log.info,
         "relay.batch_sent",
         batch=str(batch.batch_id),
@@ -54,7 +54,7 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
         bytes=len(batch.body),
     )
     counters = Counters(reports=reports, batches=1, messages=batch.messages)
-    return Outgoing(batch.tags, queue, batch.body, properties, tell, counters)
+    return Outgoing(batch.tags, queue, batch.body, properties, log, counters)
 
 
 def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
@@ -62,7 +62,7 @@ def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoi
     properties = dead_letter(delivery.properties, refusal, stage="relay", queue=REPORTS, now=now)
     quarantined = refusal.reason is Reason.QUARANTINED
     # A storm is counted: one line for each of its reports would be a storm of lines.
-    tell = partial(
+    log = partial(
         _log.debug if quarantined else _log.warning,
         "relay.report_refused",
         reason=refusal.reason.value,
@@ -70,4 +70,4 @@ def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoi
         bytes=len(delivery.body),
     )
     counters = Counters(reports=1, refused=1, quarantined=int(quarantined))
-    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, tell, counters)
+    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, log, counters)

@@ -76,10 +76,10 @@ class Quarantine:
         except LASTING as error:
             self._tell(str(error))
             return True
-        self._take(delivery)
+        self._receive(delivery)
         return True
 
-    def _take(self, delivery: Delivery) -> None:
+    def _receive(self, delivery: Delivery) -> None:
         if delivery.body == self._read and self.known:
             self._notice.clear()
             return

@@ -78,7 +78,7 @@ class Relay:
         self._halt = threading.Event()
         self._site = PeriodicTask(
             "site",
-            self._tell_and_ask,
+            self._report_to_site,
             every=REPORT_INTERVAL,
             stop=self._halt,
             heartbeat=self._heartbeat,
@@ -101,7 +101,9 @@ class Relay:
         require_write(self._url, name="statesys relay")
         self._heartbeat.beat(held=0, now=True)
         try:
-            until_available(self._stop, "relay", self._heartbeat)(self._connected, exit_when_empty)
+            until_available(self._stop, "relay", self._heartbeat)(
+                self._run_connected, exit_when_empty
+            )
         except BrokerUnavailable:
             # Stopped while the broker is unavailable: it redelivers the unsettled reports later.
             if not self._stop.is_set():
@@ -113,7 +115,7 @@ class Relay:
         if self._site.failure is not None:
             raise self._site.failure
 
-    def _tell_and_ask(self) -> timedelta | None:
+    def _report_to_site(self) -> timedelta | None:
         """Read the list of quarantined clients, and publish a heartbeat."""
         try:
             # In this order: during an alarm, the broker reads nothing from who publishes.
@@ -130,7 +132,7 @@ class Relay:
         if self._site.is_alive():
             self._site.join(_LAST_HEARTBEAT_TIMEOUT)
 
-    def _connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
+    def _run_connected(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         self._declare()
         # Before the first report, so that a restart lets none of a quarantined client through.
         self._quarantine.look_first(self._stop)
@@ -206,7 +208,9 @@ class _Pipeline:
         self._consumer.start()
         self._heartbeat.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
-        while not run_until_renewal("relay", lambda: self._done(stop, exit_when_empty)):
+        while not run_until_renewal(
+            "relay", lambda: self._run_until_renewed(stop, exit_when_empty)
+        ):
             pass
         self._consumer.session.cancel()
         _log.info("relay.stopping")
@@ -217,7 +221,7 @@ class _Pipeline:
         # One more poll sends the frames of the last acks.
         self._consumer.session.poll(0)
 
-    def _done(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
+    def _run_some(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
         """Run until this thread is due for renewal (False) or the relay is to end (True)."""
         self._read = 0
         while self._read < RENEW_AFTER:
@@ -229,9 +233,9 @@ class _Pipeline:
         return False
 
     def _step(self) -> None:
-        for event in self._consumer.poll(self._patience()):
+        for event in self._consumer.poll(self._poll_timeout()):
             if isinstance(event, Delivery):
-                self._take(event)
+                self._receive(event)
         self._publish_all(self._batcher.overdue(time.monotonic()))
         for outcome in self._publisher.poll(0):
             if isinstance(outcome, PublishOutcome):
@@ -243,15 +247,15 @@ class _Pipeline:
             _log.warning("relay.paused", held_bytes=self._consumer.held_bytes, blocked=blocked)
         self._heartbeat.beat(held=len(self._consumer), blocked=blocked)
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """Seconds to wait for reports; short enough to also poll the publishing session."""
-        patience = _POLL_FOR_CONFIRMS if self._publisher.session.unconfirmed else _POLL
+        timeout = _POLL_FOR_CONFIRMS if self._publisher.session.unconfirmed else _POLL
         overdue = self._batcher.wait(time.monotonic())
-        return patience if overdue is None else min(patience, overdue)
+        return timeout if overdue is None else min(timeout, overdue)
 
-    def _take(self, delivery: Delivery) -> None:
+    def _receive(self, delivery: Delivery) -> None:
         """Validate a report; add it to a batch or publish it as a dead letter."""
-        self._settling.took(delivery.tag)
+        self._settling.add_delivery(delivery.tag)
         self._read += len(delivery.body)
         now = datetime.now(UTC)
         try:
@@ -288,7 +292,7 @@ class _Pipeline:
             _log.warning("relay.not_sent", why=outcome.problem)
             return
         one: Outgoing = outcome.token
-        one.tell()
+        one.log()
         self._tally.add(one.counters)
         self._heartbeat.progress("relay")
         for tag in one.tags:
@@ -298,5 +302,6 @@ class _Pipeline:
             self._consumer.session.ack(up_to, up_to=True)
 
     def _ack_stragglers(self, more_than: int) -> None:
+        """Ack settled reports that wait for an earlier one, if they are more than this many."""
         for tag in self._settling.stragglers(more_than):
             self._consumer.session.ack(tag)

@@ -11,7 +11,7 @@ class Settling:
         # Insertion order is tag order, since tags increase within a channel. True: finished.
         self._pending: dict[int, bool] = {}
 
-    def took(self, tag: int) -> None:
+    def add_delivery(self, tag: int) -> None:
         """Add a delivery as pending."""
         self._pending[tag] = False
 

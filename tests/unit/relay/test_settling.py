@@ -9,7 +9,7 @@ from relay.settling import Settling
 def settling(*tags: int) -> Settling:
     found = Settling()
     for tag in tags:
-        found.took(tag)
+        found.add_delivery(tag)
     return found
 
 
@@ -71,6 +71,6 @@ def test_what_is_acked_is_always_done_and_in_the_end_everything_is(
         assert first_open is None or first_open > acked
         assert len(found) == len([tag for tag in tags[:taken] if tag > acked])
         for tag in tags[taken : taken + size]:
-            found.took(tag)
+            found.add_delivery(tag)
         taken = min(taken + size, len(tags))
     assert acked == tags[-1]
