@@ -208,9 +208,8 @@ class _Pipeline:
         self._consumer.start()
         self._heartbeat.progress("relay")
         _log.info("relay.consuming", queue=REPORTS)
-        while not run_until_renewal(
-            "relay", lambda: self._run_until_renewed(stop, exit_when_empty)
-        ):
+        run = partial(self._run_some, stop, exit_when_empty)
+        while not run_until_renewal("relay", run):
             pass
         self._consumer.session.cancel()
         _log.info("relay.stopping")
