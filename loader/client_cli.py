@@ -86,8 +86,8 @@ def erase(*, client: GivenClient, yes: bool, as_json: bool) -> None:
 
 #: What neither command deletes.
 _LEFT = (
-    "its messages in queues and dead letters, backups, and the client's own store. A client that "
-    "sends again comes back as a new one."
+    "its messages in queues and dead letters, its place in quarantine, backups, and the client's "
+    "own store. A client that sends again comes back as a new one."
 )
 
 

@@ -161,13 +161,26 @@ _COMMANDS = {
     "resync request": _NOBODY,
     "client forget": f"{_NOBODY} --yes",
     "client erase": f"{_NOBODY} --yes",
+    "client quarantined": "",
+    "client release": _NOBODY,
+    "clients": "",
+    "why": _NOBODY,
+    "compliance": "301",
+    "collections list": "",
+    "collections show": "Nothing",
+    "collections members": "Nothing",
+    "collections delete": "Nothing --yes",
+    "settings": "--site",
     "top clients": "",
     "top topics": "",
 }
 _WITHOUT = {
     *("up", "down", "topics", "health", "relay run", "loader run", "producers run"),
     *("producers reply-queue", "demo"),
-    *(f"bench {kind}" for kind in ("publish", "relay", "loader", "drain", "steady")),
+    # These would change something with a right URL; each begins as `client release` and
+    # `collections delete` do.
+    *("client quarantine", "collections create"),
+    *(f"bench {kind}" for kind in ("publish", "relay", "loader", "drain", "steady", "answers")),
 }
 #: Runs all commands in one process. Arguments: a file with a list of variables, the commands.
 _RUN_ALL = """

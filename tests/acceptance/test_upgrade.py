@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from loader import migrations
-from loader.store import ChunkStore, chunks
-from schemas import tables
+from loader.store import ChunkStore
+from tests.support.earlier import with_first_tables
 from tests.support.secure_site import SecureSite
 from tests.support.world import CLIENT, load, message, report
 
@@ -38,8 +38,6 @@ GRANT DELETE ON statesys.client, statesys.current_state,
 ALTER DEFAULT PRIVILEGES FOR ROLE statesys_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 """
 DATABASE = "upgraded"
-#: A line of the statement that stores messages.
-COUNTING = b"messages = c.messages + a.copies,"
 ACTIVITY = ("activity_snapshot", "topic_activity", "top_window")
 
 
@@ -70,13 +68,8 @@ def upgraded(site: SecureSite) -> Iterator[Upgraded]:
         connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO statesys_loader")
     made = Upgraded(site)
     with pytest.MonkeyPatch.context() as before:
-        files = tables.files()
-        before.setattr(tables, "files", lambda: files[:1])
+        with_first_tables(before)
         migrations.migrate(made.url("owner"))
-        # A loader of that time did not count what it loaded.
-        without = chunks._PREPARE.replace(COUNTING, b"")
-        assert without != chunks._PREPARE
-        before.setattr(chunks, "_PREPARE", without)
         with psycopg.connect(made.url("owner"), autocommit=True) as connection:
             connection.execute(GRANTS)
         _load(made.url("loader"))

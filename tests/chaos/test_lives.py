@@ -33,7 +33,6 @@ def sent(**changes: object) -> Sent:
 
 def received(*digests: bytes, **changes: object) -> Received:
     values = {
-        "highest_serial": 5,
         "accounted": SerialRanges([(1, 5)]),
         "rows": [Row(5, digest) for digest in digests],
         **changes,

@@ -22,6 +22,8 @@ REASONS = {None, *Reason} - {
     Reason.DATABASE,
     Reason.DELIVERY_LIMIT,
     Reason.TOO_LARGE,
+    # Not for what is in a report.
+    Reason.QUARANTINED,
 }
 
 

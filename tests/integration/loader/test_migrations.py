@@ -8,11 +8,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-import schemas.tables
 from console.queries import Queries
 from loader import migrations
 from loader.store import ChunkStore
 from runtime.devserver import Endpoints
+from tests.support.earlier import with_first_tables
 from tests.support.world import CLIENT, Tables, load, message, open_tables, report
 
 
@@ -20,13 +20,12 @@ from tests.support.world import CLIENT, Tables, load, message, open_tables, repo
 def old_tables(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     """The tables of the first file only, with two messages in them."""
     with monkeypatch.context() as before:
-        files = schemas.tables.files()
-        before.setattr(schemas.tables, "files", lambda: files[:1])
+        with_first_tables(before)
         assert migrations.migrate(empty_database_url) == ["0001_tables.sql"]
-    with open_tables(empty_database_url) as tables:
         store = opened(empty_database_url)
         load(store, report(message(1, state=-(2**31)), message(3, topic="t2", state=2**31 - 1)))
         store.close()
+    with open_tables(empty_database_url) as tables:
         yield tables
 
 
