@@ -41,8 +41,9 @@ down: ## stop them and the demo's; the data stays in .statesys
 demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at the end
 	@$(BIN)/statesys demo
 
+# As collected, files with few long tests come first; xdist would begin with those of many tests.
 test: setup ## all tests, against real servers of their own, in three processes or JOBS=N
-	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder
 
 unit: setup ## the tests that need no server
 	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit

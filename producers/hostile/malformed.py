@@ -69,13 +69,15 @@ _MESSAGE = re.compile(r"<StateMessage .*?</StateMessage>", re.DOTALL)
 _DOCTYPE = '<!DOCTYPE Report [<!ENTITY lol "lol">]>'
 _SERIAL, _DATE = r' SerialNumber="[^"]*"', r"<Date>[^<]*</Date>"
 _TIME, _STATE = r' MessageTime="[^"]*"', r'<State ID="[^"]*"'
+#: An id with a quotation mark is written in apostrophes.
+_TOPIC = r"""<Topic ID=(?:"[^"]*"|'[^']*')"""
 _LONG = "x" * (MAX_NAME_LENGTH + 1)
 
 _FORMS: Mapping[Reason, tuple[_Form, ...]] = {
     Reason.DOCTYPE: (_replaced("<Report>", f"{_DOCTYPE}<Report>"),),
     Reason.TOO_LARGE: (_too_many_bytes,),
     Reason.TOO_LONG: (
-        _replaced(r'<Topic ID="[^"]*"', f'<Topic ID="{_LONG}"'),
+        _replaced(_TOPIC, f'<Topic ID="{_LONG}"'),
         _replaced(r"<NetBIOSName>[^<]*", f"<NetBIOSName>{_LONG}"),
     ),
     Reason.NO_CLIENT_ID: (

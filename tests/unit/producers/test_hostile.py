@@ -72,9 +72,10 @@ def test_a_malformed_report_is_refused_for_its_reason(
     refused_for_its_reason(report.body, number)
 
 
+@pytest.mark.parametrize("topic_id", ["kb1", '"', "'", "\"'"])
 @pytest.mark.parametrize("number", range(20 * len(REASONS)))
-def test_every_form_is_refused_for_its_reason(number: int) -> None:
-    state = a_state()._replace(params=("a & b",), details="<x/>")
+def test_every_form_is_refused_for_its_reason(number: int, topic_id: str) -> None:
+    state = a_state(topic_id)._replace(params=("a & b",), details="<x/>")
     (report,) = forward(a_client(), [state, a_state("kb2")], NOW)
 
     refused_for_its_reason(report.body, number)
