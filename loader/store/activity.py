@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from loader.store.duties import claim
-from runtime.database import Session, shared_session
+from loader.store.shared import SharedStore
+from runtime.database import Session
 from runtime.statements import statements
 from runtime.windows import Snapshot, client_windows
 
@@ -27,7 +28,7 @@ def keep_snapshots_out(session: Session) -> None:
     session.execute(_SQL["shared_lock"], {"key": _SNAPSHOT_LOCK})
 
 
-class ActivityStore:
+class ActivityStore(SharedStore):
     """A connection for counts of what is sent.
 
     Args:
@@ -39,16 +40,7 @@ class ActivityStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._session = shared_session(url, "statesys activity", read_only=False)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def now(self) -> datetime:
-        """Return the database's time (timezone-aware)."""
-        with self._session.transaction():
-            return cast(datetime, self._one("SELECT now()"))
+        super().__init__(url, name="statesys activity")
 
     def add_topics(self, counts: Mapping[int, int], *, now: datetime) -> None:
         """Add counts to the running hour, and delete those that are too old.

@@ -4,9 +4,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.activity import keep_snapshots_out
-from runtime.client_names import client_id_of
-from runtime.database import require_current_tables, shared_session
-from runtime.options import GivenClient
+from loader.store.shared import SharedStore
 from runtime.statements import statements
 
 _SQL = statements("loader", "clients.sql")
@@ -31,7 +29,7 @@ class Removed(NamedTuple):
     messages: int
 
 
-class ClientStore:
+class ClientStore(SharedStore):
     """A connection for deleting clients.
 
     Args:
@@ -44,20 +42,12 @@ class ClientStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._session = shared_session(url, "statesys client", read_only=False)
+        super().__init__(url, name="statesys client")
         try:
-            require_current_tables(self._session)
+            self.require_current_tables()
         except BaseException:
-            self._session.close()
+            self.close()
             raise
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def client_id_of(self, given: GivenClient) -> UUID:
-        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
-        return client_id_of(self._session, given)
 
     def name(self, client_id: UUID) -> str:
         """Return the name of a client; empty if the client or its name is not known."""

@@ -4,9 +4,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple, cast
 
+from loader.store.shared import SharedStore
 from loader.store.sites import Site
 from runtime.collection_rules import Rule, RuleRefused, compiled, parse_rule
-from runtime.database import StatementFailed, require_current_tables, shared_session, sql
+from runtime.database import StatementFailed, sql
 from runtime.statements import statements
 
 _SQL = statements("loader", "collections.sql")
@@ -26,34 +27,12 @@ class Evaluated(NamedTuple):
     problem: str | None
 
 
-class CollectionStore:
-    """A connection for collections.
-
-    Args:
-        url: URL of the database.
-        name: name of the connection, shown in pg_stat_activity.
-
-    Raises:
-        DatabaseUnavailable: from every method; try again.
-        SchemaMissing: from every method; the database is not migrated.
-    """
+class CollectionStore(SharedStore):
+    """A connection for collections."""
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._session = shared_session(url, name, read_only=False)
+        super().__init__(url, name=name)
         self._site = Site(self._session)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def require_current_tables(self) -> None:
-        """Check that the tables are of this version.
-
-        Raises:
-            SchemaMissing: the tables are not migrated to this version.
-            StatesysError: a newer version made the tables.
-        """
-        require_current_tables(self._session)
 
     def create(self, name: str, rule: str, *, replace: bool = False) -> bool:
         """Make a collection, whose members a loader finds within a minute.
@@ -70,13 +49,6 @@ class CollectionStore:
     def delete(self, name: str) -> bool:
         """Delete a collection; return False if there is none of the name."""
         return self._one("delete", name=name) is not None
-
-    def now(self) -> datetime:
-        """Return the database's time (timezone-aware)."""
-        with self._session.transaction():
-            row = self._session.execute("SELECT now()").fetchone()
-            assert row is not None
-            return cast(datetime, row[0])
 
     def evaluate_next(self, *, now: datetime, interval: timedelta) -> Evaluated | None:
         """Evaluate the collection that is due for longest, in a transaction of its own.
@@ -115,16 +87,14 @@ class CollectionStore:
     def _find_members(
         self, number: int, rule: Rule, now: datetime
     ) -> tuple[int, int, dict[str, int]]:
-        rules = self._site.rules()
         source, parameters = compiled(rule)
         # The file is part of the package and constant, so it is safe as a LiteralString.
         text = cast(LiteralString, _SQL["evaluate"])  # type: ignore[redundant-cast]
         values = {
             **parameters,
+            **self._site.rules().ages,
             "id": number,
             "now": now,
-            "min_age": rules.min_missing_message_age,
-            "heartbeat_interval": rules.heartbeat_interval,
         }
         row = self._session.execute(sql.SQL(text).format(source=source), values).fetchone()
         assert row is not None

@@ -4,15 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from runtime.client_names import client_id_of
-from runtime.database import require_current_tables, shared_session
-from runtime.options import GivenClient
+from loader.store.duties import claim
+from loader.store.shared import SharedStore
 from runtime.statements import statements
 from schemas.errors import StatesysError
 from schemas.quarantine import MAX_QUARANTINED
 
 _SQL = statements("loader", "quarantine.sql")
-_CLAIM = statements("loader", "resync.sql")["claim_duty"]
 
 
 class Quarantined(NamedTuple):
@@ -24,37 +22,8 @@ class Quarantined(NamedTuple):
     why: str
 
 
-class QuarantineStore:
-    """A connection for the quarantine.
-
-    Args:
-        url: URL of the database.
-        name: name of the connection, shown in pg_stat_activity.
-
-    Raises:
-        DatabaseUnavailable: from every method; try again.
-        SchemaMissing: from every method; the database is not migrated.
-    """
-
-    def __init__(self, url: str, *, name: str) -> None:
-        self._session = shared_session(url, name, read_only=False)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def require_current_tables(self) -> None:
-        """Check that the tables are of this version.
-
-        Raises:
-            SchemaMissing: the tables are not migrated to this version.
-            StatesysError: a newer version made the tables.
-        """
-        require_current_tables(self._session)
-
-    def client_id_of(self, given: GivenClient) -> UUID:
-        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
-        return client_id_of(self._session, given)
+class QuarantineStore(SharedStore):
+    """A connection for the quarantine."""
 
     def quarantine(self, client_id: UUID, *, by: str, why: str) -> bool:
         """Put a client into quarantine.
@@ -86,17 +55,12 @@ class QuarantineStore:
     def all(self) -> tuple[datetime, list[Quarantined]]:
         """The database's time, and all quarantined clients, oldest first."""
         with self._session.transaction():
-            (now,) = self._session.execute("SELECT now()").fetchone() or (None,)
-            assert isinstance(now, datetime)
-            return now, [Quarantined(*row) for row in self._run("quarantined").fetchall()]
+            return self.now(), [Quarantined(*row) for row in self._run("quarantined").fetchall()]
 
     def listed_if_due(self, *, interval: timedelta) -> list[UUID] | None:
         """The clients to tell the relays; None if a loader told them within the interval."""
         with self._session.transaction():
-            (now,) = self._session.execute("SELECT now()").fetchone() or (None,)
-            # Without some tolerance, a timer that fires early would skip every second interval.
-            turn = {"name": "quarantine", "now": now, "interval": interval * 0.9}
-            if self._session.execute(_CLAIM, turn).fetchone() is None:
+            if not claim(self._session, "quarantine", now=self.now(), interval=interval):
                 return None
             rows = self._run("listed", most=MAX_QUARANTINED).fetchall()
             return [client_id for (client_id,) in rows]

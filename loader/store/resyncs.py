@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.duties import claim
+from loader.store.shared import SharedStore
 from loader.store.sites import Site
-from runtime.client_names import client_id_of, client_ids_of
-from runtime.database import require_current_tables, shared_session
+from runtime.client_names import client_ids_of
 from runtime.options import GivenClient
 from runtime.rules import SiteRules
 from runtime.statements import statements
@@ -43,7 +43,7 @@ class UnsentRequest(NamedTuple):
     reply_queue: str | None
 
 
-class ResyncStore:
+class ResyncStore(SharedStore):
     """A connection for resync requests.
 
     Args:
@@ -67,33 +67,13 @@ class ResyncStore:
         min_missing_age: timedelta | None = None,
         merge_interval: timedelta | None = None,
     ) -> None:
-        self._session = shared_session(url, name, read_only=False)
+        super().__init__(url, name=name)
         self.site = Site(self._session)
         given: dict[str, Any] = {
             "min_missing_message_age": min_missing_age,
             "resync_merge_interval": merge_interval,
         }
         self._given = {name: age for name, age in given.items() if age is not None}
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def require_current_tables(self) -> None:
-        """Check that the tables are of this version.
-
-        Raises:
-            SchemaMissing: the tables are not migrated to this version.
-            StatesysError: a newer version made the tables.
-        """
-        require_current_tables(self._session)
-
-    def now(self) -> datetime:
-        """Return the database's time (timezone-aware); `detected_at` is of the same clock."""
-        with self._session.transaction():
-            row = self._session.execute("SELECT now()").fetchone()
-            assert row is not None
-            return cast(datetime, row[0])
 
     def rules(self) -> SiteRules:
         """Return the site's rules, with the replacements given to this store."""
@@ -173,10 +153,6 @@ class ResyncStore:
                 return False
             self._run("keep_totals", {**self.rules().ages, "now": now})
             return True
-
-    def client_id_of(self, given: GivenClient) -> UUID:
-        """Return the id of the client that a person means; errors as in `runtime.client_names`."""
-        return client_id_of(self._session, given)
 
     def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
         """Return the ids of the clients of a list; errors as in `runtime.client_names`."""

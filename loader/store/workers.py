@@ -4,31 +4,15 @@ import json
 from collections.abc import Iterable
 from uuid import UUID
 
-from runtime.database import shared_session
+from loader.store.shared import SharedStore
 from runtime.statements import statements
 from schemas.workers import Counters, WorkerHeartbeat
 
 _SQL = statements("loader", "workers.sql")
 
 
-class WorkerStore:
-    """A connection for heartbeats of workers.
-
-    Args:
-        url: URL of the database.
-        name: name of the connection, shown in pg_stat_activity.
-
-    Raises:
-        DatabaseUnavailable: from every method; try again.
-        SchemaMissing: from every method; the database is not migrated.
-    """
-
-    def __init__(self, url: str, *, name: str) -> None:
-        self._session = shared_session(url, name, read_only=False)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
+class WorkerStore(SharedStore):
+    """A connection for heartbeats of workers."""
 
     def fold(self, heartbeats: Iterable[WorkerHeartbeat]) -> None:
         """Store heartbeats, in one transaction; repeated ones change nothing."""
