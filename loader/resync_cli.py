@@ -13,7 +13,7 @@ from runtime.command import settings_and_logs
 from runtime.durations import render_duration
 from runtime.options import ClientType, GivenClient, json_option, site_rule
 from runtime.rules import given_rules
-from schemas.errors import StatesysError
+from schemas.errors import StatesysError, UnknownCollection
 
 if TYPE_CHECKING:
     from loader.store import ResyncStore
@@ -138,9 +138,7 @@ def request(
 def _members(store: "ResyncStore", collection: str) -> list[UUID]:
     found = store.members(collection)
     if found is None:
-        raise click.UsageError(
-            f"there is no collection {collection!r}: see `statesys collections list`"
-        )
+        raise UnknownCollection(collection)
     return found
 
 

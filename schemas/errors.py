@@ -10,6 +10,7 @@ error                  what happens next                                        
 `TopologyWrong`        an operator has to delete a queue: end, and be redelivered  3
 `DatabaseUnavailable`  wait, reconnect, go on                                      4
 `SchemaMissing`        an operator has to migrate the database                     1
+`UnknownCollection`    the operator has to write another name                      2
 `SettingsError`        the operator has to change a flag or a variable             2
 any other              a defect or a full machine: crash and be redelivered        1
 =====================  ==========================================================  =========
@@ -92,6 +93,15 @@ class DatabaseUnavailable(StatesysError):
 
 class SchemaMissing(StatesysError):
     """The database answers but has not been migrated (or not to this version)."""
+
+
+class UnknownCollection(StatesysError):
+    """There is no collection of a name that a person gave."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no collection {name!r}: see `statesys collections list`")
 
 
 class SettingsError(StatesysError):

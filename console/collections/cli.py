@@ -13,7 +13,7 @@ from console.queries.collections import CollectionQueries, CollectionRow
 from runtime.collection_rules import Rule, RuleRefused, parse_rule, require_collection_name
 from runtime.command import settings_and_logs
 from runtime.options import ClientType, DurationType, GivenClient, json_option
-from schemas.errors import StatesysError
+from schemas.errors import StatesysError, UnknownCollection
 
 if TYPE_CHECKING:
     from loader.store import CollectionStore
@@ -174,7 +174,7 @@ def _known(queries: CollectionQueries, name: str) -> CollectionRow:
     require_collection_name(name)
     found = queries.collection(name)
     if found is None:
-        raise click.UsageError(f"there is no collection {name!r}: see `statesys collections list`")
+        raise UnknownCollection(name)
     return found
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from console.queries.asking import Asking, named_text
 from runtime.database import sql
-from schemas.errors import ExitCode, StatesysError
+from schemas.errors import UnknownCollection
 
 
 class Condition(StrEnum):
@@ -28,12 +28,6 @@ class Order(StrEnum):
     NAME = "name"
     SEEN = "seen"
     ID = "id"
-
-
-class UnknownCollection(StatesysError):
-    """There is no collection of a name."""
-
-    exit_code = ExitCode.USAGE
 
 
 class ListedClient(NamedTuple):
@@ -123,9 +117,7 @@ class ClientQueries(Asking):
         """
         found = self._scalars("evaluated", collection=collection)
         if not found:
-            raise UnknownCollection(
-                f"there is no collection {collection!r}: see `statesys collections list`"
-            )
+            raise UnknownCollection(collection)
         moment: datetime | None = found[0]
         return moment
 

@@ -6,8 +6,9 @@ SELECT condition, clients FROM statesys.state_totals WHERE topic_type IS NULL;
 
 -- name: counted_conditions
 -- The same, counted now.
-SELECT condition, clients
-FROM statesys.count_conditions(%(now)s, %(min_age)s, %(heartbeat_interval)s);
+SELECT condition, count(*)
+FROM statesys.client_condition(%(now)s, %(min_age)s, %(heartbeat_interval)s)
+GROUP BY condition;
 
 -- name: clients
 -- One page of a list of clients. The parts below fill the gaps in braces. Conditions and states are

@@ -1,5 +1,5 @@
--- What lists of clients need: names in any letter case, the hour in which a client was last heard
--- of, and how many clients are in which condition.
+-- What lists of clients need: names in any letter case, and the hour in which a client was last
+-- heard of.
 --
 -- Locks client against everybody (ACCESS EXCLUSIVE) while the table is written anew with its
 -- indexes: 4 s at 1,000,000 clients, on two cores with other work; PostgreSQL 15.18. No other table
@@ -22,15 +22,6 @@ BEGIN ATOMIC
     FROM statesys.client c WHERE lower(c.name) COLLATE "C" = lower(wanted) COLLATE "C";
 END;
 
--- How many clients are in which condition.
-CREATE FUNCTION count_conditions(now timestamptz, min_age interval, heartbeat_interval interval)
-RETURNS TABLE (condition text, clients bigint)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT k.condition, count(*)
-    FROM statesys.client_condition(now, min_age, heartbeat_interval) k GROUP BY k.condition;
-END;
-
 -- A request of many that an operator asked for together: sent over a time, and held back under
 -- backlog as those of a check are. No rewrite: the default is constant.
 ALTER TABLE resync_request ADD COLUMN one_of_many boolean NOT NULL DEFAULT false;
@@ -45,6 +36,6 @@ BEGIN
         FROM pg_class t, aclexplode(t.relacl) acl
         WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
     LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION client_named, count_conditions TO %s', given.who);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION client_named TO %s', given.who);
     END LOOP;
 END $$;
