@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from loader.store import ActivityStore
+from loader.store.activity import ActivityStore
 
 _log = structlog.get_logger()
 

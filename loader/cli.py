@@ -5,11 +5,8 @@ from typing import Any
 import click
 
 from runtime.command import settings_and_logs
-from runtime.options import (
-    exit_when_empty_option,
-    log_options,
-    setting,
-)
+from runtime.options import exit_when_empty_option
+from runtime.setting_options import log_options, setting
 from runtime.workers.signals import Stop
 
 
@@ -37,6 +34,9 @@ def loader() -> None:
 def run(*, exit_when_empty: bool, **flags: Any) -> None:
     """Run a loader until it is stopped. Start several to share the work.
 
+    A setting that it is not given is the one that `statesys settings import` gave the site, or else
+    the default.
+
     \b
     Example:
       statesys loader run --threads 8 --chunk-size 1024
@@ -45,9 +45,11 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     # Imported late, here and below: the grammar of reports and psycopg take 0.3 s, which --help
     # does not need.
     from loader.service import Loader  # noqa: PLC0415
+    from loader.starting import settings_at_site  # noqa: PLC0415
 
     settings = settings_and_logs(**flags)
-    Loader(settings, Stop().install()).run(exit_when_empty=exit_when_empty)
+    stop = Stop().install()
+    Loader(settings_at_site(settings), stop).run(exit_when_empty=exit_when_empty)
 
 
 @loader.command()

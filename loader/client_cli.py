@@ -14,7 +14,7 @@ from runtime.printable import printable
 from schemas.errors import StatesysError
 
 if TYPE_CHECKING:
-    from loader.store import ClientStore, Removed
+    from loader.store.clients import ClientStore, Removed
 
 
 @click.group("client")
@@ -104,7 +104,7 @@ def _counts(removed: "Removed", *, history: bool = False) -> str:
 @contextmanager
 def _clients() -> "Iterator[ClientStore]":
     """Open the client store of the configured database, after a check of its schema version."""
-    from loader.store import ClientStore  # noqa: PLC0415
+    from loader.store.clients import ClientStore  # noqa: PLC0415
 
     with closing(ClientStore(settings_and_logs().required_database_url())) as store:
         yield store

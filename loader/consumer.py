@@ -48,6 +48,13 @@ class BatchConsumer:
         self._round: Iterator[str] | None = None
         self._fetching = False
 
+    def cover(self, queues: Sequence[str]) -> None:
+        """Consume these queues, the most urgent first; all known ones are among them."""
+        self._queues = queues
+        self._inbox.cover(queues)
+        if self._consumer is not None:
+            self._consumer.cover(queues)
+
     def settle(self, chunk: Sequence[Held]) -> None:
         """Note finished deliveries, which the consumer's own thread acks. Thread-safe."""
         self._finished.extend(chunk)
@@ -65,8 +72,11 @@ class BatchConsumer:
         """
         self._trusted.append(held)
 
-    def connect(self) -> None:
+    def connect(self) -> str:
         """Close the current session, if any, and open a new one.
+
+        Returns:
+            Host and port of the broker.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached.
@@ -76,6 +86,7 @@ class BatchConsumer:
         self._consumer = Consumer(session, self._queues, prefetch=self._prefetch)
         self._number += 1
         self._round, self._fetching = iter(self._queues), False
+        return session.where
 
     def step(self) -> None:
         """Poll once: put deliveries into the inbox and ack finished ones.

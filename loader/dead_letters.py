@@ -14,6 +14,7 @@ from runtime.broker.dead_letters import dead_letter
 from runtime.workers import HeartbeatFile
 from runtime.workers.reporting import Tally
 from runtime.workers.retry import until_available
+from schemas.counts import Counts, refused
 from schemas.errors import BrokerUnavailable, NotTaken, Refused
 from schemas.topology import DEAD
 from schemas.workers import Counters
@@ -60,7 +61,7 @@ class DeadLetterPublisher:
         with self._lock:
             until_available(self._stop, "letters", self._heartbeat)(self._publish, body, properties)
             self._heartbeat.progress("letters")
-        self._tally.add(Counters(refused=1))
+        self._tally.add(Counters(refused=1), Counts({refused(refusal.reason): 1}))
         _log.warning("loader.message_refused", reason=refusal.reason.value, detail=refusal.detail)
 
     def close(self) -> None:
@@ -79,5 +80,7 @@ class DeadLetterPublisher:
             self.close()
             raise
         except NotTaken as error:
-            # The queue may be declared again, so this is tried again.
+            # The queue may be declared again, so this is tried again; on a new channel, because an
+            # old one may refuse everything (`Session.publish_afresh`).
+            self.close()
             raise BrokerUnavailable(str(error)) from None

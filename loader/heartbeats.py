@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from loader.store import WorkerStore
+from loader.store.workers import WorkerStore
 from runtime.broker import Administration
 from runtime.workers import HeartbeatFile
 from runtime.workers.reporting import LASTING, Notice, Reporter

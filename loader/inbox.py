@@ -50,6 +50,11 @@ class Inbox:
         self._closed = False
         self._change = threading.Condition()
 
+    def cover(self, queues: Iterable[str]) -> None:
+        """Take deliveries of these queues, the most urgent first; all known ones are among them."""
+        with self._change:
+            self._lanes = {queue: self._lanes.get(queue, deque()) for queue in queues}
+
     def put(self, held: Held) -> None:
         """Add a delivery."""
         with self._change:
@@ -108,10 +113,6 @@ class Inbox:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
-
-    def __len__(self) -> int:
-        with self._change:
-            return sum(map(len, self._lanes.values()))
 
     def _cut(self) -> list[Held]:
         chunk: list[Held] = []

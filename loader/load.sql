@@ -89,15 +89,15 @@ ON CONFLICT (client_id) DO UPDATE SET client_id = excluded.client_id WHERE false
 -- but was rendered later, by more than this, than the report with the highest serial, or than the
 -- resync answer that wrote its serials off.
 PREPARE store_messages(interval) AS
--- speaker: the report of each client that name, version and reply queue are taken from. It should
--- be the report received last, but the clock of a relay may be wrong. Serials do not order reports
--- of different lives, since a machine that is installed anew counts from 1. It has another reply
--- queue, by which lives are told apart here. See docs/decisions/0013.
+-- determining: the report of each client that determines its name, version and reply queue. It
+-- should be the report received last, but the clock of a relay may be wrong. Serials do not order
+-- reports of different lives, since a machine that is installed anew counts from 1. It has another
+-- reply queue, by which lives are told apart here. See docs/decisions/0013.
 --
 -- heard_at: when the report was received, but no earlier than it was rendered, and no later than
 -- now. A report dated in the future sets no lower bound. If the relay's clock is ahead, the report
 -- is not `timely`, and its own date orders it among the lives of a chunk.
-WITH speaker AS (
+WITH determining AS (
     SELECT DISTINCT ON (client_id) *
     FROM (
         SELECT client_id, client_name, client_version, reply_queue, serial,
@@ -127,8 +127,8 @@ known AS MATERIALIZED (
                               THEN highest_report_date END,
                          reuse_seen_at, '-infinity'),
                 last_seen)
-        END AS speaks
-    FROM speaker s CROSS JOIN LATERAL (
+        END AS determines
+    FROM determining s CROSS JOIN LATERAL (
         SELECT k.ctid AS client_row, k.accounted, k.highest_serial, k.highest_report_date,
                k.resynced_below, k.reuse_seen_at, k.last_seen, k.reply_queue AS known_queue
         FROM client k WHERE k.client_id = s.client_id OFFSET 0) c
@@ -245,7 +245,7 @@ tally AS MATERIALIZED (
 ),
 -- The client's new counters, with which the second sign of reuse is found.
 ahead AS MATERIALIZED (
-    SELECT t.*, k.client_row, k.speaks, k.client_name, k.client_version, k.reply_queue, k.heard_at,
+    SELECT t.*, k.client_row, k.determines, k.client_name, k.client_version, k.reply_queue, k.heard_at,
         greatest(t.highest, k.highest_serial) AS new_highest,
         CASE WHEN t.highest > k.highest_serial THEN j.report_date
              ELSE k.highest_report_date END AS new_highest_date
@@ -289,9 +289,9 @@ counted AS (
         reuse_seen_at = CASE
             WHEN a.reused > 0 OR a.counts_anew
             THEN statement_timestamp() ELSE c.reuse_seen_at END,
-        name = CASE WHEN a.speaks THEN a.client_name ELSE c.name END,
-        version = CASE WHEN a.speaks THEN a.client_version ELSE c.version END,
-        reply_queue = CASE WHEN a.speaks THEN a.reply_queue ELSE c.reply_queue END,
+        name = CASE WHEN a.determines THEN a.client_name ELSE c.name END,
+        version = CASE WHEN a.determines THEN a.client_version ELSE c.version END,
+        reply_queue = CASE WHEN a.determines THEN a.reply_queue ELSE c.reply_queue END,
         -- Older versions stored times of the future; they are limited to now.
         last_seen = least(greatest(c.last_seen, a.heard_at), statement_timestamp()),
         last_message_time = least(

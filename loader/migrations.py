@@ -1,11 +1,17 @@
 """Migrates the database: applies each file of `schemas/postgres` once, in order."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import LiteralString
 
 from loader.rights import require_rights
 from loader.store.partitions import SCHEMA, PartitionStore
-from runtime.database import Connection, Session, own_session, require_own_sessions
+from runtime.database import (
+    Connection,
+    Deadlocked,
+    Session,
+    own_session,
+    require_own_sessions,
+)
 from schemas import tables
 from schemas.errors import StatesysError
 from schemas.topics import catalogue
@@ -14,6 +20,14 @@ from schemas.topics import catalogue
 _MIGRATION_LOCK = 7828379703
 #: The oldest PostgreSQL version that is tested, as `server_version_num`.
 _OLDEST = 150_000
+#: Tables that loaders lock: first the one with which a check for due clients begins, then those of
+#: a chunk, in its order.
+_LOCKED_BY_LOADERS = (
+    *("duty", "client", "state_message", "current_state"),
+    *("missing_message_range", "resync_request"),
+)
+#: Tries beside loaders that run on; each ends after PostgreSQL's `deadlock_timeout`, a second.
+_TRIES = 20
 
 
 def migrate(url: str) -> list[str]:
@@ -34,15 +48,37 @@ def migrate(url: str) -> list[str]:
         StatesysError: a loader cannot use this database, or a newer statesys made the tables.
     """
     require_own_sessions(url)
-    with own_session(url, "statesys-migrate") as session, session.transaction() as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
-        _require_usable(connection)
-        applied = _apply(session, connection)
-        _bring_topics_up_to_date(connection)
+    with own_session(url, "statesys-migrate") as session:
+        applied = _migrate_beside_loaders(session)
     with closing(PartitionStore(url, name="statesys-migrate")) as partitions:
         # A migration drops no partition: a loader's periodic task does that.
         partitions.make()
     return applied
+
+
+def _migrate_beside_loaders(session: Session) -> list[str]:
+    """Migrate, also while loaders run that should have been stopped.
+
+    A loader may hold a table that a file locks, and wait for one that an earlier file has locked.
+    PostgreSQL then ends one of the two. A loader tries again; so does this, with the tables of
+    loaders locked before anything else, in their order, so that no work is lost a second time.
+    """
+    for tried in range(_TRIES):
+        with suppress(Deadlocked):
+            return _migrate(session, lock_first=tried > 0)
+    return _migrate(session, lock_first=True)
+
+
+def _migrate(session: Session, *, lock_first: bool) -> list[str]:
+    with session.transaction() as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+        _require_usable(connection)
+        if lock_first:
+            for table in _LOCKED_BY_LOADERS:
+                connection.execute(f"LOCK TABLE {SCHEMA}.{table} IN ACCESS EXCLUSIVE MODE")
+        applied = _apply(session, connection)
+        _bring_topics_up_to_date(connection)
+        return applied
 
 
 def _apply(session: Session, connection: Connection) -> list[str]:

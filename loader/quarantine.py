@@ -8,7 +8,7 @@ queue is there again soon.
 from collections.abc import Callable
 from contextlib import closing
 
-from loader.store import QuarantineStore
+from loader.store.quarantine import QuarantineStore
 from runtime.broker import Administration, persistent
 from runtime.workers import HeartbeatFile
 from runtime.workers.reporting import LASTING, REPORT_INTERVAL, Notice

@@ -1,22 +1,16 @@
 """`statesys client quarantine`, `release` and `quarantined`."""
 
-import getpass
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import click
 
-from loader.store import QuarantineStore
+from loader.quarantining import operator, put_in, take_out
+from loader.store.quarantine import QuarantineStore
 from runtime.command import settings_and_logs
 from runtime.options import GivenClient, client_argument, json_option
 from runtime.printable import printable
-from schemas.errors import StatesysError
-
-#: Characters of the reason that an operator gives.
-_LONGEST_REASON = 200
-_WHEN = "relays follow within a minute"
 
 
 @click.command()
@@ -34,10 +28,8 @@ def quarantine(*, client: GivenClient, why: str) -> None:
       statesys client quarantine f1b03089-9ea1-4a64-83dc-5f8e77bddeb4 --why 'sends in a loop'
     """
     with _quarantine() as store:
-        client_id = store.client_id_of(client)
-        new = store.quarantine(client_id, by=_operator(), why=printable(why, limit=_LONGEST_REASON))
-    words = f"{client_id} is in quarantine; {_WHEN}"
-    click.echo(words if new else f"{client_id} was in quarantine already", err=True)
+        done = put_in(store, client, by=operator(), why=why)
+    click.echo(done, err=True)
 
 
 @click.command()
@@ -51,13 +43,8 @@ def release(*, client: GivenClient) -> None:
       statesys dead replay --reason quarantined
     """
     with _quarantine() as store:
-        client_id = store.client_id_of(client)
-        known = store.release(client_id)
-    if not known:
-        raise StatesysError(f"client {client_id} is not in quarantine")
-    click.echo(
-        f"released {client_id}; {_WHEN}. Then: statesys dead replay --reason quarantined", err=True
-    )
+        done = take_out(store, client)
+    click.echo(done, err=True)
 
 
 @click.command()
@@ -83,16 +70,6 @@ def quarantined(*, as_json: bool) -> None:
         click.echo(f"{one.client_id}  since {since}  by {printable(one.by)}  {printable(one.why)}")
     moment = now.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"{len(clients)} clients are in quarantine, as of {moment} UTC", err=True)
-
-
-def _operator() -> str:
-    """Who calls the command: user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # A user without a name, as in some containers.
-        user = "unknown"
-    return printable(f"{user}@{socket.gethostname()}")
 
 
 @contextmanager

@@ -27,6 +27,8 @@ _FORK = multiprocessing.get_context("fork")
 #: New containers until the garbage collector runs. Reference counts free the rows, and with the
 #: default of 700 it ran several times for each chunk.
 _COLLECT_AFTER = 100_000
+#: Characters of a moment up to its seconds, and to the tenths of them.
+_SECONDS, _TENTHS = len("2011-01-07T18:40:30"), len("2011-01-07T18:40:30.6")
 #: Seconds to wait for the end of a reader.
 _END_TIMEOUT = 5.0
 
@@ -38,11 +40,14 @@ class Rows(NamedTuple):
         lines: the rows, as `loader.prepare.stage` renders them.
         messages: number of state messages.
         topics: number of state messages by topic type.
+        received: number of state messages by the tenth of a second in which a relay received them;
+            ISO 8601 in UTC, without a zone.
     """
 
     lines: bytes
     messages: int
     topics: dict[int, int]
+    received: dict[str, int]
 
 
 def rows_of(chunk: Sequence[SmxText], messages: int) -> Rows:
@@ -53,7 +58,12 @@ def rows_of(chunk: Sequence[SmxText], messages: int) -> Rows:
         messages: number of its state messages.
     """
     lines, topics = stage(chunk)
-    return Rows(lines, messages, topics)
+    received: dict[str, int] = {}
+    for one in chunk:
+        # Text is enough here: a chunk has far fewer such moments than reports.
+        at = one.received_at[: _TENTHS if one.received_at[_SECONDS] == "." else _SECONDS]
+        received[at] = received.get(at, 0) + len(one.texts)
+    return Rows(lines, messages, topics, received)
 
 
 class Reader:
@@ -93,17 +103,18 @@ class Reader:
         assert self._pipe is not None
         assert self._process is not None
         with self._reading:
-            try:
+            with suppress(EOFError, OSError):
                 self._pipe.send(bodies)
                 found = self._pipe.recv()
-            except (EOFError, OSError):
-                self._process.join(_END_TIMEOUT)
-                raise StatesysError(
-                    f"a process that reads batches for this loader has ended (exit code "
-                    f"{self._process.exitcode}); start the loader again"
-                ) from None
-        assert isinstance(found, Divided)
-        return found
+                assert isinstance(found, Divided)
+                return found
+            # The refused send is forgotten by now. As the context of this error it would keep its
+            # buffer, which Python 3.13 cannot close when it is collected.
+            self._process.join(_END_TIMEOUT)
+            raise StatesysError(
+                f"a process that reads batches for this loader has ended (exit code "
+                f"{self._process.exitcode}); start the loader again"
+            )
 
     def close(self) -> None:
         """End the process, if one was started."""

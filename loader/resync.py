@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from loader.store import ResyncStore, RunningLoader, UnsentRequest
+from loader.store.resyncs import ResyncStore, UnsentRequest
+from loader.store.sites import RunningLoader
 from runtime.broker import (
     Administration,
     ConfirmingPublisher,
@@ -16,10 +17,11 @@ from runtime.broker import (
     Session,
 )
 from runtime.broker.messages import request_properties
+from runtime.broker.shards import count_shards
 from runtime.rules import SiteRules
 from schemas.errors import BrokerUnavailable
 from schemas.resync import render_request
-from schemas.topology import INCOMING, RESYNC
+from schemas.topology import RESYNC, incoming
 
 _log = structlog.get_logger()
 
@@ -119,7 +121,7 @@ class ResyncTask:
 
     def _under_backlog(self) -> bool:
         with Administration(self._url, name="statesys loader resync") as admin:
-            depths = [admin.depth(queue) for queue in INCOMING.values()]
+            depths = [admin.depth(queue) for queue in incoming(count_shards(admin))]
         waiting = sum(depth.ready for depth in depths if depth is not None)
         if waiting > self._rules.resync_backlog_threshold:
             _log.warning("loader.resync_postponed", batches_waiting=waiting)

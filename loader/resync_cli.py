@@ -1,22 +1,21 @@
 """Commands that ask clients for their whole state, and the store behind them."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
+from loader.asking import ask, summary
 from runtime.command import settings_and_logs
-from runtime.durations import render_duration
-from runtime.options import ClientType, GivenClient, json_option, site_rule
+from runtime.options import ClientType, GivenClient, json_option
 from runtime.rules import given_rules
-from schemas.errors import StatesysError, UnknownCollection
+from runtime.setting_options import site_rule
 
 if TYPE_CHECKING:
-    from loader.store import ResyncStore
+    from loader.store.resyncs import ResyncStore
 
 
 #: First lines of lists that name their column.
@@ -26,7 +25,7 @@ _HEADERS = frozenset({"id", "name", "client", "client_id"})
 @contextmanager
 def open_resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
     """Open the request store of the configured database, after a check of its schema version."""
-    from loader.store import ResyncStore  # noqa: PLC0415
+    from loader.store.resyncs import ResyncStore  # noqa: PLC0415
 
     url = settings_and_logs().required_database_url()
     with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
@@ -34,12 +33,7 @@ def open_resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
         yield store
 
 
-@click.group()
-def resync() -> None:
-    """Ask clients for their whole state."""
-
-
-@resync.command()
+@click.command()
 @click.option("--dry-run", is_flag=True, help="Only list who would be asked, and why.")
 @site_rule("resync_check_interval")
 @site_rule("min_missing_message_age")
@@ -80,7 +74,7 @@ def check(*, dry_run: bool, as_json: bool, **flags: str | None) -> None:
         click.echo(f"{len(rows)} clients {'would be' if dry_run else 'are'} asked", err=True)
 
 
-@resync.command()
+@click.command()
 @click.argument("clients", metavar="CLIENT", type=ClientType(), nargs=-1)
 @click.option(
     "--from",
@@ -117,70 +111,17 @@ def request(
         raise click.UsageError("name clients or a collection, or give a list with --from")
     alone = len(given) == 1 and collection is None and not dry_run
     with open_resyncs() as store:
-        if collection is not None:
-            given += _members(store, collection)
-        if alone:
-            made = _Asked(store.now(), 1, timedelta(0), [_request_one(store, given[0])])
-        else:
-            made = _request_many(store, given, dry_run=dry_run)
+        made = ask(store, given, collection=collection, dry_run=dry_run)
     if as_json:
         requests = {str(client): str(request) for client, request in made.requests}
-        summary = {"asked": len(requests) or made.askable, "seconds": made.spread.total_seconds()}
-        click.echo(json.dumps({"as_of": made.at.isoformat(), **summary, "requests": requests}))
+        counts = {"asked": len(requests) or made.askable, "seconds": made.spread.total_seconds()}
+        click.echo(json.dumps({"as_of": made.at.isoformat(), **counts, "requests": requests}))
     elif alone:
         click.echo(str(made.requests[0][1]))
     else:
         for client, request_id in made.requests:
             click.echo(f"{client}  {request_id}")
-        click.echo(_summary(made, dry_run=dry_run), err=True)
-
-
-def _members(store: "ResyncStore", collection: str) -> list[UUID]:
-    found = store.members(collection)
-    if found is None:
-        raise UnknownCollection(collection)
-    return found
-
-
-class _Asked(NamedTuple):
-    """Requests: client and request id of each, and the time over which they are sent.
-
-    Attributes:
-        clients: how many were listed.
-        askable: how many of them had no open request.
-    """
-
-    at: datetime
-    clients: int
-    spread: timedelta
-    requests: Sequence[tuple[UUID, UUID]]
-    askable: int = 1
-
-
-def _request_one(store: "ResyncStore", given: GivenClient) -> tuple[UUID, UUID]:
-    client_id = store.client_id_of(given)
-    request_id = store.request(client_id, now=store.now())
-    if request_id is None:
-        raise StatesysError(f"client {client_id} is not known; nothing of it ever arrived")
-    return client_id, request_id
-
-
-def _request_many(store: "ResyncStore", given: Sequence[GivenClient], *, dry_run: bool) -> _Asked:
-    now, rules = store.now(), store.rules()
-    ids = store.client_ids_of(given)
-    askable = store.askable(ids)
-    spread = rules.resync_check_interval * (askable / rules.resyncs_per_check)
-    requests = {} if dry_run else store.request_many(ids, now=now, spread=spread)
-    return _Asked(now, len(ids), spread, list(requests.items()), askable)
-
-
-def _summary(made: _Asked, *, dry_run: bool) -> str:
-    spread = timedelta(seconds=round(made.spread.total_seconds()))
-    left = made.clients - made.askable
-    return (
-        f"{made.askable:,} {'would be' if dry_run else 'are'} asked over {render_duration(spread)}"
-        + (f"; {left:,} have an open request already" if left else "")
-    )
+        click.echo(summary(made, dry_run=dry_run), err=True)
 
 
 def _listed(lines: Iterable[str]) -> Iterator[GivenClient]:

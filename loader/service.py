@@ -18,38 +18,35 @@ from loader.inbox import Inbox
 from loader.quarantine import QuarantineTask
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
-from loader.rights import require_place_to_load
-from loader.store import (
-    ActivityStore,
-    ChunkStore,
-    CollectionStore,
-    QuarantineStore,
-    ResyncStore,
-    RunningLoader,
-    WorkerStore,
-)
+from loader.store.activity import ActivityStore
+from loader.store.chunks import ChunkStore
+from loader.store.collections import CollectionStore
+from loader.store.quarantine import QuarantineStore
+from loader.store.resyncs import ResyncStore
+from loader.store.sites import RunningLoader
+from loader.store.workers import WorkerStore
 from loader.tasks import (
     COLLECTIONS_TRIED,
     PARTITION_INTERVAL,
     TOTALS_TRIED,
     evaluate_collections,
     keep_partitions,
-    keep_state_totals,
     keep_totals,
     make_partitions,
 )
 from loader.worker import Worker
 from runtime.broker import declare, require_write
 from runtime.closing import close_in_order
-from runtime.database import require_own_sessions
+from runtime.database.timelines import Timelines
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from runtime.workers import HeartbeatFile
 from runtime.workers.periodic import PeriodicTask
 from runtime.workers.reporting import REPORT_INTERVAL, Reporter
 from runtime.workers.retry import until_available
+from runtime.workers.shards import Shards
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable, StatesysError
-from schemas.topology import INCOMING, QUEUES
+from schemas.topology import incoming, queues
 from schemas.workers import Role
 
 _log = structlog.get_logger()
@@ -64,7 +61,7 @@ class Loader:
     """One loader process.
 
     Args:
-        settings: the settings of the process.
+        settings: the settings of the process, as `settings_at_site` completes them.
         stop: set it to stop the loader; see `run` for the order.
     """
 
@@ -73,22 +70,25 @@ class Loader:
         self._stop = stop
         self._amqp_url = settings.required_amqp_url()
         self._database_url = settings.required_database_url()
-        self._this = RunningLoader.here(SiteRules.of(settings))
+        self._this = RunningLoader.here(SiteRules.of(settings), given=settings.model_fields_set)
         # Set after the consumer has stopped: loader threads and periodic tasks end later than it.
         self._halt = threading.Event()
         # Set after the loader threads have ended: then all they committed is counted.
         self._counted = threading.Event()
         self._topics = TopicCounts()
-        queues = list(INCOMING.values())
+        self._timelines = Timelines(settings.home / "timelines")
+        self._shards = Shards(self._amqp_url, name="statesys loader shards")
+        self._consumed = self._shards.known
+        first = incoming(self._consumed)
         chunk_bytes = settings.loader_chunk_size * _KIB
         self._inbox = Inbox(
-            queues,
+            first,
             chunk_bytes=chunk_bytes,
             wait=settings.inbox_polling_interval.total_seconds(),
             together=settings.chunks_together,
         )
         self._consumer = BatchConsumer(
-            self._amqp_url, queues=queues, inbox=self._inbox, prefetch=_prefetch(settings)
+            self._amqp_url, queues=first, inbox=self._inbox, prefetch=_prefetch(settings)
         )
         self._heartbeat = HeartbeatFile(settings.home, "loader")
         self._reporter = Reporter(Role.LOADER, settings, self._heartbeat)
@@ -142,9 +142,7 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """Check the database and the broker, make partitions, and write the site's rules."""
-        require_own_sessions(self._database_url)
-        require_place_to_load(self._database_url)
+        """Check the broker, make partitions, and write the site's rules."""
         self._chunk_store("loader").close()
         make_partitions(self._database_url)
         require_write(self._amqp_url, name="statesys loader")
@@ -154,17 +152,32 @@ class Loader:
 
     def _consume(self, exit_when_empty: bool) -> None:  # noqa: FBT001 (called by tenacity)
         # On each connection: a broker may come back without its queues.
-        self._heartbeat.note(declare(self._amqp_url, QUEUES, name="statesys loader"))
-        self._consumer.connect()
+        found = declare(self._amqp_url, queues, name="statesys loader")
+        self._shards.note(found.shards)
+        self._heartbeat.note(found.note)
+        self._cover()
+        broker = self._consumer.connect()
         self._heartbeat.progress("loader")
-        _log.info("loader.consuming", threads=len(self._workers))
+        _log.info(
+            "loader.consuming", threads=len(self._workers), shards=self._consumed, broker=broker
+        )
         while not self._stop.is_set():
+            if self._cover():
+                _log.info("loader.shards_added", shards=self._consumed)
             self._consumer.step()
             self._heartbeat.beat(held=self._consumer.held)
             if any(thread.failure for thread in self._threads()):
                 return
             if exit_when_empty and self._consumer.empty():
                 return
+
+    def _cover(self) -> bool:
+        """Consume the shards that became known; whether there are any."""
+        new = self._shards.known > self._consumed
+        if new:
+            self._consumed = self._shards.known
+            self._consumer.cover(incoming(self._consumed))
+        return new
 
     def _shut_down(self) -> None:
         _log.info("loader.stopping")
@@ -247,14 +260,14 @@ class Loader:
         )
         partitions = partial(keep_partitions, self._database_url, self._settings.retention)
         totals = partial(keep_totals, self._resync_store)
-        states = partial(keep_state_totals, self._resync_store)
+        states = partial(keep_totals, self._resync_store, states=True)
         collections = partial(evaluate_collections, self._collection_store, self._halt)
-        task = partial(PeriodicTask, heartbeat=self._heartbeat)
+        task = partial(PeriodicTask, stop=self._halt, heartbeat=self._heartbeat)
         return [
-            task("resync", resync.run, every=SIGNS_INTERVAL, stop=self._halt, at_end=resync.end),
-            task("partitions", partitions, every=PARTITION_INTERVAL, stop=self._halt),
-            task("totals", totals, every=TOTALS_TRIED, stop=self._halt),
-            task("state totals", states, every=TOTALS_TRIED, stop=self._halt),
+            task("resync", resync.run, every=SIGNS_INTERVAL, at_end=resync.end),
+            task("partitions", partitions, every=PARTITION_INTERVAL),
+            task("totals", totals, every=TOTALS_TRIED),
+            task("state totals", states, every=TOTALS_TRIED),
             task(
                 "activity",
                 activity.run,
@@ -262,15 +275,10 @@ class Loader:
                 stop=self._counted,
                 at_end=activity.end,
             ),
-            task("collections", collections, every=COLLECTIONS_TRIED, stop=self._halt),
-            task(
-                "heartbeats",
-                heartbeats.run,
-                every=REPORT_INTERVAL,
-                stop=self._halt,
-                at_end=heartbeats.end,
-            ),
-            task("quarantine", quarantine.run, every=REPORT_INTERVAL, stop=self._halt),
+            task("collections", collections, every=COLLECTIONS_TRIED),
+            task("heartbeats", heartbeats.run, every=REPORT_INTERVAL, at_end=heartbeats.end),
+            task("quarantine", quarantine.run, every=REPORT_INTERVAL),
+            task("shards", self._shards.look, every=REPORT_INTERVAL),
         ]
 
     def _chunk_store(self, name: str) -> ChunkStore:
@@ -280,6 +288,7 @@ class Loader:
             reuse_tolerance=self._settings.reuse_date_tolerance,
             max_ranges=self._settings.max_missing_ranges,
             min_missing_age=self._settings.min_missing_message_age,
+            timelines=self._timelines,
         )
 
     def _resync_store(self) -> ResyncStore:

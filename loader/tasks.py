@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import structlog
 
-from loader.store import CollectionStore, PartitionStore, ResyncStore
+from loader.store.collections import CollectionStore
+from loader.store.partitions import PartitionStore
+from loader.store.resyncs import ResyncStore
 
 _log = structlog.get_logger()
 
@@ -58,34 +60,21 @@ def keep_partitions(url: str, retention: timedelta) -> None:
         _log.info("loader.partitions_kept", made=made, dropped=dropped, rows_removed=removed)
 
 
-def keep_totals(open_store: Callable[[], ResyncStore]) -> None:
+def keep_totals(open_store: Callable[[], ResyncStore], *, states: bool = False) -> None:
     """Count the site's totals, if they are due.
 
     Args:
         open_store: opens a database connection.
+        states: count the clients in each state instead.
 
     Raises:
         DatabaseUnavailable: try again.
     """
     with closing(open_store()) as store:
-        counted = store.keep_totals(now=store.now(), interval=TOTALS_INTERVAL)
+        keep = store.keep_state_totals if states else store.keep_totals
+        counted = keep(now=store.now(), interval=TOTALS_INTERVAL)
     if counted:
-        _log.info("loader.totals_counted")
-
-
-def keep_state_totals(open_store: Callable[[], ResyncStore]) -> None:
-    """Count the clients in each state, if that is due.
-
-    Args:
-        open_store: opens a database connection.
-
-    Raises:
-        DatabaseUnavailable: try again.
-    """
-    with closing(open_store()) as store:
-        counted = store.keep_state_totals(now=store.now(), interval=TOTALS_INTERVAL)
-    if counted:
-        _log.info("loader.state_totals_counted")
+        _log.info("loader.state_totals_counted" if states else "loader.totals_counted")
 
 
 def evaluate_collections(open_store: Callable[[], CollectionStore], stop: threading.Event) -> None:

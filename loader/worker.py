@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 from uuid import uuid4
@@ -11,11 +12,13 @@ import structlog
 
 from loader.aside import Aside, Part
 from loader.chunk import Item, divide, halves, messages_in, read_items
+from loader.counting import counts_of
 from loader.dead_letters import DeadLetterPublisher
 from loader.inbox import Held, Inbox
 from loader.reader import Reader, Rows, rows_of
-from loader.store import ChunkStore, Loaded, PoisonError
+from loader.store.chunks import ChunkStore, Loaded
 from runtime.broker.messages import report_properties
+from runtime.database import PoisonError
 from runtime.workers import HeartbeatFile
 from runtime.workers.renewal import run_until_renewal
 from runtime.workers.reporting import Tally
@@ -232,12 +235,16 @@ class Worker(threading.Thread):
         self._count_topics(rows.topics)
         self._aside.loaded()
         self._heartbeat.progress(self.name)
-        self._tally.add(Counters(chunks=1, messages=rows.messages))
+        took = time.monotonic() - started
+        self._tally.add(
+            Counters(chunks=1, messages=rows.messages),
+            counts_of(rows.received, loaded, took=took, now=datetime.now(UTC)),
+        )
         _log.info(
             "loader.chunk_loaded",
             messages=rows.messages,
             **loaded._asdict(),
-            load_ms=round((time.monotonic() - started) * 1000),
+            load_ms=round(took * 1000),
         )
 
     def _try_to_load(self, lines: bytes, tries: int, started: float) -> Loaded:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -22,7 +23,8 @@ from producers.store import Store
 from producers.summary import FleetSummary
 from runtime.command import settings_and_logs
 from runtime.durations import render_duration
-from runtime.options import json_option, log_options, setting, together
+from runtime.options import json_option, option_with_default, together
+from runtime.setting_options import log_options, setting, take_log_flags
 from runtime.workers.signals import Stop
 from schemas import topology
 from schemas.errors import StatesysError
@@ -71,19 +73,17 @@ _store_options = together(
 #: The options of both publishing commands.
 _fleet_options = together(
     _store_options,
-    click.option(
+    option_with_default(
         "--messages",
         type=MESSAGES,
         default=4,
-        show_default=True,
         help="State messages that a client records in a forward cycle, on average.",
     ),
     *(
-        click.option(
+        option_with_default(
             f"--{name}",
             type=SHARE,
             default=0,
-            show_default=True,
             help=f"Share of the reports that meet this fault: {_lower(fault.__doc__)}",
         )
         for name, fault in FAULTS.items()
@@ -108,17 +108,15 @@ def producers() -> None:
 
 @producers.command()
 @_fleet_options
-@click.option(
+@option_with_default(
     "--cycles",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     help="Forward cycles that every client lives, as fast as possible.",
 )
-@click.option(
+@option_with_default(
     "--heartbeat/--no-heartbeat",
     default=True,
-    show_default=True,
     help="End with a faultless heartbeat of every client, which makes lost last reports visible.",
 )
 @json_option
@@ -132,9 +130,7 @@ def publish(
     heartbeat: bool,
     as_json: bool,
     hostile: dict[str, float],
-    log_format: str | None,
-    log_level: str | None,
-    **faults: float,
+    **flags: Any,
 ) -> None:
     """Publish some forward cycles of a fleet as fast as the broker takes them.
 
@@ -145,10 +141,11 @@ def publish(
     Example:
       statesys producers publish --clients 1000 --cycles 5 --loss 0.02 --duplicate 0.05
     """
-    settings = settings_and_logs(log_format=log_format, log_level=log_level)
+    settings = settings_and_logs(log="statemessage", **take_log_flags(flags))
     stop = Stop().install()
     with _store(directory, clients, seed) as store:
-        plan = _plan(store, clients, messages, faults, hostile)
+        # The flags that are left are the shares of the faults.
+        plan = _plan(store, clients, messages, flags, hostile)
         before, started = store.totals(), time.monotonic()
         injected = store.injected_by_kind()
         with (
@@ -181,11 +178,9 @@ def run(
     messages: float,
     seed: int | None,
     hostile: dict[str, float],
-    log_format: str | None,
-    log_level: str | None,
     forward_interval: str | None,
     heartbeat_interval: str | None,
-    **faults: float,
+    **flags: Any,
 ) -> None:
     """Run a fleet until stopped: timed forward cycles, heartbeats, answers to resync requests.
 
@@ -197,14 +192,15 @@ def run(
       statesys producers run --fleet .statesys/north --clients 500 --seed 7 --forward-interval 1m
     """
     settings = settings_and_logs(
-        log_format=log_format,
-        log_level=log_level,
+        log="statemessage",
         forward_interval=forward_interval,
         heartbeat_interval=heartbeat_interval,
+        **take_log_flags(flags),
     )
     stop = Stop().install()
     with _store(directory, clients, seed) as store:
-        plan = _plan(store, clients, messages, faults, hostile)
+        # The flags that are left are the shares of the faults.
+        plan = _plan(store, clients, messages, flags, hostile)
         _log.info(
             "producers.started",
             fleet=str(directory),

@@ -185,8 +185,11 @@ def _numbered(
 def _cut(report: Report, max_messages: int, max_bytes: int) -> list[Rendered]:
     """Render a report in pieces; a piece with too many bytes is halved until it fits."""
     reports: list[Rendered] = []
+    whole = len(report.messages) <= max_messages
     for at in range(0, len(report.messages), max_messages):
-        piece = report._replace(messages=report.messages[at : at + max_messages])
+        piece = (
+            report if whole else report._replace(messages=report.messages[at : at + max_messages])
+        )
         body = render_report(piece)
         if len(body) > max_bytes and len(piece.messages) > 1:
             reports += _cut(piece, (len(piece.messages) + 1) // 2, max_bytes)

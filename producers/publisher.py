@@ -188,8 +188,11 @@ class Publisher:
         return True
 
     def _declare(self) -> None:
-        reports = (queue for queue in topology.QUEUES if queue.name == topology.REPORTS)
-        declare(self._url, [*reports, self._reply_queue], name=_NAME)
+        declare(
+            self._url,
+            lambda shards: [*topology.report_queues(shards), self._reply_queue],
+            name=_NAME,
+        )
 
     def _fill(self, publisher: ConfirmingPublisher) -> None:
         """Hand reports to the publisher in the order of the outbox, until it is full."""

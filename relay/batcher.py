@@ -3,7 +3,6 @@
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from schemas.report import Lane
 from schemas.smx import render_batch
 
 
@@ -11,6 +10,7 @@ class Closed(NamedTuple):
     """A complete batch.
 
     Attributes:
+        queue: where it goes.
         tags: delivery tags of its reports.
         body: the rendered batch.
         messages: number of its state messages.
@@ -18,7 +18,7 @@ class Closed(NamedTuple):
     """
 
     batch_id: UUID
-    lane: Lane
+    queue: str
     tags: tuple[int, ...]
     body: bytes
     messages: int
@@ -36,7 +36,7 @@ class _Open:
 
 
 class Batcher:
-    """Collects SMX by lane.
+    """Collects SMX by the queue that their batch goes to.
 
     Args:
         relay: name of the relay, written into the batches.
@@ -48,11 +48,11 @@ class Batcher:
         self._relay = relay
         self._max_bytes = max_bytes
         self._linger = linger
-        self._open: dict[Lane, _Open] = {}
+        self._open: dict[str, _Open] = {}
 
     def add(
         self,
-        lane: Lane,
+        queue: str,
         tag: int,
         smx: bytes,
         messages: int,
@@ -60,10 +60,10 @@ class Batcher:
         *,
         canonical: bool = False,
     ) -> Closed | None:
-        """Add one SMX to the open batch of its lane.
+        """Add one SMX to the open batch of its queue.
 
         Args:
-            lane: lane of the report.
+            queue: where the report goes.
             tag: delivery tag of the report.
             smx: the rendered SMX.
             messages: number of its state messages.
@@ -74,13 +74,13 @@ class Batcher:
         Returns:
             The batch that was closed because the SMX did not fit into it, else None.
         """
-        open_batch = self._open.get(lane)
+        open_batch = self._open.get(queue)
         full = None
         if open_batch is not None and open_batch.bytes + len(smx) > self._max_bytes:
-            full = self._close(lane)
+            full = self._close(queue)
             open_batch = None
         if open_batch is None:
-            open_batch = self._open[lane] = _Open(now)
+            open_batch = self._open[queue] = _Open(now)
         open_batch.tags.append(tag)
         (open_batch.canonical if canonical else open_batch.others).append(smx)
         open_batch.bytes += len(smx)
@@ -89,12 +89,12 @@ class Batcher:
 
     def overdue(self, now: float) -> list[Closed]:
         """Close and return the batches whose linger time is over; `now` in seconds, monotonic."""
-        due = [lane for lane, b in self._open.items() if now - b.since >= self._linger]
-        return [self._close(lane) for lane in due]
+        due = [queue for queue, b in self._open.items() if now - b.since >= self._linger]
+        return [self._close(queue) for queue in due]
 
     def close_all(self) -> list[Closed]:
         """Close and return all open batches."""
-        return [self._close(lane) for lane in list(self._open)]
+        return [self._close(queue) for queue in list(self._open)]
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until the next batch is overdue; None if no batch is open."""
@@ -102,12 +102,12 @@ class Batcher:
             return None
         return max(0.0, min(b.since for b in self._open.values()) + self._linger - now)
 
-    def _close(self, lane: Lane) -> Closed:
-        found = self._open.pop(lane)
+    def _close(self, queue: str) -> Closed:
+        found = self._open.pop(queue)
         batch_id = uuid4()
         return Closed(
             batch_id,
-            lane,
+            queue,
             tuple(found.tags),
             render_batch(batch_id, self._relay, found.canonical + found.others),
             found.messages,

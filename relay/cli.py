@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from runtime.command import settings_and_logs
-from runtime.options import exit_when_empty_option, log_options, setting
+from runtime.options import exit_when_empty_option
+from runtime.setting_options import log_options, setting
 from runtime.workers.signals import Stop
 
 
@@ -33,5 +34,5 @@ def run(*, exit_when_empty: bool, **flags: Any) -> None:
     # Imported late: compiling the grammar of reports alone takes 0.1 s, which --help does not need.
     from relay.service import Relay  # noqa: PLC0415
 
-    settings = settings_and_logs(**flags)
+    settings = settings_and_logs(log="mp_relay", **flags)
     Relay(settings, Stop().install()).run(exit_when_empty=exit_when_empty)

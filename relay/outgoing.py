@@ -11,9 +11,10 @@ from relay.batcher import Closed
 from runtime.broker import Delivery, Properties
 from runtime.broker.dead_letters import dead_letter
 from runtime.broker.messages import batch_properties
+from schemas.counts import Counts, refused
 from schemas.errors import Refused
 from schemas.refusal import Reason
-from schemas.topology import DEAD, INCOMING, REPORTS
+from schemas.topology import DEAD
 from schemas.workers import Counters
 
 _log = structlog.get_logger()
@@ -26,7 +27,7 @@ class Outgoing(NamedTuple):
         tags: delivery tags of the reports to settle after the confirm.
         queue: target queue.
         tell: writes the log line after the confirm.
-        counters: what to count after the confirm.
+        counters, counts: what to count after the confirm.
     """
 
     tags: tuple[int, ...]
@@ -35,11 +36,12 @@ class Outgoing(NamedTuple):
     properties: Properties
     log: Callable[[], None]
     counters: Counters
+    counts: Counts | None = None
 
 
 def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
-    """Build the message of a batch, for the queue of its lane; `now` is timezone-aware."""
-    queue, reports = INCOMING[batch.lane], len(batch.tags)
+    """Build the message of a batch; `now` is timezone-aware."""
+    reports = len(batch.tags)
     properties = batch_properties(
         batch.batch_id, reports=reports, messages=batch.messages, sent_at=now
     )
@@ -47,19 +49,21 @@ def of_batch(batch: Closed, *, now: datetime) -> Outgoing:
         _log.info,
         "relay.batch_sent",
         batch=str(batch.batch_id),
-        queue=queue,
+        queue=batch.queue,
         reports=reports,
         messages=batch.messages,
         canonical=batch.canonical,
         bytes=len(batch.body),
     )
     counters = Counters(reports=reports, batches=1, messages=batch.messages)
-    return Outgoing(batch.tags, queue, batch.body, properties, log, counters)
+    return Outgoing(batch.tags, batch.queue, batch.body, properties, log, counters)
 
 
 def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoing:
     """Build the dead letter of a refused report; `now` is timezone-aware."""
-    properties = dead_letter(delivery.properties, refusal, stage="relay", queue=REPORTS, now=now)
+    properties = dead_letter(
+        delivery.properties, refusal, stage="relay", queue=delivery.queue, now=now
+    )
     quarantined = refusal.reason is Reason.QUARANTINED
     # A storm is counted: one line for each of its reports would be a storm of lines.
     log = partial(
@@ -70,4 +74,5 @@ def of_refused(delivery: Delivery, refusal: Refused, *, now: datetime) -> Outgoi
         bytes=len(delivery.body),
     )
     counters = Counters(reports=1, refused=1, quarantined=int(quarantined))
-    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, log, counters)
+    counts = Counts({refused(refusal.reason): 1})
+    return Outgoing((delivery.tag,), DEAD, delivery.body, properties, log, counters, counts)

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -37,8 +37,9 @@ from runtime.workers.periodic import PeriodicTask
 from runtime.workers.renewal import RENEW_AFTER, run_until_renewal
 from runtime.workers.reporting import REPORT_INTERVAL, Reporter, Tally
 from runtime.workers.retry import until_available
+from runtime.workers.shards import Shards
 from schemas.errors import BrokerUnavailable, Refused
-from schemas.topology import QUEUES, REPORTS
+from schemas.topology import batches_of, queues, reports
 from schemas.workers import Role
 
 _log = structlog.get_logger()
@@ -75,6 +76,7 @@ class Relay:
         self._heartbeat = HeartbeatFile(settings.home, "relay")
         self._reporter = Reporter(Role.RELAY, settings, self._heartbeat)
         self._quarantine = Quarantine(self._url, self._heartbeat)
+        self._shards = Shards(self._url, name="statesys relay shards")
         # Set after the last report: the last heartbeat has the final counts.
         self._halt = threading.Event()
         self._site = PeriodicTask(
@@ -117,10 +119,12 @@ class Relay:
             raise self._site.failure
 
     def _report_to_site(self) -> timedelta | None:
-        """Read the list of quarantined clients, and publish a heartbeat."""
+        """Read the list of quarantined clients, look for shards, and publish a heartbeat."""
         try:
             # In this order: during an alarm, the broker reads nothing from who publishes.
             self._quarantine.look()
+            with suppress(BrokerUnavailable):
+                self._shards.look()
             self._reporter.publish()
         except Exception:
             # A defect: end in order. The failure is raised after the last report.
@@ -144,7 +148,7 @@ class Relay:
             closing(Session(self._url, name="statesys relay consume")) as consuming,
         ):
             pipeline = _Pipeline(
-                Consumer(consuming, [REPORTS], prefetch=MAX_PREFETCH),
+                Consumer(consuming, reports(self._shards.known), prefetch=MAX_PREFETCH),
                 ConfirmingPublisher(
                     publishing,
                     retry=Retry(_AGAIN_AFTER, _AGAIN_AFTER),
@@ -155,12 +159,15 @@ class Relay:
                 settings=self._settings,
                 heartbeat=self._heartbeat,
                 quarantine=self._quarantine,
+                shards=self._shards,
                 tally=self._reporter.tally,
             )
             pipeline.run(self._stop, exit_when_empty=exit_when_empty)
 
     def _declare(self) -> None:
-        self._heartbeat.note(declare(self._url, QUEUES, name="statesys relay"))
+        found = declare(self._url, queues, name="statesys relay")
+        self._shards.note(found.shards)
+        self._heartbeat.note(found.note)
 
 
 class _Pipeline:
@@ -175,6 +182,7 @@ class _Pipeline:
         settings: sizes and times.
         heartbeat: receives progress.
         quarantine: the clients whose reports are set aside.
+        shards: whose reports it takes.
         tally: counts what is confirmed.
     """
 
@@ -187,9 +195,12 @@ class _Pipeline:
         settings: Settings,
         heartbeat: HeartbeatFile,
         quarantine: Quarantine,
+        shards: Shards,
         tally: Tally,
     ) -> None:
         self._consumer = consumer
+        self._shards = shards
+        self._consumed = shards.known
         self._publisher = publisher
         self._quarantine = quarantine
         self._tally = tally
@@ -208,7 +219,7 @@ class _Pipeline:
         """Run until stopped, or until empty; then publish and ack what is held."""
         self._consumer.start()
         self._heartbeat.progress("relay")
-        _log.info("relay.consuming", queue=REPORTS)
+        _log.info("relay.consuming", shards=self._consumed, broker=self._consumer.session.where)
         run = partial(self._run_some, stop, exit_when_empty)
         while not run_until_renewal("relay", run):
             pass
@@ -233,6 +244,10 @@ class _Pipeline:
         return False
 
     def _step(self) -> None:
+        if self._shards.known > self._consumed:
+            self._consumed = self._shards.known
+            self._consumer.cover(reports(self._consumed))
+            _log.info("relay.shards_added", shards=self._consumed)
         for event in self._consumer.poll(self._poll_timeout()):
             if isinstance(event, Delivery):
                 self._receive(event)
@@ -269,7 +284,7 @@ class _Pipeline:
             self._publish(of_refused(delivery, refusal, now=now))
             return
         full = self._batcher.add(
-            taken.lane,
+            batches_of(delivery.queue, taken.lane),
             delivery.tag,
             taken.smx,
             taken.messages,
@@ -293,7 +308,7 @@ class _Pipeline:
             return
         one: Outgoing = outcome.token
         one.log()
-        self._tally.add(one.counters)
+        self._tally.add(one.counters, one.counts)
         self._heartbeat.progress("relay")
         for tag in one.tags:
             self._consumer.release(tag)

@@ -47,7 +47,3 @@ class Settling:
         for tag in done:
             del self._pending[tag]
         return done
-
-    def __len__(self) -> int:
-        """Number of deliveries not acked yet."""
-        return len(self._pending)

@@ -2,9 +2,6 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer
 
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
 #: With a longer one, "now minus a duration" is before the first date that Python knows.
@@ -42,6 +39,3 @@ def render_duration(value: timedelta) -> str:
         if value and value % _UNITS[name] == timedelta(0):
             return f"{value // _UNITS[name]}{name}"
     return "0s" if not value else f"{value // _UNITS['ms']}ms"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(render_duration)]

@@ -6,18 +6,19 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from runtime.durations import render_duration
-from runtime.settings import PREFIX, Settings
+from runtime.settings import Settings, variable_of
+from runtime.site_settings import DEFAULT, OF_A_FILE, SiteSettings
 from runtime.urls import strictly_split
 
 #: Shown in the place of a secret, as pydantic shows it.
 MASKED = "**********"
-DEFAULT, PRIVATE = "default", "private servers"
-#: Not published: a directory of the worker's machine.
-_LOCAL = "home"
-
+PRIVATE = "private servers"
+#: Not published: paths on the worker's machine.
+_LOCAL = {"home", "log_file"}
 
 #: Units of the settings that are numbers.
 _UNITS = {
+    "log_max_size": "bytes",
     "loader_threads": "threads",
     "loader_chunk_size": "KiB of SMX",
     "chunks_together": "chunks",
@@ -36,7 +37,7 @@ class InForce(NamedTuple):
     Attributes:
         value: as a person writes it in a variable, secrets masked; None if it is not set.
         unit: of the value; a duration has its unit in the value.
-        origin: `default`, the name of a variable, or `private servers`.
+        origin: `default`, the name of a variable, `private servers`, or `site control file`.
     """
 
     name: str
@@ -45,15 +46,26 @@ class InForce(NamedTuple):
     origin: str
 
 
-def in_force(given: Settings, completed: Settings) -> list[InForce]:
+def in_force(
+    given: Settings, completed: Settings, site: SiteSettings | None = None
+) -> list[InForce]:
     """The settings of a command, in the order of `Settings`.
 
     Args:
         given: as `load_settings` read them.
         completed: the same, with the URLs of the private servers.
+        site: what the site keeps, which a loader would take; None if it is not known.
     """
+    # With the URLs, `completed` has more that seems given.
+    taken = frozenset[str]() if site is None else site.imported - given.model_fields_set
+    shown = completed if site is None else site.followed_by(completed)
     return [
-        InForce(name, _shown(name, completed), unit(name), _origin(name, given, completed))
+        InForce(
+            name,
+            _shown(name, shown),
+            unit(name),
+            OF_A_FILE if name in taken else _origin(name, given, completed),
+        )
         for name in Settings.model_fields
     ]
 
@@ -63,7 +75,7 @@ def published_settings(settings: Settings) -> dict[str, str]:
     found = {}
     for name in Settings.model_fields:
         value = _effective(name, settings)
-        if not is_secret(name) and name != _LOCAL and value is not None:
+        if not is_secret(name) and name not in _LOCAL and value is not None:
             found[name] = _text(value)
     return found
 
@@ -98,7 +110,7 @@ def _text(value: object) -> str:
 
 def _origin(name: str, given: Settings, completed: Settings) -> str:
     if name in given.model_fields_set:
-        return f"{PREFIX}{name.upper()}"
+        return variable_of(name)
     return PRIVATE if getattr(given, name) != getattr(completed, name) else DEFAULT
 
 

@@ -110,10 +110,23 @@ class LogStream(io.RawIOBase):
         return ready
 
 
-def log_stream() -> LogStream | None:
-    """The stream behind stderr; None in a program that did not set one up."""
+def _behind_stderr() -> LogStream | None:
     stream = getattr(sys.stderr, "buffer", None)
     return stream if isinstance(stream, LogStream) else None
+
+
+_written_to: Callable[[], LogStream | None] = _behind_stderr
+
+
+def log_to(stream: Callable[[], LogStream | None]) -> None:
+    """Say which stream the log of this process goes to, from now on."""
+    global _written_to  # noqa: PLW0603 (as stderr, it is one for the process)
+    _written_to = stream
+
+
+def log_stream() -> LogStream | None:
+    """The stream of the log, behind stderr by default; None when the program set none up."""
+    return _written_to()
 
 
 def unwritten_lines() -> Unwritten | None:

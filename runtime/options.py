@@ -1,24 +1,28 @@
-"""Parts of command lines: options made from settings, and the types of their values.
+"""Parts of command lines: types of values, and options that several commands have.
 
-Unit and reason of a setting are written once, in `Settings`.
+Options made from settings are in `setting_options`: this module needs no settings, which are slow
+to import.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import click
 
-from runtime.durations import parse_duration, render_duration
-from runtime.settings import PREFIX, Settings
+from runtime.durations import parse_duration
 from schemas.report import MAX_NAME_LENGTH
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 #: What a person writes for a client: an id or a name.
 GivenClient: TypeAlias = UUID | str
+
+#: An option whose default is in its help.
+option_with_default = partial(click.option, show_default=True)
 
 #: A directory, which need not exist.
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -67,6 +71,27 @@ class DurationType(click.ParamType[timedelta]):
         return found
 
 
+class MomentType(click.ParamType[datetime]):
+    """A moment as ISO 8601; UTC unless it names another zone."""
+
+    name = "moment"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read a moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write it as 2026-11-24T08:30:00Z", param, ctx)
+        # A duration can be taken from it, and PostgreSQL can store it.
+        if not 1970 <= found.year < 9999:
+            self.fail("the year is not one from 1970 to 9998", param, ctx)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
 client_argument = click.argument("client", metavar="CLIENT", type=ClientType())
 
 
@@ -81,49 +106,9 @@ def together(*options: Decorator) -> Decorator:
     return apply
 
 
-def setting(field: str, *flags: str) -> Decorator:
-    """An option for a field of `Settings`.
-
-    The value stays a text here; `load_settings` validates it like that of a variable.
-
-    Args:
-        field: name of the field.
-        flags: such as `--threads`; the field's own name when none is given.
-    """
-    info = Settings.model_fields[field]
-    default = info.default
-    kind, shown = {timedelta: "DURATION", int: "N"}.get(type(default), "WORD"), default
-    if isinstance(default, timedelta):
-        shown = render_duration(default)
-    elif default is None:
-        kind, shown = "N", "unset"
-    return click.option(
-        *(flags or (f"--{field.replace('_', '-')}",)),
-        field,
-        metavar=kind,
-        help=f"{info.description} [{PREFIX}{field.upper()}, default {shown}]",
-    )
-
-
-#: Options of every worker.
-log_options = together(setting("log_format"), setting("log_level"))
 exit_when_empty_option = click.option(
     "--exit-when-empty", is_flag=True, help="End when nothing has been left for 1 s."
 )
-
-
-def site_rule(field: str) -> Decorator:
-    """An option for one field of `SiteRules`, which takes the place of the site's rule.
-
-    `given_rules` validates the text.
-    """
-    info = Settings.model_fields[field]
-    return click.option(
-        f"--{field.replace('_', '-')}",
-        field,
-        metavar="DURATION" if isinstance(info.default, timedelta) else "N",
-        help=f"{info.description} [default: the site's]",
-    )
 
 
 def json_option(command: Command) -> Command:

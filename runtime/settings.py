@@ -7,21 +7,29 @@ be given as a variable `STATESYS_<NAME>`; each command has flags for the fields 
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
 
-from runtime.durations import Duration
+from runtime.durations import parse_duration, render_duration
 from schemas.errors import SettingsError
 
 PREFIX = "STATESYS_"
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(render_duration)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting with unit, default and reason."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True)
 
     home: Path = Field(
         default=Path(".statesys"),
@@ -30,21 +38,44 @@ class Settings(BaseSettings):
     amqp_url: SecretStr | None = Field(
         default=None,
         description="RabbitMQ, amqp://user:password@host:5672/vhost, or amqps:// with "
-        "?cacertfile=, &certfile= and &keyfile=; unset: the private one.",
+        "?cacertfile=, &certfile= and &keyfile=; several hosts of a cluster with commas between. "
+        "Unset: the private one.",
     )
     database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL, postgresql://user:password@host:5432/name, with "
         "?sslmode=verify-full&sslrootcert= for TLS; unset: the private one.",
     )
+    database_read_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL for commands and pages that only read, a standby for example; "
+        "unset: the database's URL.",
+    )
     management_url: SecretStr | None = Field(
         default=None,
         description="RabbitMQ's management API, http://user:password@host:15672, or https:// with "
-        "the files of the broker's URL; it tells unacked "
+        "the files of the broker's URL; several hosts with commas between. It tells unacked "
         "counts and rates, which AMQP cannot. Unset: the private one, or unknown.",
     )
-    log_format: Literal["console", "json"] = Field(
-        default="console", description="How log lines are written to stderr."
+    web_operator_database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL for the actions of the viewer, with the rights of an operator; "
+        "unset: the database's URL, which may then not be of a role that only reads.",
+    )
+    log_format: Literal["console", "json", "cmtrace"] = Field(
+        default="console",
+        description="How log lines are written: for people, as JSON, or as CMTrace reads them.",
+    )
+    log_file: Path | None = Field(
+        default=None,
+        description="File that log lines are appended to; in a directory it is statesys.log, of a "
+        "relay mp_relay.log, of clients statemessage.log. Unset: stderr.",
+    )
+    log_max_size: int = Field(
+        default=250_000,
+        ge=10_000,
+        description="Bytes of that file; when the next line exceeds them, the file becomes .lo_ "
+        "and the .lo_ before is gone.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is written."
@@ -175,12 +206,25 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: there is none, or it is no PostgreSQL URL.
         """
-        url = self._required("database_url", "PostgreSQL")
-        # Imported late: it uses psycopg, which is slow to import.
-        from runtime.database.url import require_usable  # noqa: PLC0415
+        return self._usable_database_url("database_url")
 
-        require_usable(url)
-        return url
+    def required_read_url(self) -> str:
+        """Return the database's URL for what only reads.
+
+        Raises:
+            SettingsError: there is none, or it is no PostgreSQL URL.
+        """
+        own = self.database_read_url is not None
+        return self._usable_database_url("database_read_url" if own else "database_url")
+
+    def required_operator_database_url(self) -> str:
+        """Return the database's URL for the viewer's actions.
+
+        Raises:
+            SettingsError: there is none, or it is no PostgreSQL URL.
+        """
+        own = self.web_operator_database_url is not None
+        return self._usable_database_url("web_operator_database_url" if own else "database_url")
 
     def optional_management_url(self) -> str | None:
         """Return the URL of the management API, or None.
@@ -197,13 +241,26 @@ class Settings(BaseSettings):
         require_usable(url)
         return url
 
+    def _usable_database_url(self, name: str) -> str:
+        url = self._required(name, "PostgreSQL")
+        # Imported late: it uses psycopg, which is slow to import.
+        from runtime.database.url import require_usable  # noqa: PLC0415
+
+        require_usable(url, variable=variable_of(name))
+        return url
+
     def _required(self, name: str, server: str) -> str:
         given: SecretStr | None = getattr(self, name)
         if given is None:
             raise SettingsError(
-                f"no {server}: run `statesys up` for a private one, or set {PREFIX}{name.upper()}"
+                f"no {server}: run `statesys up` for a private one, or set {variable_of(name)}"
             )
         return given.get_secret_value()
+
+
+def variable_of(name: str) -> str:
+    """The variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -215,15 +272,17 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: a value is invalid; the message names the variable or flag.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    variables = {name: os.environ.get(variable_of(name)) for name in Settings.model_fields}
+    flags_given = {name: value for name, value in flags.items() if value is not None}
+    given = {**variables, **flags_given}
     try:
-        return Settings(**given)
+        return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         problems = []
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "settings"
             words = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{PREFIX}{name.upper()} (or its flag): {words}")
+            problems.append(f"{variable_of(name)} (or its flag): {words}")
         raise SettingsError("; ".join(problems)) from None
 
 
@@ -232,5 +291,5 @@ def environment(**settings: object) -> dict[str, str]:
 
     URLs are passed on like this, because every user of the machine can read arguments.
     """
-    named = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    named = {variable_of(name): str(value) for name, value in settings.items()}
     return {**os.environ, **named}

@@ -5,10 +5,16 @@ then becomes part of a host name, and their errors quote it.
 """
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote
 
 #: What a URL may hold unencoded: RFC 3986's characters, without the fragment's `#`.
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+
+
+#: The parts of a URL, as RFC 3986 (appendix B) cuts them. `urlsplit` knows one host: later versions
+#: of Python refuse an IPv6 address behind a comma.
+_PARTS = re.compile(r"(?:([^:/?]+):)?(?://([^/?]*))?([^?]*)(?:\?(.*))?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
 
 
 class UnusableURL(ValueError):
@@ -18,18 +24,39 @@ class UnusableURL(ValueError):
 def strictly_split(url: str) -> SplitResult:
     """Split a URL; refuse one that could be read in two ways.
 
+    Its `netloc` may name several hosts, with commas between them.
+
     Raises:
-        UnusableURL: a character must be encoded, or there is an `@` too many.
-        ValueError: `urlsplit` refuses the URL; its message may quote it.
+        UnusableURL: a character must be encoded, there is an `@` too many, or a host or port is
+            none.
     """
     if not _CHARACTERS.fullmatch(url):
         raise UnusableURL("a character must be encoded")
-    parts = urlsplit(url)
-    userinfo, at, _ = parts.netloc.rpartition("@")
+    found = _PARTS.fullmatch(url)
+    scheme, netloc, path, query = (part or "" for part in found.groups()) if found else ("",) * 4
+    parts = SplitResult(scheme.lower(), netloc, path, query, "")
+    userinfo, at, hosts = parts.netloc.rpartition("@")
     # A second @, or one after the host, is most likely part of a password.
     if "@" in userinfo + parts.path + parts.query or (at and not userinfo):
         raise UnusableURL("an @ must be encoded")
+    for text in hosts.split(","):
+        host_and_port(text)
     return parts
+
+
+def host_and_port(text: str) -> tuple[str, str]:
+    """Host and port of one of the hosts, the port empty if there is none.
+
+    Raises:
+        UnusableURL: the text is something else.
+    """
+    found = _HOST.fullmatch(text)
+    if found is None:
+        raise UnusableURL("what stands for a host and port is none")
+    port = found[2] or ""
+    if port and not 0 < int(port) < 65536:
+        raise UnusableURL("a port is none")
+    return unquote(found[1].strip("[]"), errors="strict"), port
 
 
 def require_host(name: str) -> None:

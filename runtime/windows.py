@@ -9,6 +9,8 @@ from typing import NamedTuple
 SHORTEST = timedelta(minutes=15)
 #: The longest window of the day: 24 hours, and what has passed of the running one.
 LONGEST = timedelta(hours=25)
+#: Clients that a loader of a large site keeps for each window; a reader who wants more has to wait.
+TOP_KEPT = 1000
 _HOUR = timedelta(hours=1)
 #: In a shorter time nothing is said of a rate.
 _MEASURABLE = timedelta(minutes=1)

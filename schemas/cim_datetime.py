@@ -53,9 +53,14 @@ def render(moment: datetime) -> str:
     Args:
         moment: aware; any zone.
     """
-    # strftime takes ten times as long.
+    # An f-string takes twice as long, and strftime ten times.
     m = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return (
-        f"{m.year:04}{m.month:02}{m.day:02}{m.hour:02}{m.minute:02}{m.second:02}"
-        f".{m.microsecond:06}+000"
+    return "%04d%02d%02d%02d%02d%02d.%06d+000" % (  # noqa: UP031
+        m.year,
+        m.month,
+        m.day,
+        m.hour,
+        m.minute,
+        m.second,
+        m.microsecond,
     )

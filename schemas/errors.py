@@ -12,6 +12,8 @@ error                  what happens next                                        
 `SchemaMissing`        an operator has to migrate the database                     1
 `UnknownCollection`    the operator has to write another name                      2
 `SettingsError`        the operator has to change a flag or a variable             2
+`Unusable`             the person has to give other values                        2
+`SiteControlRefused`   the operator has to give another site control file          2
 any other              a defect or a full machine: crash and be redelivered        1
 =====================  ==========================================================  =========
 """
@@ -106,5 +108,17 @@ class UnknownCollection(StatesysError):
 
 class SettingsError(StatesysError):
     """A flag, a variable or a URL that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Unusable(StatesysError):
+    """Values of a command line or a URL that contradict each other, or that nothing has."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SiteControlRefused(StatesysError):
+    """A site control file that cannot be read, or has a value that cannot be used."""
 
     exit_code = ExitCode.USAGE

@@ -39,7 +39,7 @@ def report_xml(report: Report) -> str:
         f"<Date>{cim_datetime.render(report.date)}</Date>"
         f"<Version>1.0</Version><Format>1.0</Format>{claim}"
         "</ReportDetails></ReportHeader><ReportBody>"
-        + "".join(map(_message, report.messages))
+        + "".join(map(message_xml, report.messages))
         + "</ReportBody></Report>"
     )
 
@@ -51,9 +51,12 @@ def _claim(claim: Claim) -> str:
     )
 
 
-def _message(m: StateMessage) -> str:
-    number = m.serial_text if m.serial is None else m.serial
-    serial = "" if number is None else f" SerialNumber={_quoted(str(number))}"
+def message_xml(m: StateMessage) -> str:
+    """The `StateMessage` element as text."""
+    if m.serial is not None:
+        serial = f' SerialNumber="{m.serial}"'
+    else:
+        serial = "" if m.serial_text is None else f" SerialNumber={_quoted(m.serial_text)}"
     id_type = "" if m.id_type is None else f' IDType="{m.id_type}"'
     user = f" User={_quoted(m.user_name)}" if m.user_name else ""
     sid = f" UserSID={_quoted(m.user_sid)}" if m.user_sid else ""

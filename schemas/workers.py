@@ -1,7 +1,7 @@
 """The heartbeat of a worker: what a relay or a loader publishes about itself to `statesys.workers`.
 
 A JSON object. Readers do not trust it: `parse_heartbeat` accepts only short, printable texts and
-counters that fit into a bigint, because the values end up in the database and on terminals.
+counts that fit into a bigint, because the values end up in the database and on terminals.
 """
 
 import json
@@ -11,15 +11,19 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from schemas.counts import UNKNOWN, Counts, loaded, refused
 from schemas.errors import Refused
 from schemas.refusal import Reason
 
-#: Bytes of a heartbeat. Ours have about 2 KiB.
+#: Bytes of a heartbeat. Ours have less than 4 KiB.
 MAX_HEARTBEAT_BYTES = 64 * 1024
 #: Settings in a heartbeat at most.
 _MAX_SETTINGS = 200
+#: Finer counts in a heartbeat at most. Ours are about 60.
+_MAX_COUNTS = 300
 _MAX_COUNT = 2**63 - 1
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NAME_OF_COUNT = re.compile(r"[a-z][a-z0-9_.]{0,62}")
 #: A value without control characters or lone surrogates, which PostgreSQL refuses.
 _TEXT = re.compile(r"[\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]{0,255}")
 #: What reading any JSON value as a heartbeat may raise.
@@ -63,6 +67,7 @@ class WorkerHeartbeat(NamedTuple):
         uptime: seconds since the start, by a clock that nobody sets.
         ended: whether this is the worker's last heartbeat.
         settings: the settings in force, as text by name, without URLs.
+        counts: the finer counts since the start, see `schemas.counts`.
     """
 
     worker_id: UUID
@@ -75,6 +80,7 @@ class WorkerHeartbeat(NamedTuple):
     ended: bool
     settings: dict[str, str]
     counters: Counters
+    counts: Counts
 
 
 def render_heartbeat(heartbeat: WorkerHeartbeat) -> bytes:
@@ -88,7 +94,7 @@ def render_heartbeat(heartbeat: WorkerHeartbeat) -> bytes:
 
 
 def parse_heartbeat(body: bytes) -> WorkerHeartbeat:
-    """Read a heartbeat. Fields, settings and counters of a newer version are accepted.
+    """Read a heartbeat. Fields, settings, counters and counts of a newer version are accepted.
 
     Raises:
         Refused: these bytes are not a heartbeat.
@@ -97,9 +103,11 @@ def parse_heartbeat(body: bytes) -> WorkerHeartbeat:
         raise Refused(Reason.TOO_LARGE, f"a heartbeat of {len(body)} bytes")
     try:
         found = json.loads(body)
+        role, counters = Role(_text(found["role"])), _counters(found["counters"])
+        counts = found.get("counts")
         return WorkerHeartbeat(
             worker_id=UUID(_text(found["worker_id"])),
-            role=Role(_text(found["role"])),
+            role=role,
             host=_text(found["host"]),
             pid=_count(found["pid"], most=2**31 - 1),
             version=_text(found["version"]),
@@ -107,7 +115,8 @@ def parse_heartbeat(body: bytes) -> WorkerHeartbeat:
             uptime=_seconds(found["uptime"]),
             ended=found["ended"] is True,
             settings=_settings(found["settings"]),
-            counters=_counters(found["counters"]),
+            counters=counters,
+            counts=_of_older(role, counters) if counts is None else _counts(counts),
         )
     except _NOT_READ as error:
         detail = f"no heartbeat of a worker: {type(error).__name__}"
@@ -148,3 +157,19 @@ def _settings(value: Any) -> dict[str, str]:
 
 def _counters(value: Any) -> Counters:
     return Counters(*(_count(value.get(name, 0)) for name in Counters._fields))
+
+
+def _counts(value: Any) -> Counts:
+    if len(value) > _MAX_COUNTS or not all(map(_NAME_OF_COUNT.fullmatch, value)):
+        raise ValueError
+    return Counts({name: _count(count) for name, count in value.items()})
+
+
+def _of_older(role: Role, counters: Counters) -> Counts:
+    """The finer counts of a worker that tells none; the migration 0013 did the same to its rows."""
+    found = Counts({refused(UNKNOWN): max(counters.refused - counters.quarantined, 0)})
+    found[refused(Reason.QUARANTINED)] = counters.quarantined
+    if role is Role.LOADER:
+        found[loaded(UNKNOWN)] = counters.messages
+    # Without zeros.
+    return +found

@@ -8,15 +8,13 @@ from loader.store.duties import claim
 from loader.store.shared import SharedStore
 from runtime.database import Session
 from runtime.statements import statements
-from runtime.windows import Snapshot, client_windows
+from runtime.windows import TOP_KEPT, Snapshot, client_windows
 
 #: Key of the transaction-level advisory lock of snapshots.
 _SNAPSHOT_LOCK = 7828379705
 _HOUR = timedelta(hours=1)
 #: Age from which counts by topic are deleted: a week, and a day to compare with it.
 TOPICS_KEPT = timedelta(days=8)
-#: Clients that are kept for each window; a reader who wants more has to wait.
-TOP_KEPT = 1000
 _SQL = statements("loader", "activity.sql")
 
 

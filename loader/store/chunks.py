@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from loader.prepare import COPY, probe_lines
 from runtime.database import own_session
+from runtime.database.timelines import Timelines, timeline_of
 
 _PREPARE = b"\n".join(
     files("loader").joinpath(name).read_bytes() for name in ("load.sql", "ledger.sql")
@@ -37,9 +38,10 @@ class ChunkStore:
         reuse_tolerance: `reuse_date_tolerance` of the settings.
         max_ranges: maximum number of missing ranges for one client; more are merged into one.
         min_missing_age: a range that closes before this age is deleted.
+        timelines: what was seen of servers; None accepts any.
 
     Raises:
-        DatabaseUnavailable: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached, or missed a promotion.
         SchemaMissing: the tables do not exist.
     """
 
@@ -51,11 +53,16 @@ class ChunkStore:
         reuse_tolerance: timedelta,
         max_ranges: int,
         min_missing_age: timedelta,
+        timelines: Timelines | None = None,
     ) -> None:
+        self._timelines = timelines
         self._session = own_session(url, name, different=_PLANS)
         try:
             self._session.execute(_PREPARE)
             self._session.commit()
+            self._timeline = timeline_of(self._session)
+            if timelines is not None:
+                timelines.require(self._timeline, self._session.where)
         except BaseException:
             self._session.close()
             raise
@@ -114,5 +121,6 @@ class ChunkStore:
 
     @property
     def broken(self) -> bool:
-        """Whether the connection is lost, so that a new store is needed."""
-        return self._session.broken
+        """Whether the connection is lost, or its server was replaced: a new store is needed."""
+        passed = self._timelines is not None and self._timelines.passed(self._timeline)
+        return passed or self._session.broken

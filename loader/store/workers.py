@@ -22,6 +22,7 @@ class WorkerStore(SharedStore):
             for one in newest:
                 values = one._asdict() | one.counters._asdict()
                 values["settings"] = json.dumps(one.settings)
+                values["counts"] = json.dumps(one.counts)
                 values["role"] = one.role.value
                 del values["counters"]
                 self._session.execute(_SQL["fold"], values)
@@ -39,6 +40,7 @@ def _newest(heartbeats: Iterable[WorkerHeartbeat]) -> dict[UUID, WorkerHeartbeat
         other = found.get(one.worker_id, one)
         newer = max(one, other, key=lambda heartbeat: heartbeat.uptime)
         counters = Counters(*map(max, zip(one.counters, other.counters, strict=True)))
+        counts = one.counts | other.counts
         ended = one.ended or other.ended
-        found[one.worker_id] = newer._replace(counters=counters, ended=ended)
+        found[one.worker_id] = newer._replace(counters=counters, counts=counts, ended=ended)
     return found

@@ -1,13 +1,13 @@
 """The durable store of a fleet: a SQLite file with serials, states and the outbox of its clients.
 
-Other processes read it with `open_store(directory)`, also while a running fleet owns it::
+Other processes read it with `StoreReader(directory)`, also while a running fleet owns it::
 
-    with open_store(Path(".statesys/fleet")) as store, store.snapshot():
+    with StoreReader(Path(".statesys/fleet")) as store, store.snapshot():
         for message in store.sent():
             ...
 """
 
-from producers.store.reading import StoreReader, open_store
+from producers.store.reading import StoreReader
 from producers.store.values import (
     Answer,
     FleetClient,
@@ -27,5 +27,4 @@ __all__ = [
     "Store",
     "StoreReader",
     "StoreTotals",
-    "open_store",
 ]

@@ -167,18 +167,6 @@ class StoreReader:
         return self._all(name, *values).fetchone()
 
 
-def open_store(directory: Path) -> StoreReader:
-    """Open a store for reading, also while a running fleet owns it.
-
-    Args:
-        directory: of the store.
-
-    Raises:
-        StatesysError: there is no store, or this version cannot read it.
-    """
-    return StoreReader(directory)
-
-
 def connect(directory: Path) -> sqlite3.Connection:
     """Open the SQLite file of an existing store.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
@@ -13,11 +14,11 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from runtime.broker.connecting import ACCESS_REFUSED, Permission, failure, parameters
+from runtime.broker.connecting import ACCESS_REFUSED, Permission, connect, failure
 from runtime.broker.events import Delivery
 from runtime.broker.properties import Properties
 from schemas.errors import NotTaken
-from schemas.topology import Queue
+from schemas.topology import Exchange, Queue
 
 T = TypeVar("T")
 
@@ -44,16 +45,7 @@ class Administration:
     """
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._parameters = parameters(url, name)
-        # A blocked publisher would wait forever; a short operation fails and is tried again.
-        self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
-        with self._translated():
-            self._connection = pika.BlockingConnection(self._parameters)
-            try:
-                self._channel: BlockingChannel = self._open()
-            except BaseException:
-                self.close()
-                raise
+        connect(url, name, self._connect)
 
     def __enter__(self) -> "Administration":
         return self
@@ -86,13 +78,27 @@ class Administration:
         unverified = []
         for queue in queues:
             verified = {f"queue '{queue.name}'": self._declare_queue(queue)}
-            if queue.exchange is not None:
-                verified[f"exchange '{queue.exchange}'"] = self._declare_exchange(queue.exchange)
+            if (exchange := queue.exchange) is not None:
+                verified[f"exchange '{exchange.name}'"] = self._declare_exchange(exchange)
                 verified[f"binding of queue '{queue.name}'"] = self._bind(
-                    queue.name, queue.exchange
+                    self._channel.queue_bind, queue.name, exchange
                 )
+                if exchange.before is not None:
+                    verified |= self._declare_before(exchange, exchange.before)
             unverified += [what for what, done in verified.items() if not done]
         return unverified
+
+    def exchange_exists(self, name: str) -> bool:
+        """Whether there is an exchange of this name."""
+        found = self._tolerating(
+            _NOT_FOUND, lambda: self._channel.exchange_declare(name, passive=True)
+        )
+        return found is not None
+
+    def unbind(self, queue: str, exchange: Exchange) -> None:
+        """Remove the binding of a queue to an exchange; nothing happens if there is none."""
+        with self._translated("write"):
+            self._channel.queue_unbind(queue, exchange.name, exchange.key)
 
     def depth(self, queue: str) -> QueueDepth | None:
         """Depth of a queue, None when it does not exist."""
@@ -142,6 +148,18 @@ class Administration:
         except NackError:
             raise NotTaken(f"the broker did not take the message for {routing_key!r}") from None
 
+    def _connect(self, host: pika.URLParameters) -> None:
+        # A blocked publisher would wait forever; a short operation fails and is tried again.
+        host.blocked_connection_timeout = BLOCKED_TIMEOUT
+        self._parameters = host
+        with self._translated():
+            self._connection = pika.BlockingConnection(host)
+            try:
+                self._channel: BlockingChannel = self._open()
+            except BaseException:
+                self.close()
+                raise
+
     def _open(self) -> BlockingChannel:
         channel = self._connection.channel()
         channel.confirm_delivery()
@@ -155,11 +173,23 @@ class Administration:
             lambda: self._channel.queue_declare(queue.name, passive=True),
         )
 
-    def _declare_exchange(self, name: str) -> bool:
+    def _declare_exchange(self, exchange: Exchange) -> bool:
+        name, arguments = exchange.name, dict(exchange.arguments)
         return self._declare(
-            lambda: self._channel.exchange_declare(name, "direct", durable=True),
+            lambda: self._channel.exchange_declare(
+                name, exchange.kind, durable=True, arguments=arguments
+            ),
             lambda: self._channel.exchange_declare(name, passive=True),
         )
+
+    def _declare_before(self, exchange: Exchange, before: Exchange) -> dict[str, bool]:
+        """Declare an exchange, and bind another one behind it."""
+        return {
+            f"exchange '{before.name}'": self._declare_exchange(before),
+            f"binding of exchange '{exchange.name}'": self._bind(
+                self._channel.exchange_bind, exchange.name, before
+            ),
+        }
 
     def _declare(self, active: Callable[[], object], passive: Callable[[], object]) -> bool:
         """Declare actively; False if the user may not, and the passive declaration succeeds."""
@@ -170,17 +200,13 @@ class Administration:
             self._tolerating(_NOT_FOUND, active, "configure")
         return False
 
-    def _bind(self, queue: str, exchange: str) -> bool:
-        """Bind; False if the user may not, and another user has to bind them.
+    def _bind(self, bind: Callable[[str, str, str], object], name: str, to: Exchange) -> bool:
+        """Bind a queue or exchange; False if the user may not, and another user has to bind them.
 
         Called also when both exist: the process that created them may have died before it bound
         them.
         """
-        bound = self._tolerating(
-            ACCESS_REFUSED,
-            lambda: self._channel.queue_bind(queue, exchange, queue),
-        )
-        return bound is not None
+        return self._tolerating(ACCESS_REFUSED, lambda: bind(name, to.name, to.key)) is not None
 
     def _tolerating(
         self, code: int, call: Callable[[], T], permission: Permission | None = None
@@ -204,5 +230,5 @@ class Administration:
             yield
         except (UnroutableError, NackError):
             raise
-        except (AMQPError, OSError) as error:
+        except (AMQPError, AMQPConnectorException, OSError) as error:
             raise failure(error, self._parameters, permission) from None

@@ -43,6 +43,7 @@ class Consumer:
         # Tag -> bytes of the body.
         self._held: dict[int, int] = {}
         self._paused = False
+        self._started = False
         self._ready: dict[str, int] = {}
         self._busy_at = self._measured_at = time.monotonic()
 
@@ -61,9 +62,17 @@ class Consumer:
 
     def start(self) -> None:
         """Ask for deliveries of all queues."""
-        self._paused = False
+        self._paused, self._started = False, True
         for queue in self._queues:
             self.session.consume(queue, prefetch=self.prefetch)
+
+    def cover(self, queues: Sequence[str]) -> None:
+        """Consume these queues too, which may be known already."""
+        new = [queue for queue in queues if queue not in self._queues]
+        self._queues = queues
+        if self._started and not self._paused:
+            for queue in new:
+                self.session.consume(queue, prefetch=self.prefetch)
 
     def poll(self, timeout: float) -> list[Delivery | Nothing]:
         """Return the deliveries that came.

@@ -23,7 +23,7 @@ from runtime.broker import UNREADABLE, Delivery, Properties, headers_size
 from runtime.broker.messages import contents_of
 from runtime.printable import printable
 from schemas.errors import Refused
-from schemas.topology import WORK
+from schemas.topology import shard_of
 
 #: The headers that give the reason; a replay removes them.
 _WHY = STAGE, REASON, DETAIL, QUEUE = (
@@ -97,7 +97,7 @@ class Letter:
 
         Work queues only, so that the sender of a header cannot make us write to another queue.
         """
-        return self.queue in WORK
+        return self.queue is not None and shard_of(self.queue) is not None
 
     def as_data(self) -> dict[str, Any]:
         """For `--json`."""

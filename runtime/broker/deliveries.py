@@ -21,12 +21,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pika
-import structlog
 from pika.adapters.utils.io_services_utils import _AsyncTransportBase
 from pika.connection import Connection
 from pika.frame import decode_frame
-
-_log = structlog.get_logger()
 
 #: Bytes of one read; pika's 4 KiB are two reports.
 _READ_BYTES = 256 * 1024
@@ -143,7 +140,11 @@ def cut_out(connection: pika.SelectConnection, take: Callable[[Cut], bool]) -> b
     """
     transport: Any = getattr(connection, "_transport", None)
     if not (known() and isinstance(transport, _AsyncTransportBase)):
-        _log.warning("broker.pika_unknown", version=pika.__version__, effect="deliveries are slow")
+        # Imported late: the console reads queues without a log.
+        import structlog  # noqa: PLC0415
+
+        log = structlog.get_logger()
+        log.warning("broker.pika_unknown", version=pika.__version__, effect="deliveries are slow")
         return False
     setattr(transport, "_MAX_RECV_BYTES", _READ_BYTES)  # noqa: B010 (private, see the head)
     setattr(connection, "_on_data_available", _Reader(connection, take))  # noqa: B010 (the same)

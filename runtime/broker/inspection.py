@@ -1,4 +1,4 @@
-"""Queues, exchange and policies from the management API: AMQP does not show them.
+"""Queues, exchanges and policies from the management API: AMQP does not show them.
 
 Unlike the statistics of `management` they are current, because RabbitMQ reads them from its
 definitions. (Only the policy in a queue's own entry may be some seconds old; it is not used.)
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 
-from runtime.broker.management import OURS, call, virtual_host
+from runtime.broker.management import OURS, availability, call, virtual_host
 from schemas.errors import BrokerUnavailable
-from schemas.topology import REPORTS
+from schemas.topology import PUBLISHED, SPREAD
 
 #: Queues in one answer.
 _PAGE = 100
 
 
 class FoundQueue(NamedTuple):
-    """A queue that exists; `kind` is quorum, classic or stream."""
+    """A queue that exists; `kind` is quorum, classic or stream, `available` as `availability`."""
 
     name: str
     kind: str
@@ -28,17 +28,26 @@ class FoundQueue(NamedTuple):
     auto_delete: bool
     exclusive: bool
     arguments: dict[str, Any]
+    available: bool
+
+
+class FoundBinding(NamedTuple):
+    """A binding behind an exchange; `kind` is queue or exchange."""
+
+    kind: str
+    name: str
+    key: str
 
 
 class FoundExchange(NamedTuple):
-    """The exchange of reports; `bound` says whether its binding to the queue of reports exists."""
+    """An exchange that exists, with what is bound to it."""
 
     kind: str
     durable: bool
     auto_delete: bool
     internal: bool
     arguments: dict[str, Any]
-    bound: bool
+    bindings: list[FoundBinding]
 
 
 class Policy(NamedTuple):
@@ -53,15 +62,15 @@ class Policy(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """All that `inspect` found; `exchange` is None when it does not exist."""
+    """All that `inspect` found; the exchanges by name."""
 
     queues: list[FoundQueue]
-    exchange: FoundExchange | None
+    exchanges: dict[str, FoundExchange]
     policies: list[Policy]
 
 
 def inspect(management_url: str, amqp_url: str) -> Inspection:
-    """Read our queues, our exchange, and the policies of the virtual host.
+    """Read our queues, our exchanges, and the policies of the virtual host.
 
     Args:
         management_url: such as `http://user:password@host:15672`; the user needs the tag
@@ -75,7 +84,7 @@ def inspect(management_url: str, amqp_url: str) -> Inspection:
     try:
         return Inspection(
             list(_queues(management_url, vhost)),
-            _exchange(management_url, vhost),
+            _exchanges(management_url, vhost),
             [
                 *_policies(management_url, f"policies/{vhost}", operator=False),
                 *_policies(management_url, f"operator-policies/{vhost}", operator=True),
@@ -99,6 +108,7 @@ def _queues(url: str, vhost: str) -> Iterator[FoundQueue]:
     while page <= pages:
         query = {"page": page, "page_size": _PAGE, "name": OURS, "use_regex": "true"}
         found = _get(url, f"queues/{vhost}?{urlencode(query)}")
+        available = availability(url, {item["name"]: item for item in found["items"]})
         for item in found["items"]:
             yield FoundQueue(
                 name=item["name"],
@@ -107,27 +117,29 @@ def _queues(url: str, vhost: str) -> Iterator[FoundQueue]:
                 auto_delete=item["auto_delete"],
                 exclusive=item["exclusive"],
                 arguments=dict(item["arguments"]),
+                available=available[item["name"]],
             )
         page, pages = page + 1, found["page_count"]
 
 
-def _exchange(url: str, vhost: str) -> FoundExchange | None:
-    exchanges = {item["name"]: item for item in _get(url, f"exchanges/{vhost}")}
-    if REPORTS not in exchanges:
-        return None
-    found = exchanges[REPORTS]
-    bindings = _get(url, f"exchanges/{vhost}/{REPORTS}/bindings/source")
+def _exchanges(url: str, vhost: str) -> dict[str, FoundExchange]:
+    found = {item["name"]: item for item in _get(url, f"exchanges/{vhost}")}
+    ours = (exchange.name for exchange in (PUBLISHED, SPREAD) if exchange.name in found)
+    return {name: _exchange(url, vhost, found[name]) for name in ours}
+
+
+def _exchange(url: str, vhost: str, item: dict[str, Any]) -> FoundExchange:
+    bindings = _get(url, f"exchanges/{vhost}/{item['name']}/bindings/source")
     return FoundExchange(
-        kind=found["type"],
-        durable=found["durable"],
-        auto_delete=found["auto_delete"],
-        internal=found["internal"],
-        arguments=dict(found["arguments"]),
-        bound=any(
-            (one["destination_type"], one["destination"], one["routing_key"])
-            == ("queue", REPORTS, REPORTS)
+        kind=item["type"],
+        durable=item["durable"],
+        auto_delete=item["auto_delete"],
+        internal=item["internal"],
+        arguments=dict(item["arguments"]),
+        bindings=[
+            FoundBinding(one["destination_type"], one["destination"], one["routing_key"])
             for one in bindings
-        ),
+        ],
     )
 
 

@@ -10,9 +10,11 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from runtime.broker import tls
+from runtime.broker.hosts import addresses, in_random_order
 from runtime.urls import UnusableURL, strictly_split, why
 from schemas.errors import BrokerUnavailable, SettingsError
 
@@ -25,7 +27,11 @@ STALENESS = 10.0
 _EMPTYING = 30.0
 #: The most of our queues in an answer; one for each fleet, so there are few.
 _PAGE = 500
-OURS = r"^(mp_relayendpoint|statesys\..*)$"
+OURS = r"^(mp_relayendpoint(\.\d+)?|statesys\..*)$"
+
+
+#: States of a queue whose node or leader does not run, or that RabbitMQ gave up.
+_UNAVAILABLE = ("down", "minority", "crashed", "stopped")
 
 
 class QueueStatistics(NamedTuple):
@@ -34,11 +40,13 @@ class QueueStatistics(NamedTuple):
     Attributes:
         unacked: messages delivered and not settled.
         incoming, settled: messages a second that were published, and that were acked.
+        available: see `availability`.
     """
 
     unacked: int | None
     incoming: float | None
     settled: float | None
+    available: bool | None
 
 
 def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStatistics] | None:
@@ -54,7 +62,9 @@ def queue_statistics(management_url: str, amqp_url: str) -> dict[str, QueueStati
     try:
         found = _get(management_url, virtual_host(amqp_url))
         items = found["items"] if isinstance(found, dict) else found
-        return {str(item["name"]): _statistics(item) for item in items if isinstance(item, dict)}
+        queues = {str(item["name"]): item for item in items if isinstance(item, dict)}
+        available = availability(management_url, queues)
+        return {name: _statistics(item, available=available[name]) for name, item in queues.items()}
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         # OSError covers urllib's errors; the others mean that the answer is not RabbitMQ's.
         return None
@@ -70,7 +80,7 @@ def empty_virtual_host(management_url: str, amqp_url: str) -> None:
         BrokerUnavailable: the broker refuses, or there is no answer.
     """
     vhost = quote(virtual_host(amqp_url), safe="")
-    user = quote(urlsplit(amqp_url).username or "guest", safe="")
+    user = quote(strictly_split(amqp_url).username or "guest", safe="")
     everything = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
     try:
         for method, path, body in (
@@ -94,14 +104,14 @@ def require_usable(url: str) -> None:
     except ValueError as error:
         raise SettingsError(
             f"STATESYS_MANAGEMENT_URL cannot be used{why(error)}; write it as "
-            "http://user:password@host:15672, with %XX for special characters; https:// may name "
-            "?cacertfile=, &certfile= and &keyfile="
+            "http://user:password@host:15672, several hosts with commas between, with %XX "
+            "for special characters; https:// may name ?cacertfile=, &certfile= and &keyfile="
         ) from None
 
 
 def virtual_host(amqp_url: str) -> str:
     """The virtual host that an AMQP URL names, as pika reads it."""
-    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+    return unquote(strictly_split(amqp_url).path[1:]) or "/"
 
 
 def _get(url: str, vhost: str) -> Any:
@@ -112,12 +122,13 @@ def _get(url: str, vhost: str) -> Any:
 def call(
     url: str, path: str, *, method: str, body: bytes | None = None, timeout: float = TIMEOUT
 ) -> bytes:
-    """Call the API.
+    """Call the API of one host of the URL: the first that answers, in random order.
 
     Args:
+        url: such as `http://user:password@a:15672,b:15672`.
         path: the part after `/api/`, already quoted.
         body: JSON.
-        timeout: seconds.
+        timeout: seconds, for each host.
 
     Returns:
         The body of the answer.
@@ -126,7 +137,27 @@ def call(
         OSError, HTTPException, ValueError: no answer, a refusal, or a URL that cannot be used.
         BrokerUnavailable: a certificate or key cannot be read.
     """
-    parts, files = _read(url)
+    reasons: list[str] = []
+    for parts, files in in_random_order(_read(url)):
+        try:
+            return _call(parts, files, path, method=method, body=body, timeout=timeout)
+        except HTTPError:
+            # An answer: each node of a cluster knows the same.
+            raise
+        except (OSError, HTTPException) as error:
+            reasons.append(f"{parts.netloc.rpartition('@')[2]}: {getattr(error, 'reason', error)}")
+    raise OSError("; ".join(reasons))
+
+
+def _call(
+    parts: SplitResult,
+    files: tls.Files,
+    path: str,
+    *,
+    method: str,
+    body: bytes | None,
+    timeout: float,
+) -> bytes:
     name = parts.hostname or ""
     host = f"[{name}]" if ":" in name else name
     port = f":{parts.port}" if parts.port else ""
@@ -150,8 +181,11 @@ def call(
     return found
 
 
-def _read(url: str) -> tuple[SplitResult, tls.Files]:
-    strictly_split(url)
+def _read(url: str) -> list[tuple[SplitResult, tls.Files]]:
+    return [_read_host(one) for one in addresses(url)]
+
+
+def _read_host(url: str) -> tuple[SplitResult, tls.Files]:
     url, files = tls.divided(url)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -169,7 +203,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Return None, which makes the redirect an error."""
 
 
-def _statistics(item: Mapping[str, Any]) -> QueueStatistics:
+def _statistics(item: Mapping[str, Any], *, available: bool) -> QueueStatistics:
     stats = item.get("message_stats")
     stats = stats if isinstance(stats, Mapping) else {}
     unacked = item.get("messages_unacknowledged")
@@ -177,7 +211,39 @@ def _statistics(item: Mapping[str, Any]) -> QueueStatistics:
         unacked if isinstance(unacked, int) else None,
         _rate(stats.get("publish_details")),
         _rate(stats.get("ack_details")),
+        available,
     )
+
+
+def availability(url: str, queues: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+    """Whether queues take and give messages.
+
+    A quorum queue without a leader does not: too few of its members run, or one cannot read its
+    log. A passive declaration succeeds nevertheless, and finds no message.
+
+    Args:
+        url: of the management API.
+        queues: by name, as the API describes them.
+    """
+    found = {name: _seems_available(queue) for name, queue in queues.items()}
+    # RabbitMQ 4 names the last leader, and calls a queue running while that node runs; so its
+    # members are asked. RabbitMQ 3.10 refuses the question, and needs none.
+    try:
+        for name, queue in queues.items():
+            if found[name] and queue.get("type") == "quorum":
+                vhost, quoted = (quote(str(queue[key]), safe="") for key in ("vhost", "name"))
+                path = f"queues/quorum/{vhost}/{quoted}/status"
+                members = json.loads(call(url, path, method="GET"))
+                found[name] = any(member["Raft State"] == "leader" for member in members)
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, BrokerUnavailable):
+        # A node that hangs is waited for once, not for each queue.
+        pass
+    return found
+
+
+def _seems_available(queue: Mapping[str, Any]) -> bool:
+    leads = queue.get("type") != "quorum" or bool(queue.get("leader"))
+    return leads and queue.get("state") not in _UNAVAILABLE
 
 
 def _rate(details: object) -> float | None:

@@ -62,6 +62,8 @@ def _read_headers(table: bytes) -> Any:
         found: Any = data.decode_table(table, 0)[0]
         if _nesting(found) > MAX_NESTING:
             raise ValueError(f"nested more than {MAX_NESTING} deep")
+        # A dead letter needs them again; pika reads floating numbers that it cannot write.
+        headers_size(found)
     except _NOT_READ as error:
         note = f"{len(table)} bytes: {type(error).__name__} {error}"
         return {UNREADABLE: note[:200]}

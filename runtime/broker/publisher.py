@@ -143,8 +143,8 @@ class ConfirmingPublisher:
     Args:
         session: to publish on.
         retry: when to publish again; with None, refused messages are given up.
-        before_again: called before refused messages are published again; it can declare a queue
-            that was deleted.
+        before_again: called before refused messages are published again, through a new channel and
+            when nothing is unconfirmed; it can declare a queue that was deleted.
 
     Attributes:
         session: the same.
@@ -160,6 +160,8 @@ class ConfirmingPublisher:
         self.session = session
         self._before_again = before_again
         self._window = PublishWindow(retry)
+        # Whether nothing is published until all outcomes have come.
+        self._held_back = False
 
     def __len__(self) -> int:
         """Messages that are waiting or unconfirmed."""
@@ -212,8 +214,13 @@ class ConfirmingPublisher:
         if self.session.blocked is not None:
             return
         now = time.monotonic()
-        if self._window.again(now):
+        again = self._window.again(now)
+        self._held_back = again and self.session.unconfirmed > 0
+        if self._held_back:
+            return
+        if again:
             self._before_again()
+            self.session.publish_afresh()
         for message in self._window.take(now):
             # The session returns the token; `_outcome` needs the whole message.
             self.session.publish(message._replace(token=message))
@@ -224,5 +231,7 @@ class ConfirmingPublisher:
         return event._replace(token=message.token)
 
     def _patience(self, timeout: float) -> float:
-        wait = None if self.session.blocked is not None else self._window.wait(time.monotonic())
+        if self.session.blocked is not None or self._held_back:
+            return timeout
+        wait = self._window.wait(time.monotonic())
         return timeout if wait is None else min(timeout, wait)

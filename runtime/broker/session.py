@@ -12,6 +12,7 @@ their own session.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -19,19 +20,19 @@ from typing import Any
 import pika
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByClient, NoFreeChannels
 from pika.spec import Basic
 
-from runtime.broker.connecting import CONNECT_TIMEOUT, failure, parameters
+from runtime.broker.connecting import CONNECT_TIMEOUT, connect, failure, where
 from runtime.broker.deliveries import Cut, cut_out
 from runtime.broker.events import Delivery, Event, Measured, Message, Nothing, PublishOutcome
 from runtime.broker.properties import Properties, ReceivedProperties
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
-#: Seconds to wait for the end of a blocked session: during an alarm, the broker does not read our
-#: close frame.
-_CLOSE_BLOCKED = 1.0
+#: Seconds to wait for the end of a session that is blocked or not open yet: during an alarm, the
+#: broker does not read our close frame, and a host that is silent must not hold us any longer.
+_CLOSE_HASTILY = 1.0
 #: Bounds of the prefetch of one consumer (messages).
 _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
 
@@ -53,7 +54,7 @@ class _Publish:
 
 
 class Session:
-    """One connection with one channel in confirm mode. Not thread-safe, except `wake`.
+    """One connection, with channels in confirm mode. Not thread-safe, except `wake`.
 
     Args:
         url: of the broker.
@@ -67,34 +68,26 @@ class Session:
     """
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._parameters = parameters(url, name)
         self._events: list[Event] = []
-        self._failure: StatesysError | None = None
         self._unconfirmed: dict[int, _Publish] = {}
         self._published = 0
         # The queue of each consumer, by its tag.
         self._consumers: dict[bytes, str] = {}
         self._fetching = ""
+        self._failure: StatesysError | None = None
         self.blocked: str | None = None
-        self._ready = False
-        self._loop = IOLoop()
-        self._loop.activate_poller()
-        self._connection = pika.SelectConnection(
-            self._parameters,
-            on_open_callback=self._on_open,
-            on_open_error_callback=lambda _, error: self._fail(error),
-            on_close_callback=lambda _, reason: self._fail(reason),
-            custom_ioloop=self._loop,
-        )
+        # Consumes, settles and asks; publishes too, until `publish_afresh`.
         self._channel: Channel
-        try:
-            self._await(lambda: self._ready)
-        except BaseException:
-            self.close()
-            raise
+        self._publishing: Channel
+        connect(url, name, self._connect)
         cut_out(self._connection, self._on_cut)
 
     # -- for callers ------------------------------------------------------------------------
+
+    @property
+    def where(self) -> str:
+        """Host and port that it is connected to."""
+        return where(self._parameters)
 
     def consume(self, queue: str, *, prefetch: int) -> None:
         """Ask for deliveries of a queue. Each call adds a consumer.
@@ -130,15 +123,24 @@ class Session:
         self._published += 1
         self._unconfirmed[self._published] = _Publish(message)
         key, body, properties, _, exchange = message
-        self._call(self._channel.basic_publish, exchange, key, body, properties, mandatory=True)
+        self._call(self._publishing.basic_publish, exchange, key, body, properties, mandatory=True)
+
+    def publish_afresh(self) -> None:
+        """Publish through a new channel from now on; call it while nothing is unconfirmed.
+
+        A channel of RabbitMQ 3.10 that first published to a quorum queue when its leader had just
+        died asks that node for ever, and answers with nacks while other channels publish.
+        """
+        old, self._ready = self._publishing, False
+        with suppress(NoFreeChannels):  # channel_max of the URL: go on with the old one
+            self._call(self._connection.channel, on_open_callback=self._on_publishing)
+            self._await(lambda: self._ready)
+        if old not in (self._channel, self._publishing):
+            self._call(old.close)
 
     def ack(self, tag: int, *, up_to: bool = False) -> None:
         """Acknowledge a delivery; with `up_to`, all earlier ones too."""
         self._call(self._channel.basic_ack, tag, multiple=up_to)
-
-    def requeue(self, tag: int) -> None:
-        """Requeue a delivery. With nack: since RabbitMQ 4.3 a reject counts towards the limit."""
-        self._call(self._channel.basic_nack, tag, requeue=True)
 
     def measure(self, queue: str) -> None:
         """Ask for the depth of a queue; `Measured` gives it. A missing queue ends the session."""
@@ -180,7 +182,8 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; never raises."""
-        deadline = time.monotonic() + (_CLOSE_BLOCKED if self.blocked else CONNECT_TIMEOUT)
+        hasty = self.blocked is not None or not self._ready
+        deadline = time.monotonic() + (_CLOSE_HASTILY if hasty else CONNECT_TIMEOUT)
         try:
             if self._connection.is_open:
                 self._connection.close()
@@ -207,11 +210,19 @@ class Session:
         # pika rejects deliveries of a cancelled consumer. Since RabbitMQ 4.3 a reject counts
         # towards the delivery limit of the message, a nack does not.
         channel.basic_reject = partial(channel.basic_nack, requeue=True)  # type: ignore[method-assign]
-        channel.add_on_close_callback(lambda _, reason: self._fail(reason))
-        channel.add_on_return_callback(self._on_return)
         channel.add_callback(self._on_nothing, [Basic.GetEmpty], one_shot=False)
         channel.add_on_cancel_callback(lambda _: self._fail("a queue we consume was deleted"))
+        self._on_publishing(channel)
+
+    def _on_publishing(self, channel: Channel) -> None:
+        self._publishing, self._published = channel, 0
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm, self._on_confirm_mode)
+
+    def _on_channel_closed(self, _channel: object, reason: Exception) -> None:
+        if not isinstance(reason, ChannelClosedByClient):
+            self._fail(reason)
 
     def _on_confirm_mode(self, _frame: object) -> None:
         self._ready = True
@@ -287,6 +298,25 @@ class Session:
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _connect(self, host: pika.URLParameters) -> None:
+        """Connect to one host, with a new loop: the last one may hold calls of another attempt."""
+        self._parameters = host
+        self._failure, self.blocked, self._ready = None, None, False
+        self._loop = IOLoop()
+        self._loop.activate_poller()
+        self._connection = pika.SelectConnection(
+            host,
+            on_open_callback=self._on_open,
+            on_open_error_callback=lambda _, error: self._fail(error),
+            on_close_callback=lambda _, reason: self._fail(reason),
+            custom_ioloop=self._loop,
+        )
+        try:
+            self._await(lambda: self._ready)
+        except BaseException:
+            self.close()
+            raise
+
     def _fail(self, reason: BaseException | str) -> None:
         if self._failure is None:
             self._failure = failure(reason, self._parameters)
@@ -294,6 +324,8 @@ class Session:
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return method(*args, **kwargs)
+        except NoFreeChannels:
+            raise
         except AMQPError as error:
             # The channel is closed; raise the error that callers expect.
             self._fail(error)

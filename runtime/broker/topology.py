@@ -1,35 +1,43 @@
 """Queues, exchanges and permissions: every worker checks them before it begins."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import NamedTuple
 from uuid import uuid4
-
-import structlog
 
 from runtime.broker.administration import Administration
 from runtime.broker.connecting import persistent
 from runtime.broker.events import Message
 from runtime.broker.session import Session
+from runtime.broker.shards import count_shards
 from schemas.errors import PermissionMissing
 from schemas.topology import Queue
-
-_log = structlog.get_logger()
 
 #: Seconds to wait for the broker's answer to the message of `require_write`.
 _ANSWER_WITHIN = 5.0
 
 
-def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
+class Declared(NamedTuple):
+    """What a worker knows after it has declared its queues.
+
+    Attributes:
+        shards: how many the site has.
+        note: for log and heartbeat file; it names what is unverified, and which queue is missing
+            that no message depends on. None for nothing.
+    """
+
+    shards: int
+    note: str | None
+
+
+def declare(url: str, queues: Callable[[int], Iterable[Queue]], *, name: str) -> Declared:
     """Create the queues and exchanges that are missing, and verify those that exist.
 
     Args:
         url: of the broker.
+        queues: gives the worker's queues for a number of shards.
         name: of the connection, and of the worker in the log.
-
-    Returns:
-        A text for log and heartbeat file that names what is unverified, and which queue is missing
-        that no message depends on; None for nothing.
 
     Raises:
         TopologyWrong, BrokerUnavailable: as `Administration.declare`.
@@ -38,7 +46,8 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
     unverified: list[str] = []
     missing: list[str] = []
     with Administration(url, name=name) as admin:
-        for queue in queues:
+        shards = count_shards(admin)
+        for queue in queues(shards):
             try:
                 unverified += admin.declare([queue])
             except PermissionMissing:
@@ -47,8 +56,10 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
                 missing.append(f"queue '{queue.name}'")
     notes = []
     if unverified:
+        # Shards share their exchanges.
+        names = ", ".join(dict.fromkeys(unverified))
         notes.append(
-            f"topology not verified ({', '.join(unverified)}): this user may not configure it; "
+            f"topology not verified ({names}): this user may not configure it; "
             "`statesys topology check` verifies it for an installer"
         )
     if missing:
@@ -57,10 +68,13 @@ def declare(url: str, queues: Iterable[Queue], *, name: str) -> str | None:
             "`statesys topology check` creates it for an installer"
         )
     if not notes:
-        return None
+        return Declared(shards, None)
     note = "; ".join(notes)
-    _log.warning("worker.topology_not_verified", worker=name, why=note)
-    return note
+    # Imported late: the console reads queues without a log.
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger().warning("worker.topology_not_verified", worker=name, why=note)
+    return Declared(shards, note)
 
 
 def require_write(url: str, *, name: str) -> None:

@@ -14,7 +14,8 @@ _INEQUIVALENT = re.compile(
 )
 _LOCKED = re.compile(r"exclusive access to locked queue '(?P<name>.*)' in vhost ", re.DOTALL)
 _INVALID = re.compile(r"invalid arg '[^']+' for queue '(?P<name>.*)' in vhost ", re.DOTALL)
-_VALUE = re.compile(r"(?:the value )?'(?P<value>[^']*)'(?: of type '\w+')?", re.DOTALL)
+_UNKNOWN_TYPE = re.compile(r"unknown exchange type 'x-consistent-hash'")
+_VALUE = re.compile(r"(?:the value )?'{1,2}(?P<value>[^']*)'{1,2}(?: of type '\w+')?", re.DOTALL)
 
 
 def words(text: str) -> str | None:
@@ -36,6 +37,12 @@ def words(text: str) -> str | None:
         )
     if (found := _INVALID.search(text)) is not None:
         return f"it cannot make queue '{found['name']}' ({text}); RabbitMQ 3.10 or newer can"
+    if _UNKNOWN_TYPE.search(text) is not None:
+        return (
+            "shards need the plugin that comes with it: run `rabbitmq-plugins enable "
+            "rabbitmq_consistent_hash_exchange` on every node (for private servers `statesys down` "
+            "and `statesys up`), and try again"
+        )
     return None
 
 

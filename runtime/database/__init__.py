@@ -10,7 +10,7 @@ from psycopg.rows import args_row, scalar_row
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from runtime.database.errors import PoisonError, StatementFailed
+from runtime.database.errors import Deadlocked, PoisonError, StatementFailed
 from runtime.database.pooling import require_own_sessions
 from runtime.database.session import Connection, Session, own_session, shared_session
 from runtime.database.tables import require_current_tables
@@ -18,6 +18,7 @@ from runtime.database.tables import require_current_tables
 __all__ = [
     "CheckViolation",
     "Connection",
+    "Deadlocked",
     "IsolationLevel",
     "Multirange",
     "PoisonError",

@@ -7,6 +7,7 @@ could hold a secret of the URL.
 `PoisonError`              some row is refused for its values: find it, dead-letter it
 `SchemaMissing`            an operator has to migrate the database
 `StatementFailed`          this statement failed; others may pass on the same connection
+`Deadlocked`               the same, because of another transaction: begin again
 `DatabaseUnavailable`      connect anew, and try again
 =========================  ==============================================================
 """
@@ -36,6 +37,9 @@ OUR_KEYS = frozenset(
 )
 _NOT_ALLOWED = "42501"
 _READ_ONLY = "25006"
+#: Of a transaction that only reads, as most of ours, it means a conflict with recovery.
+_CONFLICT = "40001"
+_DEADLOCK = "40P01"
 _MISSING_OBJECT = ("42P01", "3F000", "42703", "42704", "42883")
 #: A prepared statement of the session is missing, or exists already.
 _LOST_SESSION = ("26000", "42P05")
@@ -47,6 +51,10 @@ _STATEMENT_CLASSES, _STATEMENT_STATES = ("23", "40", "55", "P0"), ("53100", "570
 
 class StatementFailed(DatabaseUnavailable):
     """A statement failed on a connection that works; statements on other rows may succeed."""
+
+
+class Deadlocked(StatementFailed):
+    """PostgreSQL ended this transaction because it and another one waited for each other."""
 
 
 class PoisonError(StatementFailed):
@@ -84,11 +92,23 @@ def translated(error: psycopg.Error, where: str) -> StatesysError:
             "; it is a standby or set to read-only: point STATESYS_DATABASE_URL at the server that "
             "is written to (of several hosts, target_session_attrs=read-write finds it)"
         )
+    if state == _CONFLICT:
+        told += (
+            "; a standby ends a statement that reads what the primary has removed: try again, or "
+            "set hot_standby_feedback there"
+        )
     if not state:
         told += "; start it (`statesys up`) or point STATESYS_DATABASE_URL at one that runs"
+    return _kind(state)(told)
+
+
+def _kind(state: str) -> type[DatabaseUnavailable]:
+    """Whose fault it is: the other transaction's, this statement's, or the connection's."""
+    if state == _DEADLOCK:
+        return Deadlocked
     if state.startswith(_STATEMENT_CLASSES) or state in _STATEMENT_STATES:
-        return StatementFailed(told)
-    return DatabaseUnavailable(told)
+        return StatementFailed
+    return DatabaseUnavailable
 
 
 def unreachable(error: psycopg.Error, where: str, secrets: Iterable[str]) -> DatabaseUnavailable:
@@ -98,6 +118,14 @@ def unreachable(error: psycopg.Error, where: str, secrets: Iterable[str]) -> Dat
         words = words.replace(secret, "***")
     return DatabaseUnavailable(
         f"PostgreSQL at {where}: {words}; start it (`statesys up`), or check STATESYS_DATABASE_URL"
+    )
+
+
+def not_replicated(where: str) -> DatabaseUnavailable:
+    """The error for a commit whose wait for a standby was cancelled."""
+    return DatabaseUnavailable(
+        f"PostgreSQL at {where}: the wait for its standby was cancelled, so what was committed is "
+        "on this server alone, and a failover would undo it; try again when a standby follows"
     )
 
 

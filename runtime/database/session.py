@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from runtime.database import errors
+from runtime.database.replication import CommitWarnings
 from runtime.database.settings import READ_ONLY, Setting, for_transaction, wanted
 from runtime.database.url import Target, parsed
 from schemas.errors import DatabaseUnavailable
@@ -100,7 +101,8 @@ class Session:
         Raises:
             PoisonError: some row is refused for its values.
             StatementFailed: try again.
-            DatabaseUnavailable: try again on a new session.
+            DatabaseUnavailable: try again on a new session. Also after a commit that was not
+                replicated as it should be, because a failover would undo it.
             SchemaMissing: the database is not migrated.
         """
         try:
@@ -110,6 +112,10 @@ class Session:
             if not isinstance(ours, errors.StatementFailed):
                 self.close()
             raise ours from None
+        if self._warnings.taken():
+            where = self.where
+            self.close()
+            raise errors.not_replicated(where)
 
     @contextmanager
     def transaction(
@@ -213,6 +219,7 @@ class Session:
             if isinstance(error, psycopg.Error):
                 raise errors.translated(error, self._target.where) from None
             raise
+        self._warnings = CommitWarnings(connection)
         return connection
 
     def _prepare(self, connection: Connection) -> None:

@@ -13,13 +13,14 @@ from urllib.parse import parse_qsl, unquote
 from psycopg import pq
 
 from runtime.database.settings import OURS, READ_ONLY, Setting
-from runtime.urls import UnusableURL, require_host, strictly_split, why
+from runtime.urls import UnusableURL, host_and_port, require_host, strictly_split, why
 from schemas.errors import SettingsError
 
 #: Parameters that a session sets itself.
 _OURS = {"client_encoding", "replication"}
+#: Named by messages, unless the URL is of another variable.
+_VARIABLE = "STATESYS_DATABASE_URL"
 _SCHEMES = ("postgresql://", "postgres://")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
 #: `-c name=value` or `--name=value` in libpq's `options`, any number of them.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)\s*", re.ASCII)
 #: Checked here, because libpq checks these only while it connects; its error would look like one
@@ -68,11 +69,12 @@ class Target(NamedTuple):
         return [secret for secret in found if secret]
 
 
-def parsed(url: str) -> Target:
+def parsed(url: str, *, variable: str = _VARIABLE) -> Target:
     """Read a URL.
 
     Args:
         url: `postgresql://user:password@host:port/name?…`; several hosts with commas between.
+        variable: that has it, for messages.
 
     Raises:
         SettingsError: the URL cannot be used, or has an option that every session sets itself.
@@ -82,22 +84,25 @@ def parsed(url: str) -> Target:
         _require_values(found.parameters)
     except ValueError as error:
         raise SettingsError(
-            f"STATESYS_DATABASE_URL cannot be used{why(error)}; write it as "
+            f"{variable} cannot be used{why(error)}; write it as "
             "postgresql://user:password@host:5432/name, with %XX for special characters "
             "(%40 for @, %2F for /, %23 for #, %3F for ?, %25 for %)"
         ) from None
-    _refuse_own_settings(found.parameters.get("options", ""))
+    _refuse_own_settings(found.parameters.get("options", ""), variable)
     return found
 
 
-def require_usable(url: str) -> None:
+def require_usable(url: str, *, variable: str = _VARIABLE) -> None:
     """Refuse a URL that cannot be used, before anything begins.
+
+    Args:
+        variable: that has it, for messages.
 
     Raises:
         SettingsError: as `parsed`; or the URL names a file of passwords that cannot be read, which
             libpq would ignore silently.
     """
-    file = parsed(url).parameters.get("passfile")
+    file = parsed(url, variable=variable).parameters.get("passfile")
     if file is None:
         return
     try:
@@ -105,7 +110,7 @@ def require_usable(url: str) -> None:
             pass
     except OSError:
         raise SettingsError(
-            "the passfile that STATESYS_DATABASE_URL names cannot be read; check path and rights"
+            f"the passfile that {variable} names cannot be read; check path and rights"
         ) from None
 
 
@@ -117,7 +122,7 @@ def _parsed(url: str) -> Target:
     if "/" in parts.path[1:]:
         raise UnusableURL("a slash in the name")
     user, _, password = userinfo.partition(":")
-    addresses = [_address(one) for one in hosts.split(",")] if hosts else []
+    addresses = [host_and_port(one) for one in hosts.split(",")] if hosts else []
     given = {
         "user": unquote(user, errors="strict"),
         "password": unquote(password, errors="strict"),
@@ -137,16 +142,6 @@ def _parsed(url: str) -> Target:
         if not host.startswith(("/", "@")):
             require_host(host)
     return Target(parameters, _where(parameters))
-
-
-def _address(text: str) -> tuple[str, str]:
-    found = _HOST.fullmatch(text)
-    if found is None:
-        raise UnusableURL("what stands for a host and port is none")
-    port = found[2] or ""
-    if port and not 0 < int(port) < 65536:
-        raise UnusableURL("a port is none")
-    return unquote(found[1].strip("[]"), errors="strict"), port
 
 
 def _query(text: str) -> list[tuple[str, str]]:
@@ -185,18 +180,18 @@ def _where(parameters: dict[str, str]) -> str:
     return ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=True))
 
 
-def _refuse_own_settings(options: str) -> None:
+def _refuse_own_settings(options: str, variable: str) -> None:
     """Refuse options that we would override: none that a person writes is ignored silently."""
     found = list(_OPTION.finditer(options.strip()))
     if "".join(one[0] for one in found) != options.strip():
         raise SettingsError(
-            "STATESYS_DATABASE_URL has options other than `-c name=value`; write them like that, "
+            f"{variable} has options other than `-c name=value`; write them like that, "
             "with a backslash before a space"
         )
     for name, value in (one.groups() for one in found):
         setting = _OWN_SETTINGS.get(name.lower().replace("-", "_"))
         if setting is not None and not setting.takes(value):
             raise SettingsError(
-                f"STATESYS_DATABASE_URL sets {setting.name} in its options, which statesys sets "
+                f"{variable} sets {setting.name} in its options, which statesys sets "
                 f"itself (to {setting.value}); leave it out"
             )

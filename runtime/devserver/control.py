@@ -1,4 +1,4 @@
-"""Both servers together: up, down, and whether they run."""
+"""All servers together: up, down, and whether they run."""
 
 import errno
 import fcntl
@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from runtime.devserver import place, postgres, processes, rabbitmq, registry
+from runtime.devserver import cluster, place, postgres, processes, registry
+from runtime.devserver.cluster import Cluster
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.registry import Endpoints, Services
+from runtime.devserver.registry import Endpoints, Record, Services
 from runtime.files import our_directory
 
 _LOCK = "services.lock"
@@ -19,13 +20,14 @@ _LOCK = "services.lock"
 # Linux; the longest path below the home has about 200.
 _LONGEST_HOME = 700
 
-# RabbitMQ does not start with one of these in the path, nor with letters beyond ASCII. A line
-# break would end a line of PostgreSQL's pid file.
-_REFUSED = frozenset("'\"")
+# RabbitMQ does not start with a quote in the path, nor with letters beyond ASCII. RabbitMQ 4 takes
+# brackets and backslashes for a pattern when it looks for its files, and does not start a second
+# time. A line break would end a line of PostgreSQL's pid file.
+_REFUSED = frozenset("'\"[]{}\\")
 
 
-def up(home: Path) -> Endpoints:
-    """Start the servers that do not run, and wait until both answer.
+def up(home: Path, *, nodes: int | None = None) -> Endpoints:
+    """Start the servers that do not run, and wait until all answer.
 
     Safe to call again, and from several processes at a time: one does the work, the others wait.
     A server that was started before an error stays recorded: the next `up` continues from there,
@@ -33,22 +35,26 @@ def up(home: Path) -> Endpoints:
 
     Args:
         home: the directory of all data; made if it is missing.
+        nodes: how many brokers; None for those that the data is of, or one.
 
     Raises:
-        ServicesError: a server is not installed or does not come up, or cannot use this path.
+        ServicesError: a server is not installed or does not come up, or cannot use this path; or
+            the data is that of another number of brokers.
     """
     home = home.resolve()
     _require_usable(home)
     try:
         our_directory(home)
         with _alone(home) as lock:
-            return _up(_known(home) or registry.create(home), lock).endpoints
+            services = _known(home) or registry.create(home, nodes=nodes or 1)
+            _require_number(services, nodes)
+            return _up(services, lock)
     except OSError as error:
         raise _unusable(home, error) from error
 
 
 def down(home: Path, *, purge: bool = False) -> bool:
-    """Stop both servers; with `purge`, delete their data, ports and passwords too.
+    """Stop all servers; with `purge`, delete their data, ports and passwords too.
 
     Returns:
         False when nothing ran.
@@ -63,9 +69,10 @@ def down(home: Path, *, purge: bool = False) -> bool:
         with _alone(home) as lock:
             services = _known(home)
             # Without the registry file, running servers are found by their data.
-            ran = _down(services or registry.create(home), lock, flush=not purge)
+            found = services or registry.create(home, nodes=cluster.found(home))
+            ran = _down(found, lock, flush=not purge)
             if services is not None:
-                registry.save(services.with_broker(None).with_database(None))
+                registry.save(services.stopped())
             if purge:
                 _remove(home)
             return ran
@@ -74,49 +81,60 @@ def down(home: Path, *, purge: bool = False) -> bool:
 
 
 def running(home: Path) -> Endpoints | None:
-    """The addresses of both servers, None unless both run; reads only a few small files.
+    """The addresses of all servers, None unless the database and a broker run.
+
+    Reads only a few small files.
 
     Raises:
         ServicesError: the registry file cannot be read.
     """
     services = registry.load(home.resolve())
-    if services is None or services.home != home.resolve() or rabbitmq.unfinished(services.home):
+    if services is None or services.home != home.resolve() or cluster.unfinished(services.home):
         return None
-    both = processes.alive(services.postgres.process) and processes.alive(services.rabbitmq.process)
-    return services.endpoints if both else None
+    broker = any(processes.alive(one.process) for one in services.brokers)
+    return services.endpoints if broker and processes.alive(services.postgres.process) else None
 
 
-def _up(services: Services, lock: int) -> Services:
-    """Start the broker, which takes longest, and the database while the broker boots.
+def _up(services: Services, lock: int) -> Endpoints:
+    """Start the brokers, which take longest, and the database while they boot.
 
-    Both servers are checked before one is started. If both run, no file is written.
+    All servers are checked before one is started. If all run, no file is written.
     """
-    broker = rabbitmq.Server(services.home, services.rabbitmq)
+    record = Record(services)
+    brokers = Cluster(services.home, services.brokers, record.note_broker)
     database = postgres.Server(services.home, services.postgres, locks=[lock])
-    first, second = services.rabbitmq.process, services.postgres.process
-    database.require_port(second)
-    if first is None or not processes.alive(first):
-        first = broker.launch(lambda one: registry.save(services.with_broker(one)))
-        services = services.with_broker(first)
-    if second is None or not processes.alive(second):
-        second = database.launch(lambda one: registry.save(services.with_database(one)))
-        services = services.with_database(second)
-    database.wait(second)
-    broker.wait(first)
-    return services
+    process = services.postgres.process
+    database.require_port(process)
+    brokers.launch()
+    if process is None or not processes.alive(process):
+        process = database.launch(record.note_database)
+    database.wait(process)
+    brokers.wait()
+    return services.endpoints
 
 
 def _down(services: Services, lock: int, *, flush: bool) -> bool:
-    """Stop both servers; the broker first, so that publishers notice."""
-    broker, database = services.rabbitmq, services.postgres
+    """Stop all servers; the brokers first, so that publishers notice."""
     ran = False
     try:
-        ran = rabbitmq.Server(services.home, broker).stop(broker.process, flush=flush)
+        ran = Cluster(services.home, services.brokers).stop(flush=flush)
     finally:
         if place.link(services.home).exists():
-            server = postgres.Server(services.home, database, locks=[lock])
-            ran = server.stop(database.process) or ran
+            server = postgres.Server(services.home, services.postgres, locks=[lock])
+            ran = server.stop(services.postgres.process) or ran
     return ran
+
+
+def _require_number(services: Services, nodes: int | None) -> None:
+    """Refuse another number of brokers than the data is of: queues keep their members."""
+    there = len(services.brokers)
+    if nodes is not None and nodes != there:
+        msg = (
+            f"the data in {services.home} is that of {there} broker{'s' * (there > 1)}, not "
+            f"{nodes}: leave --nodes out to start what is there, or delete the data first "
+            f"(`statesys down --purge --home {services.home}`)"
+        )
+        raise ServicesError(msg)
 
 
 def _remove(home: Path) -> None:
@@ -125,7 +143,7 @@ def _remove(home: Path) -> None:
     Directory and lock file stay: processes that wait for the lock must all use one file.
     """
     place.remove(home)
-    rabbitmq.remove(home)
+    cluster.remove(home)
     (home / registry.FILE).unlink(missing_ok=True)
 
 
@@ -138,8 +156,8 @@ def _known(home: Path) -> Services | None:
     services = registry.load(home)
     if services is None or services.home == home:
         return services
-    theirs = (services.rabbitmq.process, services.postgres.process)
-    if any(processes.alive(process) for process in theirs):
+    theirs = [services.postgres.process, *(one.process for one in services.brokers)]
+    if any(map(processes.alive, theirs)):
         msg = (
             f"{home} was copied or moved from {services.home} while its servers ran: stop them "
             f"(`statesys down --home {services.home}`, or kill the pids in {registry.FILE}), "
@@ -157,7 +175,9 @@ def _require_usable(home: Path) -> None:
     """
     path = str(home)
     if not (path.isascii() and path.replace("\t", " ").isprintable()) or set(path) & _REFUSED:
-        wrong = "has a character that is not plain ASCII, or a quote or line break"
+        wrong = (
+            "has a character that is not plain ASCII, or a quote, bracket, backslash or line break"
+        )
     elif len(path.encode()) > _LONGEST_HOME:
         wrong = f"has more than {_LONGEST_HOME} bytes"
     else:

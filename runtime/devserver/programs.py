@@ -17,9 +17,7 @@ def rabbitmq_server() -> Path:
     Raises:
         ServicesError: it is not installed.
     """
-    if _DEBIAN_RABBITMQ.exists():
-        return _DEBIAN_RABBITMQ
-    return _on_path("rabbitmq-server", package="rabbitmq-server")
+    return _rabbitmq_server() or _refuse()
 
 
 def postgresql_bin() -> Path:
@@ -28,11 +26,22 @@ def postgresql_bin() -> Path:
     Raises:
         ServicesError: it is not installed.
     """
+    return _postgresql_bin() or _refuse()
+
+
+def _rabbitmq_server() -> Path | None:
+    if _DEBIAN_RABBITMQ.exists():
+        return _DEBIAN_RABBITMQ
+    return _on_path("rabbitmq-server")
+
+
+def _postgresql_bin() -> Path | None:
     installed = [initdb.parent for initdb in _DEBIAN_POSTGRESQL.glob("*/bin/initdb")]
     if installed:
         return max(installed, key=_version)
+    initdb = _on_path("initdb")
     # Resolved: initdb on PATH may be a link, and the other programs are beside its target.
-    return _on_path("initdb", package="postgresql").resolve().parent
+    return initdb and initdb.resolve().parent
 
 
 def _version(directory: Path) -> tuple[int, ...]:
@@ -40,12 +49,17 @@ def _version(directory: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in parts if part.isdigit())
 
 
-def _on_path(program: str, *, package: str) -> Path:
+def _on_path(program: str) -> Path | None:
     found = shutil.which(program)
-    if found is None:
-        msg = (
-            f"{program} is not installed: run `make setup`, or install the package {package}; "
-            f"or point STATESYS_AMQP_URL and STATESYS_DATABASE_URL to servers that exist"
-        )
-        raise ServicesError(msg)
-    return Path(found)
+    return Path(found) if found else None
+
+
+def _refuse() -> Path:
+    """Name every package that is missing, so that one installation is enough."""
+    servers = {"rabbitmq-server": _rabbitmq_server, "postgresql": _postgresql_bin}
+    packages = " ".join(package for package, find in servers.items() if find() is None)
+    msg = (
+        f"missing: {packages}; run `apt-get install {packages}` as root, or `make setup` in a "
+        f"checkout, or set STATESYS_AMQP_URL and STATESYS_DATABASE_URL to servers that exist"
+    )
+    raise ServicesError(msg)

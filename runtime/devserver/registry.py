@@ -17,7 +17,10 @@ from runtime.files import sync, write_private
 
 
 class Endpoints(NamedTuple):
-    """The three addresses, user and password included."""
+    """The three addresses, user and password included.
+
+    Those of a cluster name every node's host and port, separated by commas.
+    """
 
     amqp_url: str
     database_url: str
@@ -41,7 +44,12 @@ class Postgres:
 
 @dataclass(frozen=True, kw_only=True)
 class Rabbitmq:
-    """The broker; `process` is None while it does not run."""
+    """One broker, alone or a node of a cluster; `process` is None while it does not run.
+
+    Attributes:
+        number: from 1; the first node's data lies where the data of a single broker lies.
+        epmd_port: of the port mapper, which all nodes share; so are password and cookie.
+    """
 
     amqp_port: int
     management_port: int
@@ -50,49 +58,95 @@ class Rabbitmq:
     password: str
     cookie: str
     process: Process | None = None
+    number: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Both servers of one home directory (absolute, resolved)."""
+    """The servers of one home directory (absolute, resolved): one database, one or more brokers."""
 
     home: Path
     postgres: Postgres
-    rabbitmq: Rabbitmq
+    brokers: tuple[Rabbitmq, ...]
 
     @property
     def endpoints(self) -> Endpoints:
-        """The addresses of both servers while they run."""
-        broker, database = self.rabbitmq, self.postgres
+        """The addresses of all servers while they run."""
+        database, account = self.postgres, f"{NAME}:{self.brokers[0].password}"
+        amqp = ",".join(f"{ports.HOST}:{node.amqp_port}" for node in self.brokers)
+        management = ",".join(f"{ports.HOST}:{node.management_port}" for node in self.brokers)
         return Endpoints(
-            amqp_url=f"amqp://{NAME}:{broker.password}@{ports.HOST}:{broker.amqp_port}/%2F",
+            amqp_url=f"amqp://{account}@{amqp}/%2F",
             database_url=f"postgresql://{NAME}:{database.password}@{ports.HOST}:{database.port}/{NAME}",
-            management_url=f"http://{NAME}:{broker.password}@{ports.HOST}:{broker.management_port}",
+            management_url=f"http://{account}@{management}",
         )
 
-    def with_broker(self, process: Process | None) -> "Services":
-        """The same, with another process of the broker."""
-        return replace(self, rabbitmq=replace(self.rabbitmq, process=process))
+    def with_broker(self, number: int, process: Process | None) -> "Services":
+        """The same, with another process of one broker."""
+        brokers = tuple(
+            replace(node, process=process) if node.number == number else node
+            for node in self.brokers
+        )
+        return replace(self, brokers=brokers)
 
     def with_database(self, process: Process | None) -> "Services":
         """The same, with another process of the database."""
         return replace(self, postgres=replace(self.postgres, process=process))
 
+    def stopped(self) -> "Services":
+        """The same, without processes."""
+        brokers = tuple(replace(node, process=None) for node in self.brokers)
+        return replace(self.with_database(None), brokers=brokers)
 
-def create(home: Path) -> Services:
-    """New servers, with free ports and random passwords."""
-    postgres, amqp, management, distribution, epmd = ports.choose(5)
+
+class Record:
+    """The servers, written to the file at each change.
+
+    Attributes:
+        services: as they are now.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def note_broker(self, number: int, process: Process) -> None:
+        """Write down a broker's new process."""
+        self._keep(self.services.with_broker(number, process))
+
+    def note_database(self, process: Process) -> None:
+        """Write down the database's new process."""
+        self._keep(self.services.with_database(process))
+
+    def _keep(self, services: Services) -> None:
+        save(services)
+        self.services = services
+
+
+def create(home: Path, *, nodes: int = 1) -> Services:
+    """New servers, with free ports and random passwords.
+
+    Args:
+        home: their directory.
+        nodes: how many brokers, which form a cluster if there are several.
+    """
+    postgres, epmd, *others = ports.choose(2 + 3 * nodes)
+    password, cookie = secrets.token_hex(16), secrets.token_hex(16)
+    brokers = tuple(
+        Rabbitmq(
+            amqp_port=others.pop(),
+            management_port=others.pop(),
+            distribution_port=others.pop(),
+            epmd_port=epmd,
+            password=password,
+            cookie=cookie,
+            number=number,
+        )
+        for number in range(1, nodes + 1)
+    )
     return Services(
         home=home,
         postgres=Postgres(port=postgres, password=secrets.token_hex(16)),
-        rabbitmq=Rabbitmq(
-            amqp_port=amqp,
-            management_port=management,
-            distribution_port=distribution,
-            epmd_port=epmd,
-            password=secrets.token_hex(16),
-            cookie=secrets.token_hex(16),
-        ),
+        brokers=brokers,
     )
 
 
@@ -108,7 +162,7 @@ def load(home: Path) -> Services | None:
         return Services(
             home=Path(kept["home"]),
             postgres=Postgres(**_with_process(kept["postgres"])),
-            rabbitmq=Rabbitmq(**_with_process(kept["rabbitmq"])),
+            brokers=tuple(Rabbitmq(**_with_process(one)) for one in _brokers(kept)),
         )
     except FileNotFoundError:
         return None
@@ -123,7 +177,7 @@ def load(home: Path) -> Services | None:
 def save(services: Services) -> None:
     """Write the file, completely or not at all; only its owner can read it."""
     path = services.home / FILE
-    kept = asdict(services) | {
+    kept: dict[str, Any] = asdict(services) | {
         "home": str(services.home),
         # For people and other programs; `load` ignores them.
         "endpoints": services.endpoints._asdict(),
@@ -134,6 +188,11 @@ def save(services: Services) -> None:
     sync(unfinished)
     unfinished.replace(path)
     sync(services.home)
+
+
+def _brokers(kept: dict[str, Any]) -> list[dict[str, Any]]:
+    """The brokers' entries; a file from before there were clusters has one, under `rabbitmq`."""
+    return kept["brokers"] if "brokers" in kept else [kept["rabbitmq"]]
 
 
 def _with_process(kept: dict[str, Any]) -> dict[str, Any]:

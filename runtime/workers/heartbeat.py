@@ -24,6 +24,7 @@ from typing import Any
 from runtime.devserver.processes import Process, alive, boot, identify
 from runtime.files import our_directory
 from runtime.log_stream import unwritten_lines
+from runtime.workers.watchdog import Watchdog
 
 #: Seconds between two writes.
 _EVERY = 1.0
@@ -34,6 +35,8 @@ _FORGOTTEN = 86_400
 
 class HeartbeatFile:
     """The health of one worker process. Any thread may call `progress` and `trouble`.
+
+    A service manager that watches the process hears of each heartbeat, too.
 
     Args:
         home: the directory of `STATESYS_HOME`; the file is `run/<role>-<pid>-<random>.json` in
@@ -57,11 +60,14 @@ class HeartbeatFile:
         self._written_at = -_EVERY
         self._held = 0
         self._notes: dict[str, str] = {}
+        self._ready = False
+        self._watchdog = Watchdog()
 
     def progress(self, who: str) -> None:
         """The thread `who` made progress: its trouble is over."""
         with self._lock:
             self._progress_at = time.monotonic()
+            self._ready = True
             self._troubles.pop(who, None)
 
     def clear(self, who: str) -> None:
@@ -121,8 +127,11 @@ class HeartbeatFile:
                 "note": "; ".join(self._notes.values()) or None,
                 "unwritten": unwritten,
             }
+            ready = self._ready
         if self._writing.acquire(blocking=False):
             try:
+                # First: a full disk may delay the file.
+                self._watchdog.hear(words, ready=ready, now=at)
                 self._write(json.dumps(words))
             finally:
                 self._writing.release()

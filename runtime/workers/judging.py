@@ -35,16 +35,30 @@ def _note(heartbeat: dict[str, Any]) -> str | None:
     return "; ".join(filter(None, notes)) or None
 
 
-def _problem(heartbeat: dict[str, Any], now: float, interval: float) -> str | None:
-    silent = now - float(heartbeat["written"])
-    stuck = now - float(heartbeat["progress"])
-    if silent > STALE_AFTER:
-        return f"hangs: no sign of life for {silent:.0f} s"
+def waits(heartbeat: dict[str, Any]) -> str | None:
+    """What the worker waits for, in a sentence; it continues by itself."""
     if heartbeat["troubles"]:
         who, why = next(iter(heartbeat["troubles"].items()))
         return f"{who} waits: {why}"
     if heartbeat["blocked"]:
         return f"the broker blocks publishing: {heartbeat['blocked']}"
-    if heartbeat["held"] and stuck > interval:
-        return f"holds {heartbeat['held']} deliveries, no progress for {stuck:.0f} s"
     return None
+
+
+def stuck(heartbeat: dict[str, Any], *, now: float, interval: float) -> str | None:
+    """That the worker holds deliveries and made no progress for the interval, in a sentence.
+
+    Args:
+        heartbeat, now, interval: as for `judge`.
+    """
+    without = now - float(heartbeat["progress"])
+    if heartbeat["held"] and without > interval:
+        return f"holds {heartbeat['held']} deliveries, no progress for {without:.0f} s"
+    return None
+
+
+def _problem(heartbeat: dict[str, Any], now: float, interval: float) -> str | None:
+    silent = now - float(heartbeat["written"])
+    if silent > STALE_AFTER:
+        return f"hangs: no sign of life for {silent:.0f} s"
+    return waits(heartbeat) or stuck(heartbeat, now=now, interval=interval)

@@ -18,6 +18,7 @@ from runtime.broker import Administration, persistent
 from runtime.in_force import published_settings
 from runtime.settings import Settings
 from runtime.workers.heartbeat import HeartbeatFile
+from schemas.counts import Counts
 from schemas.errors import BrokerUnavailable, NotTaken, PermissionMissing, TopologyWrong
 from schemas.topology import WORKERS
 from schemas.workers import Counters, Role, WorkerHeartbeat, render_heartbeat
@@ -36,16 +37,19 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counters = Counters()
+        self._counts = Counts()
 
-    def add(self, more: Counters) -> None:
-        """Add to the counters."""
+    def add(self, more: Counters, counts: Counts | None = None) -> None:
+        """Add to the counters, and to the finer counts."""
         with self._lock:
             self._counters = Counters(*map(sum, zip(self._counters, more, strict=True)))
+            if counts is not None:
+                self._counts.update(counts)
 
-    @property
-    def counters(self) -> Counters:
-        """What was counted since the start."""
-        return self._counters
+    def read(self) -> tuple[Counters, Counts]:
+        """What was counted since the start, of one moment."""
+        with self._lock:
+            return self._counters, self._counts.copy()
 
 
 class Notice:
@@ -124,6 +128,7 @@ class Reporter:
 
     def heartbeat(self, *, ended: bool = False) -> WorkerHeartbeat:
         """Describe this process now."""
+        counters, counts = self.tally.read()
         return WorkerHeartbeat(
             worker_id=self.worker_id,
             role=self._role,
@@ -134,5 +139,6 @@ class Reporter:
             uptime=time.monotonic() - self._started,
             ended=ended,
             settings=self._settings,
-            counters=self.tally.counters,
+            counters=counters,
+            counts=counts,
         )

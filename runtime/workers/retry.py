@@ -1,6 +1,7 @@
 """Retry while a server is away, with pauses that grow up to a few seconds."""
 
 import threading
+import time
 
 import structlog
 import tenacity
@@ -11,6 +12,11 @@ from schemas.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMissing
 #: Seconds. The first try comes quickly, since most troubles are short; the longest pause keeps
 #: the recovery within seconds of the server's return.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+#: Seconds: a step that lasted longer had worked, because no timeout of ours is so long. What ends
+#: it is another outage.
+WORKED = 180.0
+#: Seconds after which the log tells the reason of one outage again.
+TOLD_AGAIN = 600.0
 
 _log = structlog.get_logger()
 
@@ -21,7 +27,7 @@ def until_available(
     """Retry a step for as long as broker or database are away, or until `stop` is set.
 
     Missing tables count as away: a worker that runs waits until they are there again.
-    Each reason is logged once.
+    Each reason is logged once in an outage, and every ten minutes while it lasts.
 
     Args:
         stop: also ends a pause at once.
@@ -31,14 +37,25 @@ def until_available(
     Returns:
         A tenacity object; call it with the step. Once `stop` is set it raises the last error.
     """
-    told: set[str] = set()
+    told: dict[str, float] = {}
+    begun = time.monotonic()
+
+    def begin(_: tenacity.RetryCallState) -> None:
+        nonlocal begun
+        begun = time.monotonic()
+
+    def failed(state: tenacity.RetryCallState) -> None:
+        if time.monotonic() - begun > WORKED:
+            told.clear()
+            state.attempt_number = 1
 
     def waiting(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if heartbeat is not None:
             heartbeat.trouble(worker, str(error))
-        if str(error) not in told:
-            told.add(str(error))
+        now = time.monotonic()
+        if now - told.get(str(error), -TOLD_AGAIN) >= TOLD_AGAIN:
+            told[str(error)] = now
             _log.warning("worker.waiting", worker=worker, why=str(error))
 
     return tenacity.Retrying(
@@ -49,6 +66,8 @@ def until_available(
         + tenacity.wait_random(0, FIRST_PAUSE),
         sleep=tenacity.sleep_using_event(stop),
         stop=tenacity.stop_when_event_set(stop),
+        before=begin,
+        after=failed,
         before_sleep=waiting,
         reraise=True,
     )

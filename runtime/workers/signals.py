@@ -5,6 +5,8 @@ import signal
 import threading
 from types import FrameType
 
+from runtime.workers.notify import tell_manager
+
 #: Seconds from the first signal until the kernel ends a process that still runs, whatever it waits
 #: for. A clean stop takes 30 at most; supervisors allow 60.
 _END_WITHIN = 50
@@ -38,6 +40,7 @@ class Stop(threading.Event):
             os._exit(128 + number)
         self.set()
         signal.alarm(_END_WITHIN)
+        tell_manager(STOPPING="1", STATUS="stopping")
 
 
 def interrupt_on_signals() -> None:
