@@ -6,11 +6,12 @@ from operator import attrgetter
 import click
 
 from console.completeness import sentence
-from console.csv_output import csv_option, print_csv
+from console.csv_output import csv_option, print_csv, refuse_csv_with_json
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
-from console.queries.clients import ClientFilter, Condition, Order
-from runtime.command import settings_and_logs
+from console.queries.clients import ClientFilter, ClientKey, Condition, Order
+from console.reading import reading
+from runtime.command import settings_without_logs
 from runtime.options import ClientType, DurationType, GivenClient, json_option
 
 _COLUMNS = ("name", "id", "version", "last seen", "last state change", "condition", "states")
@@ -69,8 +70,7 @@ def clients(
       statesys clients --stale 7d --sort seen --csv --limit 1000000
       statesys clients --name 'NB-*' --version '5.00.9106.*'
     """
-    if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     chosen = ClientFilter(
         condition=None if condition is None else Condition(condition),
         name=name,
@@ -78,15 +78,15 @@ def clients(
         stale=stale,
         collection=collection,
     )
-    url = settings_and_logs().required_database_url()
-    with Queries.open(url, name="statesys clients") as queries:
+    settings = settings_without_logs()
+    with reading(Queries, settings, name="statesys clients") as queries, queries.snapshot():
         now = queries.now()
         evaluated_at = None if collection is None else queries.evaluated(collection)
         # One more than is shown tells whether there are more.
         found = queries.clients(
             chosen,
             order=Order(sort),
-            after=None if after is None else queries.known(after).client_id,
+            after=None if after is None else ClientKey.of(queries.known(after)),
             limit=limit + 1,
             now=now,
         )

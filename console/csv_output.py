@@ -1,26 +1,35 @@
-"""CSV on stdout, which a spreadsheet shows and never runs."""
+"""CSV that a spreadsheet shows and never runs."""
 
 import csv
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from console.output import as_data
+from runtime.printable import printable_text
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 #: A spreadsheet takes a text that begins with one of these for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a header and rows, one line each, as RFC 4180 has it.
+    """Print a header and rows; see `write_csv`."""
+    write_csv(sys.stdout, [columns])
+    write_csv(sys.stdout, rows)
+
+
+def write_csv(file: "SupportsWrite[str]", rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows, one line each, as RFC 4180 has it.
 
     Moments are ISO 8601. A text that a spreadsheet would take for a formula gets an apostrophe
     before it; numbers stay as they are.
     """
-    writer = csv.writer(sys.stdout, lineterminator="\r\n")
-    writer.writerow(columns)
+    writer = csv.writer(file, lineterminator="\r\n")
     for row in rows:
         writer.writerow([_cell(value) for value in row])
 
@@ -31,7 +40,7 @@ def _cell(value: object) -> str:
     data = as_data(value)
     if isinstance(data, (int, float)):
         return str(data)
-    text = str(data)
+    text = printable_text(str(data))
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -40,3 +49,13 @@ def csv_option(command: Any) -> Any:
     return click.option(
         "--csv", "as_csv", is_flag=True, help="Print CSV on stdout instead of a table."
     )(command)
+
+
+def refuse_csv_with_json(*, as_csv: bool, as_json: bool) -> None:
+    """Refuse a command line that asks for both.
+
+    Raises:
+        click.UsageError: it does.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")

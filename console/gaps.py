@@ -5,9 +5,11 @@ import click
 from console.due import asked_words, due_words
 from console.output import age, counted, moment, print_json, stdout, table
 from console.queries import Queries
-from runtime.command import settings_and_logs
-from runtime.options import ClientType, GivenClient, json_option, site_rule
+from console.reading import reading
+from runtime.command import settings_without_logs
+from runtime.options import ClientType, GivenClient, json_option
 from runtime.rules import given_rules
+from runtime.setting_options import site_rule
 
 
 @click.command()
@@ -33,8 +35,11 @@ def gaps(
       statesys gaps --all GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
       statesys gaps --min-missing-message-age 1h
     """
-    given, settings = given_rules(**flags), settings_and_logs()
-    with Queries.open(settings.required_database_url(), name="statesys gaps") as queries:
+    given, settings = given_rules(**flags), settings_without_logs()
+    with (
+        reading(Queries, settings, name="statesys gaps") as queries,
+        queries.snapshot(),
+    ):
         client_id = None if client is None else queries.known(client).client_id
         now, rules = queries.now(), queries.rules()._replace(**given)
         # One row more than is shown tells whether there are more.

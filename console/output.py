@@ -6,17 +6,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from runtime.printable import as_json, printable
 from runtime.standard_streams import shows_any_character
 from schemas.serials import SerialRanges
+
+if TYPE_CHECKING:
+    # rich is imported late, here and below: JSON and CSV need none of it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 #: Width of a table in characters, on a narrow terminal too: an id that rich breaks over lines
 #: cannot be copied; a line that the terminal wraps can.
@@ -34,8 +37,10 @@ _PLAIN: dict[str, Any] = {
 }
 
 
-def stdout() -> Console:
+def stdout() -> "Console":
     """The console for tables on stdout; with colours only on a terminal and without NO_COLOR."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(
         file=sys.stdout,
         width=_WIDE,
@@ -51,6 +56,11 @@ def print_json(value: Any) -> None:
     The escapes that the stream itself would write are not valid JSON.
     """
     click.echo(json.dumps(as_data(value), ensure_ascii=not shows_any_character(), indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """Print one JSON document in one line, for output that goes on."""
+    click.echo(json.dumps(as_data(value), ensure_ascii=not shows_any_character()))
 
 
 def as_data(value: Any) -> Any:
@@ -83,12 +93,14 @@ def table(
     *,
     title: str | None = None,
     right: Iterable[str] = (),
-) -> Table:
+) -> "Table":
     """A table of printable texts; rich reads nothing in it as markup.
 
     Args:
         right: names of the columns that are numbers.
     """
+    from rich.table import Table  # noqa: PLC0415
+
     numbers = set(right)
     made = Table(title=title, **_PLAIN)
     for column in columns:
@@ -98,8 +110,11 @@ def table(
     return made
 
 
-def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> Table:
+def facts(rows: Iterable[tuple[str, object]], *, title: str | None = None) -> "Table":
     """A table of names and values."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     made = Table(title=title, show_header=False, **_PLAIN)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -142,7 +157,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object) -> "Text":
+    from rich.text import Text  # noqa: PLC0415
+
     if isinstance(value, Text):
         return value
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`statesys settings`: the settings in force here, or what the workers of the site use."""
+"""`statesys settings`: the settings in force here, or what the site and its workers use."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,15 +10,19 @@ import click
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
 from console.queries.workers import WorkerRow
-from runtime.command import settings_and_logs, with_private_servers
+from console.reading import reading
+from console.site_control import export, import_
+from runtime.command import settings_without_logs, with_private_servers
 from runtime.in_force import in_force, unit
 from runtime.options import json_option
-from runtime.settings import load_settings
+from runtime.settings import Settings, load_settings
+from runtime.site_settings import SiteSettings
+from schemas.errors import StatesysError
 
 #: Names of workers that a table shows beside a value.
 _NAMED = 5
 #: The settings that a worker of each role reads; the others are shown for neither.
-_BOTH = ("log_format", "log_level")
+_BOTH = ("log_format", "log_level", "log_max_size")
 USED = {
     "relay": (*_BOTH, "batch_size", "batch_linger", "max_report_size"),
     "loader": (
@@ -48,10 +52,20 @@ class Used(NamedTuple):
     workers: list[str]
 
 
-@click.command()
-@click.option("--site", is_flag=True, help="What the running workers use, and where they differ.")
+class OfSite(NamedTuple):
+    """One value that the site keeps, and where it comes from."""
+
+    name: str
+    value: str
+    unit: str
+    origin: str
+
+
+@click.group(invoke_without_command=True)
+@click.option("--site", is_flag=True, help="What site and running workers use, and who differs.")
 @json_option
-def settings(*, site: bool, as_json: bool) -> None:
+@click.pass_context
+def settings(context: click.Context, *, site: bool, as_json: bool) -> None:
     """Show each setting in force: value, unit, and where it comes from.
 
     Passwords and parameters of URLs are masked. A worker that was started with flags or in another
@@ -63,16 +77,25 @@ def settings(*, site: bool, as_json: bool) -> None:
       statesys settings
       statesys settings --site
       statesys settings --site --json
+      statesys settings import sitectrl.ct0 --dry-run
     """
-    if site:
+    if context.invoked_subcommand is not None:
+        if site or as_json:
+            raise click.UsageError(f"give options behind `settings {context.invoked_subcommand}`")
+    elif site:
         _show_site(as_json=as_json)
     else:
         _show_here(as_json=as_json)
 
 
+settings.add_command(import_)
+settings.add_command(export)
+
+
 def _show_here(*, as_json: bool) -> None:
     given = load_settings()
-    found = in_force(given, with_private_servers(given))
+    completed = with_private_servers(given)
+    found = in_force(given, completed, _known_site(completed))
     if as_json:
         print_json(found)
         return
@@ -80,24 +103,43 @@ def _show_here(*, as_json: bool) -> None:
     stdout().print(table(("setting", "value", "unit", "origin"), rows))
 
 
+def _known_site(given: Settings) -> SiteSettings | None:
+    """The row of the site; None, and a note, if it cannot be read now."""
+    if given.database_url is None:
+        return None
+    try:
+        with Queries.open(given.required_database_url(), name="statesys settings") as queries:
+            return queries.site_settings()
+    except StatesysError as error:
+        click.echo(f"note: what was imported for the site is not known: {error}", err=True)
+        return None
+
+
 def _show_site(*, as_json: bool) -> None:
-    url = settings_and_logs().required_database_url()
-    with Queries.open(url, name="statesys settings") as queries:
+    given = settings_without_logs()
+    with reading(Queries, given, name="statesys settings") as queries, queries.snapshot():
         as_of: datetime = queries.now()
+        row = queries.site_settings()
         workers = [worker for worker in queries.workers() if not worker.late]
+    of_site = [
+        OfSite(name, value, unit(name), row.origin_of(name))
+        for name, value in row.as_text().items()
+    ]
     found = used(workers)
     if as_json:
-        print_json({"as_of": as_of, "workers": len(workers), "settings": found})
+        print_json({"as_of": as_of, "workers": len(workers), "site": of_site, "settings": found})
         return
+    console = stdout()
+    console.print(table(("setting", "value", "unit", "origin"), of_site, title="the site"))
     columns = ("role", "setting", "value", "unit", "differs", "workers")
     rows = [
         (
             *(one.role, one.name, "not told" if one.value is None else one.value, one.unit),
-            *(one.differs, _names(one) if one.differs else f"all {len(one.workers)}"),
+            *(one.differs, workers_words(one) if one.differs else f"all {len(one.workers)}"),
         )
         for one in found
     ]
-    stdout().print(table(columns, rows))
+    console.print(table(columns, rows, title="running workers"))
     click.echo(f"{len(workers)} workers at work, as of {moment(as_of)} UTC", err=True)
 
 
@@ -124,6 +166,7 @@ def _values(role: str, name: str, workers: Iterable[WorkerRow]) -> list[Used]:
     ]
 
 
-def _names(one: Used) -> str:
+def workers_words(one: Used) -> str:
+    """The workers that use a value; of many, the first ones."""
     more = len(one.workers) - _NAMED
     return ", ".join(one.workers[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,11 +1,16 @@
 """`statesys states`: the current state of a client."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import click
 
 from console.names import state_name, topic_name
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
-from runtime.command import settings_and_logs
+from console.queries.rows import StateRow
+from console.reading import reading
+from runtime.command import settings_without_logs
 from runtime.options import GivenClient, client_argument, json_option
 
 
@@ -19,8 +24,8 @@ def states(*, client: GivenClient, as_json: bool) -> None:
     Example:
       statesys states GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
     """
-    url = settings_and_logs().required_database_url()
-    with Queries.open(url, name="statesys states") as queries:
+    settings = settings_without_logs()
+    with reading(Queries, settings, name="statesys states") as queries, queries.snapshot():
         known = queries.known(client)
         found = queries.states(known.client_id)
     if as_json:
@@ -28,14 +33,7 @@ def states(*, client: GivenClient, as_json: bool) -> None:
             {
                 "client_id": known.client_id,
                 "name": known.name,
-                "states": [
-                    {
-                        **state._asdict(),
-                        "topic_name": topic_name(state.topic_type),
-                        "state_name": state_name(state.topic_type, state.state_id),
-                    }
-                    for state in found
-                ],
+                "states": states_as_data(found),
             }
         )
         return
@@ -53,3 +51,15 @@ def states(*, client: GivenClient, as_json: bool) -> None:
     columns = ["topic", "id", "user", "state", "serial", "since"]
     title = f"{known.name or known.client_id}: {len(found):,} states"
     stdout().print(table(columns, rows, title=title, right=["serial"]))
+
+
+def states_as_data(found: Iterable[StateRow]) -> list[dict[str, Any]]:
+    """States with the names of their codes, for `--json`."""
+    return [
+        {
+            **state._asdict(),
+            "topic_name": topic_name(state.topic_type),
+            "state_name": state_name(state.topic_type, state.state_id),
+        }
+        for state in found
+    ]

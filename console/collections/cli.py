@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.collections import changing, gather
+from console.collections.gather import conditions_now, known
 from console.collections.view import print_collection, print_collections, print_members
-from console.csv_output import csv_option
-from console.queries.collections import CollectionQueries, CollectionRow
-from runtime.collection_rules import Rule, RuleRefused, parse_rule, require_collection_name
-from runtime.command import settings_and_logs
+from console.csv_output import csv_option, refuse_csv_with_json
+from console.queries.collections import CollectionQueries
+from console.reading import reading
+from runtime.command import settings_without_logs
 from runtime.options import ClientType, DurationType, GivenClient, json_option
-from schemas.errors import StatesysError, UnknownCollection
 
 if TYPE_CHECKING:
-    from loader.store import CollectionStore
+    from loader.store.collections import CollectionStore
 
 _NAME = "statesys collections"
 _name_argument = click.argument("name", metavar="NAME")
@@ -52,20 +53,9 @@ def create(*, name: str, rule: str, replace: bool) -> None:
       statesys collections create Waiting "state(301) = 3 and seen < 7d"
       statesys collections create --replace Old "version < '5.00.9122' or seen > 30d"
     """
-    require_collection_name(name)
-    text = rule.strip()
-    parse_rule(rule)
     with _store() as store:
-        made = store.create(name, text, replace=replace)
-    if not made:
-        raise click.UsageError(
-            f"there is a collection {name!r} already; --replace gives it another rule"
-        )
-    click.echo(
-        f"made collection {name}; `statesys collections members {name}` lists its members now, "
-        "a loader notes within a minute who they are",
-        err=True,
-    )
+        done = changing.make(store, name, rule, replace=replace)
+    click.echo(done, err=True)
 
 
 @collections.command(name="list")
@@ -95,9 +85,9 @@ def show(*, name: str, as_json: bool) -> None:
       statesys collections show Waiting
     """
     with _queries() as queries:
-        found, now, counted = _known(queries, name), queries.now(), None
+        found, now, counted = known(queries, name), queries.now(), None
         if found.evaluated_at is None or queries.countable():
-            counted = _counted(queries, found)
+            counted = conditions_now(queries, found)
     print_collection(found, counted, now=now, as_json=as_json)
 
 
@@ -115,41 +105,44 @@ def show(*, name: str, as_json: bool) -> None:
 @click.option(
     "--after", type=ClientType(), metavar="CLIENT", help="Go on behind this client of a page."
 )
+@click.option("--now", "at_once", is_flag=True, help="On a large site, too: evaluate the rule now.")
 @csv_option
 @json_option
 def members(
     *,
     name: str,
+    at_once: bool,
     joined_since: timedelta | None,
     limit: int,
     after: GivenClient | None,
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """List the clients that fulfil the rule of a collection now, by client id.
+    """List the clients that fulfil the rule of a collection, by client id.
 
-    "joined" is the evaluation that met a client first; who has joined since the last one has none.
+    The rule is evaluated now; on a large site, its members are those of the last evaluation by a
+    loader, which is stated, unless --now says otherwise: a rule that few clients fulfil then takes
+    a minute. "joined" is the evaluation that met a client first; who has joined since the last one
+    has none.
 
     \b
     Example:
       statesys collections members Waiting
       statesys collections members Waiting --joined-since 1h --csv > new.csv
     """
-    if as_csv and as_json:
-        raise click.UsageError("choose --csv or --json")
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with _queries() as queries:
-        found, now = _known(queries, name), queries.now()
+        found = known(queries, name)
         # One row more than is shown tells whether there are more.
-        rows = queries.members(
-            found,
-            _rule_of(found),
+        as_of, rows = gather.members(
+            *(queries, found),
             limit=limit + 1,
             after=None if after is None else queries.client_id_of(after),
-            joined_since=None if joined_since is None else now - joined_since,
-            now=now,
+            joined_since=joined_since,
+            at_once=at_once,
         )
     print_members(
-        found, rows[:limit], more=len(rows) > limit, now=now, as_csv=as_csv, as_json=as_json
+        found, rows[:limit], more=len(rows) > limit, as_of=as_of, as_csv=as_csv, as_json=as_json
     )
 
 
@@ -163,59 +156,28 @@ def delete(*, name: str) -> None:
     Example:
       statesys collections delete Waiting --yes
     """
-    with _queries() as queries:
-        found = _known(queries, name)
+    # The server that is written to: a standby may not know the collection yet.
+    url = settings_without_logs().required_database_url()
+    with CollectionQueries.open(url, name=_NAME) as queries:
+        found = known(queries, name)
     with _store() as store:
-        store.delete(found.name)
-    click.echo(f"deleted collection {found.name}; its rule was: {found.rule}", err=True)
-
-
-def _known(queries: CollectionQueries, name: str) -> CollectionRow:
-    require_collection_name(name)
-    found = queries.collection(name)
-    if found is None:
-        raise UnknownCollection(name)
-    return found
-
-
-def _rule_of(collection: CollectionRow) -> Rule:
-    """The rule of a collection as it is stored.
-
-    Raises:
-        StatesysError: it is one of another version, whose rules differ.
-    """
-    try:
-        return parse_rule(collection.rule)
-    except RuleRefused as error:
-        raise StatesysError(
-            f"this version cannot read the rule of collection {collection.name}, which another "
-            f"one stored: {error}; upgrade, or give it another rule with `statesys collections "
-            "create --replace`"
-        ) from None
-
-
-def _counted(queries: CollectionQueries, collection: CollectionRow) -> dict[str, int] | None:
-    """Members by condition at this moment; None if this version cannot read the rule."""
-    try:
-        rule = parse_rule(collection.rule)
-    except RuleRefused:
-        return None
-    return queries.member_conditions(rule)
+        done = changing.delete(store, found)
+    click.echo(done, err=True)
 
 
 @contextmanager
 def _queries() -> Iterator[CollectionQueries]:
-    url = settings_and_logs().required_database_url()
-    with CollectionQueries.open(url, name=_NAME) as queries:
+    settings = settings_without_logs()
+    with reading(CollectionQueries, settings, name=_NAME) as queries, queries.snapshot():
         yield queries
 
 
 @contextmanager
 def _store() -> "Iterator[CollectionStore]":
     # Imported late: it takes a tenth of a second, and most commands of this file only read.
-    from loader.store import CollectionStore  # noqa: PLC0415
+    from loader.store.collections import CollectionStore  # noqa: PLC0415
 
-    url = settings_and_logs().required_database_url()
+    url = settings_without_logs().required_database_url()
     with closing(CollectionStore(url, name=_NAME)) as store:
         store.require_current_tables()
         yield store

@@ -13,21 +13,21 @@ from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
 from runtime.collection_rules import RuleRefused, parse_rule
 
-_MEMBER_COLUMNS = ("name", "id", "last_seen", "condition", "joined_at")
+MEMBER_COLUMNS = ("name", "id", "last_seen", "condition", "joined_at")
 
 
 def print_collections(found: Sequence[CollectionRow], *, now: datetime, as_json: bool) -> None:
     """Print all collections."""
     if as_json:
-        print_json({"as_of": now, "collections": [_data(row) for row in found]})
+        print_json({"as_of": now, "collections": [collection_as_data(row) for row in found]})
         return
     rows = [
         (
             row.name,
             "-" if row.members is None else row.members,
-            _evaluated(row, now),
+            evaluated_words(row, now),
             row.rule,
-            _problem(row) or "",
+            problem_of(row) or "",
         )
         for row in found
     ]
@@ -49,10 +49,10 @@ def print_collection(
     as_of = now if conditions is not None else found.evaluated_at
     shown = found.conditions if conditions is None else conditions
     members = None if shown is None else sum(shown.values())
-    problem = _problem(found)
+    problem = problem_of(found)
     if as_json:
         told = {"members": members, "conditions": shown, "as_of": as_of, "problem": problem}
-        print_json({**_data(found), **told})
+        print_json({**collection_as_data(found), **told})
         return
     rows: list[tuple[str, object]] = [
         ("name", found.name),
@@ -63,7 +63,7 @@ def print_collection(
     if shown is not None and as_of is not None:
         rows.append(("completeness", sentence(Completeness(as_of, shown), now)))
     rows.append(("as of", moment(as_of)))
-    rows.append(("evaluated", _evaluated(found, now)))
+    rows.append(("evaluated", evaluated_words(found, now)))
     if problem is not None:
         rows.append(("problem", problem))
     stdout().print(facts(rows))
@@ -74,7 +74,7 @@ def print_members(
     rows: Sequence[MemberRow],
     *,
     more: bool,
-    now: datetime,
+    as_of: datetime,
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -83,29 +83,31 @@ def print_members(
     if as_json:
         listed = [row._asdict() for row in rows]
         print_json(
-            {"collection": collection.name, "as_of": now, "members": listed, "next_after": after}
+            {"collection": collection.name, "as_of": as_of, "members": listed, "next_after": after}
         )
     elif as_csv:
-        print_csv(_MEMBER_COLUMNS, (_cells(row) for row in rows))
+        print_csv(MEMBER_COLUMNS, (member_cells(row) for row in rows))
     else:
         columns = ["name", "id", "last seen", "condition", "joined"]
-        shown = [(n, i, moment(s), c, moment(j)) for n, i, s, c, j in map(_cells, rows)]
+        shown = [(n, i, moment(s), c, moment(j)) for n, i, s, c, j in map(member_cells, rows)]
         stdout().print(table(columns, shown))
     ending = f"; there are more: --after {after}" if more else ""
-    click.echo(f"{counted(len(rows), 'member')}; as of {moment(now)}{ending}", err=True)
+    click.echo(f"{counted(len(rows), 'member')}; as of {moment(as_of)}{ending}", err=True)
 
 
-def _cells(row: MemberRow) -> tuple[Any, ...]:
+def member_cells(row: MemberRow) -> tuple[Any, ...]:
+    """The values of a member, as many as `MEMBER_COLUMNS`."""
     return row.name, row.client_id, row.last_seen, row.condition, row.joined_at
 
 
-def _data(row: CollectionRow) -> dict[str, Any]:
+def collection_as_data(row: CollectionRow) -> dict[str, Any]:
+    """A collection, for `--json`."""
     data = row._asdict()
     del data["id"]
-    return {**data, "members": row.members, "problem": _problem(row)}
+    return {**data, "members": row.members, "problem": problem_of(row)}
 
 
-def _problem(row: CollectionRow) -> str | None:
+def problem_of(row: CollectionRow) -> str | None:
     """Why the collection has no new members: what this version thinks of the rule comes first."""
     try:
         parse_rule(row.rule)
@@ -114,7 +116,8 @@ def _problem(row: CollectionRow) -> str | None:
     return row.problem
 
 
-def _evaluated(row: CollectionRow, now: datetime) -> str:
+def evaluated_words(row: CollectionRow, now: datetime) -> str:
+    """How long ago the rule was evaluated, and how long that took."""
     if row.evaluated_at is None:
         return "not yet"
     took = "" if row.took is None else f", in {age(row.took)}"

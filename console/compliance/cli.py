@@ -5,10 +5,11 @@ import click
 from console.compliance.gather import Question, count, find
 from console.compliance.state import read_state
 from console.compliance.view import show_clients, show_totals
-from console.csv_output import csv_option
+from console.csv_output import csv_option, refuse_csv_with_json
 from console.queries.compliance import ComplianceQueries
+from console.reading import reading
 from console.topic_type import TopicType
-from runtime.command import settings_and_logs
+from runtime.command import settings_without_logs
 from runtime.options import ClientType, GivenClient, json_option
 
 #: Clients of a page, unless `--limit` says another number.
@@ -69,14 +70,16 @@ def compliance(
       statesys compliance SUM_ASSIGNMENT_ENFORCEMENT --clients 'Failed to install update(s)'
       statesys compliance 301 --clients never --csv > never.csv
     """
-    if as_json and as_csv:
-        raise click.UsageError("choose --json or --csv")
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     if state is None and (after is not None or limit is not None):
         raise click.UsageError("--after and --limit need --clients")
     question = Question(topic_type, topic_id)
     states = None if state is None else read_state(topic_type, state)
-    url = settings_and_logs().required_database_url()
-    with ComplianceQueries.open(url, name="statesys compliance") as queries:
+    settings = settings_without_logs()
+    with (
+        reading(ComplianceQueries, settings, name="statesys compliance") as queries,
+        queries.snapshot(),
+    ):
         if state is None:
             show_totals(question, count(queries, question), as_json=as_json, as_csv=as_csv)
             return

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
 from console.compliance.state import catalogued_states, unknown_state
 from console.queries.compliance import ClientInState, ComplianceQueries, StateTotals
+
+#: Clients that a quick search looks at in one statement, and seconds after which it ends.
+_AT_ONCE, _PATIENCE = 4_000, 0.1
 
 
 class Question(NamedTuple):
@@ -63,13 +67,75 @@ def find(
         click.BadParameter: neither the catalogue nor a client has the state.
     """
     now, rules = queries.now(), queries.rules()
+    if state_ids is not None:
+        totals = queries.state_totals(*question, now=now, rules=rules)
+        if nobody_in(state_ids, totals):
+            require_known(question, state, state_ids, totals)
+            return Found(totals.as_of, state_ids, [], more=False)
     # One client more than is shown tells whether there are more.
     found = queries.clients_in_state(
         *question, state_ids, after=after, limit=limit + 1, now=now, rules=rules
     )
-    if state_ids is not None and not found:
-        totals = queries.state_totals(*question, now=now, rules=rules)
-        known = {*catalogued_states(question.topic_type), *totals.states}
-        if known.isdisjoint(state_ids):
-            raise unknown_state(question.topic_type, state, known)
     return Found(now, state_ids, found[:limit], more=len(found) > limit)
+
+
+def find_quickly(
+    queries: ComplianceQueries,
+    question: Question,
+    state_ids: Sequence[int] | None,
+    *,
+    after: UUID | None,
+    limit: int,
+) -> tuple[list[ClientInState], UUID | None]:
+    """Find clients in a state without looking at all of them: for a page that must come soon.
+
+    Few of a million clients may be in the state, so that many have to be looked at. A page of few
+    or none may therefore have a next one.
+
+    Args:
+        state_ids: None means the clients that never told.
+        after: only clients with a larger id.
+
+    Returns:
+        The clients, and behind which client the search goes on; None when all were looked at.
+    """
+    now, rules = queries.now(), queries.rules()
+    found: list[ClientInState] = []
+    begun = monotonic()
+    while True:
+        until = queries.client_behind(after, _AT_ONCE)
+        found += queries.clients_in_state(
+            *question,
+            state_ids,
+            after=after,
+            until=until,
+            limit=limit + 1 - len(found),
+            now=now,
+            rules=rules,
+        )
+        if len(found) > limit:
+            return found[:limit], found[limit - 1].client_id
+        if until is None or monotonic() - begun > _PATIENCE:
+            return found, until
+        after = until
+
+
+def nobody_in(state_ids: Sequence[int], totals: StateTotals) -> bool:
+    """Whether no client was in one of these states when the totals were counted.
+
+    To find that out again would mean to look at every client, since no index has the states.
+    """
+    return totals.states.keys().isdisjoint(state_ids)
+
+
+def require_known(
+    question: Question, state: str, state_ids: Sequence[int], totals: StateTotals
+) -> None:
+    """Check that the catalogue or a client has a state.
+
+    Raises:
+        click.BadParameter: neither has it.
+    """
+    known = {*catalogued_states(question.topic_type), *totals.states}
+    if known.isdisjoint(state_ids):
+        raise unknown_state(question.topic_type, state, known)

@@ -9,13 +9,18 @@ from console.names import state_name
 from schemas.topics import catalogue
 
 NEVER = "never"
+#: The option that takes `never` too.
+_OF_CLIENTS = "--clients"
 #: The largest number that the column `state_id` holds.
 _LARGEST = 2**63 - 1
 _NUMBER = re.compile("-?[0-9]{1,19}")
 
 
-def read_state(topic_type: int, text: str) -> list[int] | None:
+def read_state(topic_type: int, text: str, *, option: str = _OF_CLIENTS) -> list[int] | None:
     """The ids of a state, or None for the clients that never told.
+
+    Args:
+        option: what gives the state, for the error.
 
     Raises:
         click.BadParameter: no state of the type has that name.
@@ -28,7 +33,7 @@ def read_state(topic_type: int, text: str) -> list[int] | None:
     named = catalogued_states(topic_type)
     ids = [number for number, name in named.items() if name.casefold() == wanted]
     if not ids:
-        raise unknown_state(topic_type, text, named)
+        raise unknown_state(topic_type, text, named, option=option)
     return ids
 
 
@@ -41,17 +46,21 @@ def catalogued_states(topic_type: int) -> dict[int, str]:
     }
 
 
-def unknown_state(topic_type: int, text: str, known: Iterable[int]) -> click.BadParameter:
+def unknown_state(
+    topic_type: int, text: str, known: Iterable[int], *, option: str = _OF_CLIENTS
+) -> click.BadParameter:
     """The error about a state that neither the catalogue nor a client has.
 
     Args:
         known: ids of the states that exist.
+        option: what gives the state.
     """
-    names = (_words(topic_type, number) for number in sorted(known))
+    names = [_words(topic_type, number) for number in sorted(known)]
+    if option == _OF_CLIENTS:
+        names.append(NEVER)
     return click.BadParameter(
-        f"{text!r} is no known state of topic type {topic_type}; known are: "
-        f"{', '.join([*names, NEVER])}",
-        param_hint="'--clients'",
+        f"{text!r} is no known state of topic type {topic_type}; known are: {', '.join(names)}",
+        param_hint=f"'{option}'",
     )
 
 

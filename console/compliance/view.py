@@ -23,14 +23,14 @@ def show_totals(question: Question, found: Counted, *, as_json: bool, as_csv: bo
     """Print how many clients are in which state."""
     totals = found.totals
     if as_json:
-        print_json(_totals_as_data(question, found))
+        print_json(totals_as_data(question, found))
     elif as_csv:
         columns = ["topic_type", "topic_id", "state_id", "state", "clients", *CONDITIONS, "as_of"]
         print_csv(
             columns,
             (
-                (*question, number, name, *_numbers(clients), totals.as_of)
-                for number, name, clients in _rows(question, totals)
+                (*question, number, name, *numbers_of(clients), totals.as_of)
+                for number, name, clients in rows_of(question, totals)
             ),
         )
     else:
@@ -75,8 +75,8 @@ def _print_totals(question: Question, found: Counted) -> None:
     totals = found.totals
     topic = "all topics" if topic_id is None else f"topic {printable(topic_id)!r}"
     rows = [
-        (name if number is None else f"{number} {name}", *_numbers(clients))
-        for number, name, clients in _rows(question, totals)
+        (name if number is None else f"{number} {name}", *numbers_of(clients))
+        for number, name, clients in rows_of(question, totals)
     ]
     numbers = ["clients", *CONDITIONS]
     out = stdout()
@@ -93,7 +93,7 @@ def _print_totals(question: Question, found: Counted) -> None:
         click.echo(f"{topic_type}: {meaning}")
 
 
-def _rows(question: Question, totals: StateTotals) -> Iterator[tuple[int | None, str, Clients]]:
+def rows_of(question: Question, totals: StateTotals) -> Iterator[tuple[int | None, str, Clients]]:
     """State id, name and clients of each row; no id for those that are not a state's."""
     for number, clients in sorted(totals.states.items()):
         yield number, state_name(question.topic_type, number), clients
@@ -102,7 +102,8 @@ def _rows(question: Question, totals: StateTotals) -> Iterator[tuple[int | None,
     yield None, "all clients", totals.clients
 
 
-def _numbers(clients: Clients) -> list[int]:
+def numbers_of(clients: Clients) -> list[int]:
+    """The number of clients, and that of each condition, in the order of `CONDITIONS`."""
     return [_sum(clients), *(clients.get(name, 0) for name in CONDITIONS)]
 
 
@@ -110,7 +111,8 @@ def _sum(clients: Clients) -> int:
     return sum(clients.values())
 
 
-def _totals_as_data(question: Question, found: Counted) -> dict[str, Any]:
+def totals_as_data(question: Question, found: Counted) -> dict[str, Any]:
+    """How many clients are in which state, for `--json`."""
     totals = found.totals
     return {
         "now": found.now,

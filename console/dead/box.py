@@ -8,14 +8,15 @@ still leaves them out.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 from runtime.broker import Administration, Delivery
 from runtime.broker.dead_letters import Letter, read_dead_letter, replayed
+from runtime.broker.shards import count_shards
 from schemas.errors import NotTaken, StatesysError
-from schemas.topology import DEAD, QUEUES
+from schemas.topology import DEAD, queues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,10 @@ class Moved:
 
     Attributes:
         done: replayed or deleted.
-        kept: how many were not chosen.
         stuck: chosen, but their queue is unknown or took no message; they stay.
     """
 
     done: list[Letter] = field(default_factory=list)
-    kept: int = 0
     stuck: list[Letter] = field(default_factory=list)
 
 
@@ -84,8 +83,10 @@ class Box:
         self._admin = admin
         self.cut = False
 
-    def look(self, *, most: int = MOST) -> Iterator[tuple[Letter, Delivery]]:
-        """Every dead letter, oldest first, with its delivery; all are requeued at the end.
+    def look(self, *, most: int = MOST) -> Generator[tuple[Letter, Delivery], None, None]:
+        """Every dead letter, oldest first, with its delivery.
+
+        All are requeued at the end, or when the generator is closed.
 
         Args:
             most: dead letters at most; `cut` then says that there are more.
@@ -117,7 +118,8 @@ class Box:
         Raises:
             TopologyWrong: an existing queue differs from the topology; no dead letter was moved.
         """
-        self._admin.declare([queue for queue in QUEUES if self._admin.depth(queue.name)])
+        ours = queues(count_shards(self._admin))
+        self._admin.declare([queue for queue in ours if self._admin.depth(queue.name)])
 
         def put_back(delivery: Delivery, letter: Letter) -> bool:
             if not letter.replayable:
@@ -158,8 +160,8 @@ class Box:
                 kept.append(delivery.tag)
                 letter = read_dead_letter(delivery)
                 if not chosen(letter):
-                    moved.kept += 1
-                elif act(delivery, letter):
+                    continue
+                if act(delivery, letter):
                     self._admin.ack(kept.pop())
                     moved.done.append(letter)
                 else:

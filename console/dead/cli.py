@@ -1,17 +1,17 @@
 """`statesys dead`: list, show, replay, purge."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from console.dead.box import Box, Choice, Moved
+from console.dead.moving import check_replayed, chosen_of, moved_words, purge_seen
 from console.dead.view import list_table, readable, show_letter
 from console.output import counted, print_json, stdout
 from runtime.broker import Administration
 from runtime.broker.dead_letters import headers_of
-from runtime.command import settings_and_logs
+from runtime.command import settings_without_logs
 from runtime.options import json_option
 from runtime.printable import as_json as harmless
 from schemas.errors import StatesysError
@@ -109,12 +109,7 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
     with _box() as box:
         moved = box.replay(chosen)
     _report(moved, "replayed", as_json=as_json)
-    chosen.check_found([*moved.done, *moved.stuck])
-    if moved.stuck:
-        raise StatesysError(
-            f"{counted(len(moved.stuck), 'letter')} cannot be put back: it is not known which "
-            "queue they came from, or it took no message"
-        )
+    check_replayed(chosen, moved)
 
 
 @dead.command()
@@ -134,23 +129,20 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
     """
     chosen = Choice(names=frozenset(ids), reason=reason)
     with _box() as box:
-        seen = [letter for letter, _ in box.look(most=sys.maxsize) if chosen(letter)]
-        chosen.check_found(seen)
+        seen = chosen_of(box, chosen)
     if seen and not yes:
         question = f"Delete {counted(len(seen), 'dead letter')} for good?"
         click.confirm(question, abort=True, err=True)
-    # Delete only what was counted: a dead letter that arrived during the question stays.
-    names = {letter.name for letter in seen}
     moved = Moved()
     if seen:
         with _box() as box:
-            moved = box.purge(lambda letter: letter.name in names and chosen(letter))
+            moved = purge_seen(box, chosen, {letter.name for letter in seen})
     _report(moved, "deleted", as_json=as_json)
 
 
 @contextmanager
 def _box() -> Iterator[Box]:
-    with Administration(settings_and_logs().required_amqp_url(), name="statesys dead") as admin:
+    with Administration(settings_without_logs().required_amqp_url(), name="statesys dead") as admin:
         yield Box(admin)
 
 
@@ -158,4 +150,4 @@ def _report(moved: Moved, word: str, *, as_json: bool) -> None:
     if as_json:
         print_json({word: len(moved.done), "stuck": len(moved.stuck)})
     else:
-        click.echo(f"{word} {counted(len(moved.done), 'letter')}")
+        click.echo(moved_words(moved, word))

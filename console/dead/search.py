@@ -13,7 +13,7 @@ from schemas.report import Report
 from schemas.report_reader import parse_report
 from schemas.serials import SerialRanges
 from schemas.smx import parse_batch
-from schemas.topology import INCOMING
+from schemas.topology import is_incoming
 
 T = TypeVar("T")
 
@@ -37,13 +37,24 @@ def letters_of(letters: Iterable[tuple[Letter, Delivery]], client_id: UUID) -> l
     Args:
         letters: as `Box.look` returns them.
     """
-    found = []
-    for letter, delivery in letters:
-        own = [one for one in contents(letter, delivery) if one.client_id == client_id]
-        if own:
-            serials = SerialRanges((one.first_serial, one.last_serial) for one in own)
-            found.append(ClientLetter(letter, serials, _topics(letter, delivery, client_id)))
-    return found
+    by_client = (letter_by_client(letter, delivery) for letter, delivery in letters)
+    return [found[client_id] for found in by_client if client_id in found]
+
+
+def letter_by_client(letter: Letter, delivery: Delivery) -> dict[UUID, ClientLetter]:
+    """What a dead letter holds of each client in it."""
+    serials: dict[UUID, list[tuple[int, int]]] = {}
+    for one in contents(letter, delivery):
+        serials.setdefault(one.client_id, []).append((one.first_serial, one.last_serial))
+    topics = _topics(letter, delivery) if serials else None
+    return {
+        client_id: ClientLetter(
+            letter,
+            SerialRanges(ranges),
+            None if topics is None else frozenset(topics.get(client_id, ())),
+        )
+        for client_id, ranges in serials.items()
+    }
 
 
 def ask_broker(
@@ -64,22 +75,19 @@ def ask_broker(
         return None
 
 
-def _topics(
-    letter: Letter, delivery: Delivery, client_id: UUID
-) -> frozenset[tuple[int, str]] | None:
+def _topics(letter: Letter, delivery: Delivery) -> dict[UUID, set[tuple[int, str]]] | None:
+    """Topic types and ids by client; None when the body cannot be read."""
+    found: dict[UUID, set[tuple[int, str]]] = {}
     try:
-        reports = list(_reports(letter, delivery.body))
+        for report in _reports(letter, delivery.body):
+            told = ((message.topic_type, message.topic_id) for message in report.messages)
+            found.setdefault(report.client_id, set()).update(told)
     except Refused:
         return None
-    return frozenset(
-        (message.topic_type, message.topic_id)
-        for report in reports
-        if report.client_id == client_id
-        for message in report.messages
-    )
+    return found
 
 
 def _reports(letter: Letter, body: bytes) -> Iterable[Report]:
-    if letter.queue in INCOMING.values():
+    if letter.queue is not None and is_incoming(letter.queue):
         return [smx.report for smx in parse_batch(body, any_format=True).smx]
     return [parse_report(body)]

@@ -17,7 +17,7 @@ from schemas.refusal import Reason
 from schemas.report import Report
 from schemas.report_reader import parse_report
 from schemas.smx import parse_batch
-from schemas.topology import INCOMING
+from schemas.topology import is_incoming
 
 
 class Content(NamedTuple):
@@ -35,7 +35,7 @@ def contents(letter: Letter, delivery: Delivery) -> list[Content]:
     clients, so its body comes first.
     """
     headers = _from_headers(letter)
-    if letter.queue in INCOMING.values():
+    if letter.queue is not None and is_incoming(letter.queue):
         return _from_batch(delivery.body) or headers
     return headers or _from_report(delivery.body)
 

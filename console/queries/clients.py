@@ -7,9 +7,13 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from console.queries.asking import Asking, named_text
+from console.queries.query_session import QuerySession, all_of, named_text
+from console.queries.rows import ClientRow
 from runtime.database import sql
 from schemas.errors import UnknownCollection
+
+#: Clients that are found by the index and sorted within a quarter of a second.
+_FEW = 100_000
 
 
 class Condition(StrEnum):
@@ -49,6 +53,22 @@ class ListedClient(NamedTuple):
     states: int
 
 
+class ClientKey(NamedTuple):
+    """The place of a client in a list: what the lists are sorted by, as it was read.
+
+    A client may report, or be deleted, before the next page is read.
+    """
+
+    name: str
+    last_seen: datetime | None
+    client_id: UUID
+
+    @classmethod
+    def of(cls, row: "ListedClient | ClientRow") -> "ClientKey":
+        """The place of a row."""
+        return cls(row.name, row.last_seen, row.client_id)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClientFilter:
     """Which clients a list has; None does not restrict it.
@@ -77,8 +97,7 @@ class ClientFilter:
         return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Completeness:
+class Completeness(NamedTuple):
     """How many clients the server has everything of, as of a moment.
 
     Attributes:
@@ -94,7 +113,7 @@ class Completeness:
         return sum(self.clients.values())
 
 
-class ClientQueries(Asking):
+class ClientQueries(QuerySession):
     """The queries of lists of clients."""
 
     def completeness(self, *, now: datetime | None = None) -> Completeness:
@@ -126,14 +145,14 @@ class ClientQueries(Asking):
         chosen: ClientFilter,
         *,
         order: Order = Order.NAME,
-        after: UUID | None = None,
+        after: ClientKey | None = None,
         limit: int | None = None,
         now: datetime | None = None,
     ) -> list[ListedClient]:
         """A page of a list of clients.
 
         Args:
-            after: the last client of the page before; None for the first page.
+            after: of the last client of the page before; None for the first page.
             limit: clients at most; None means all.
         """
         parts = [f"where_{name}" for name in chosen.parts]
@@ -141,15 +160,35 @@ class ClientQueries(Asking):
             parts.append(f"where_{chosen.condition.name.lower()}")
         if after is not None:
             parts.append(f"after_{order}")
+        few = order is not Order.SEEN and self._few_in(chosen.condition)
         query = sql.SQL(named_text("clients")).format(
-            where=sql.SQL(" AND ").join(
-                [sql.SQL("true"), *(sql.SQL(named_text(part)) for part in parts)]
-            ),
+            materialized=sql.SQL("MATERIALIZED" if few else "NOT MATERIALIZED"),
+            where=all_of(parts),
+            in_condition=all_of([] if chosen.condition is None else ["in_condition"]),
             order=_order(order, "c"),
             page_order=_order(order, "page"),
         )
-        values = {**chosen.parts, "after": after, "limit": limit, **self._view(now)}
+        key = {} if after is None else {f"after_{n}": v for n, v in after._asdict().items()}
+        values = {
+            **chosen.parts,
+            **key,
+            "condition": chosen.condition,
+            "limit": limit,
+            **self._view(now),
+        }
         return self._rows_of(query, ListedClient, values)
+
+    def _few_in(self, condition: Condition | None) -> bool:
+        """Whether a list is quicker by the index on the last report, then sorted.
+
+        Otherwise it is read in its own order until a page is full, which takes long if the first
+        clients in that order are all in other conditions. The other conditions have indexes.
+        """
+        if condition not in (Condition.QUIET, Condition.COMPLETE):
+            return False
+        # A condition that no client is in has no count.
+        kept = dict(self._all("kept_conditions", _Count))
+        return bool(kept) and kept.get(condition, 0) < _FEW
 
 
 class _Count(NamedTuple):

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from console.queries.asking import Asking, named_text
+from console.queries.query_session import QuerySession, named_text
 from runtime.collection_rules import Rule, compiled
 from runtime.database import sql
 
-#: Tables whose size decides whether members are counted while the user waits.
+#: Tables whose size decides whether rules are evaluated while the user waits.
 _COUNTED = ("client", "current_state")
 
 
@@ -53,8 +53,8 @@ class MemberRow(NamedTuple):
     joined_at: datetime | None
 
 
-class CollectionQueries(Asking):
-    """The queries about collections, over one session; they raise what `Asking` raises."""
+class CollectionQueries(QuerySession):
+    """The queries about collections, over one session; they raise what `QuerySession` raises."""
 
     def collections(self) -> list[CollectionRow]:
         """All collections, by name."""
@@ -88,12 +88,29 @@ class CollectionQueries(Asking):
         chosen = {"id": collection.id, "limit": limit, "after": after, "joined_since": joined_since}
         return self._of_members("members", MemberRow, rule, now, **chosen)
 
+    def evaluated_members(
+        self,
+        collection: CollectionRow,
+        *,
+        limit: int | None = None,
+        after: UUID | None = None,
+        joined_since: datetime | None = None,
+        now: datetime | None = None,
+    ) -> list[MemberRow]:
+        """The members that the last evaluation found, by client id, with their condition now.
+
+        Args:
+            As of `members`.
+        """
+        chosen = {"id": collection.id, "limit": limit, "after": after, "joined_since": joined_since}
+        return self._all("evaluated_members", MemberRow, **chosen, **self._view(now))
+
     def member_conditions(self, rule: Rule, *, now: datetime | None = None) -> dict[str, int]:
         """How many clients of which condition fulfil a rule at this moment."""
         return dict(self._of_members("member_conditions", _Count, rule, now))
 
     def countable(self) -> bool:
-        """Whether the site is small enough to count members while the user waits."""
+        """Whether the site is small enough to evaluate any rule while the user waits."""
         return self._small(*_COUNTED)
 
     def _collections(self, name: str | None) -> list[CollectionRow]:

@@ -29,6 +29,25 @@ LEFT JOIN LATERAL (
     LIMIT 1) AS o ON true
 ORDER BY p.client_id;
 
+-- name: evaluated_members
+-- The members that the last evaluation found, by client id.
+SELECT m.client_id, c.name, c.version, c.last_seen, o.condition, m.joined_at
+FROM (SELECT client_id, joined_at
+      FROM statesys.collection_member
+      WHERE collection = %(id)s
+        AND (%(after)s::uuid IS NULL OR client_id > %(after)s::uuid)
+        AND (%(joined_since)s::timestamptz IS NULL OR joined_at >= %(joined_since)s::timestamptz)
+      ORDER BY client_id
+      LIMIT %(limit)s) AS m
+-- A client that was forgotten since then is no member any more.
+JOIN statesys.client AS c ON c.client_id = m.client_id
+LEFT JOIN LATERAL (
+    SELECT condition
+    FROM statesys.client_condition(%(now)s, %(min_age)s, %(heartbeat_interval)s)
+    WHERE client_id = m.client_id
+    LIMIT 1) AS o ON true
+ORDER BY m.client_id;
+
 -- name: member_conditions
 -- How many members of which condition there are at this moment.
 SELECT o.condition, count(*)

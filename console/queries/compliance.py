@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from console.queries import asking
-from console.queries.asking import Asking
+from console.queries.query_session import QuerySession
 from runtime.rules import SiteRules
 
 #: Tables whose size decides whether clients are counted while the user waits.
 _COUNTED = ("client", "current_state")
-#: Counting clients reads each state of a type several times, so the tables must be this much
-#: smaller than those that are counted once (`COUNTED_BYTES`). Of 130,000 states, which have that
-#: size, a type with a tenth of them takes 0.07 s of CPU.
-_SMALLER = 4
+#: Counting clients reads each state of a type several times. Of 130,000 states, the most that are
+#: counted then, a type with a tenth of them takes 0.07 s of CPU.
+_COSTLY = 4
+#: States of a topic that are counted while the user waits, on a large site. The loaders count
+#: every topic that has more.
+_MOST_STATES = 1_000
 
 
 class StateTotal(NamedTuple):
@@ -63,7 +64,23 @@ class ClientInState(NamedTuple):
     condition: str
 
 
-class ComplianceQueries(Asking):
+class ToldOfType(NamedTuple):
+    """A number of clients that told of a topic type, as of a moment."""
+
+    topic_type: int
+    clients: int
+    as_of: datetime
+
+
+class ToldOfTopic(NamedTuple):
+    """A number of clients that told of a topic; `exact` False: there are this many or more."""
+
+    topic_id: str
+    clients: int
+    exact: bool
+
+
+class ComplianceQueries(QuerySession):
     """The queries of `statesys compliance`."""
 
     def state_totals(
@@ -78,7 +95,7 @@ class ComplianceQueries(Asking):
             topic_id: None means all topics of the type.
         """
         values = {"topic_type": topic_type, "topic_id": topic_id, **self._view(now, rules)}
-        if not self._counted_quickly():
+        if not self._small(*_COUNTED, costly=_COSTLY):
             kept = self._all("kept_state_totals", StateTotal, **values)
             if kept:
                 if topic_id is not None and all(row.topic_type is None for row in kept):
@@ -95,6 +112,7 @@ class ComplianceQueries(Asking):
         state_ids: Sequence[int] | None,
         *,
         after: UUID | None = None,
+        until: UUID | None = None,
         limit: int,
         now: datetime,
         rules: SiteRules,
@@ -105,6 +123,7 @@ class ComplianceQueries(Asking):
             topic_id: None means any topic of the type.
             state_ids: None means the clients that never told.
             after: only clients with a larger id.
+            until: only clients whose id is not larger.
         """
         return self._all(
             "clients_without_state" if state_ids is None else "clients_in_state",
@@ -113,14 +132,44 @@ class ComplianceQueries(Asking):
             topic_id=topic_id,
             state_ids=None if state_ids is None else list(state_ids),
             after=after,
+            until=until,
             limit=limit,
             **self._view(now, rules),
         )
 
-    def _counted_quickly(self) -> bool:
-        names = [f"statesys.{table}" for table in _COUNTED]
-        (size,) = self._scalars("bytes", tables=names)
-        return bool(size <= asking.COUNTED_BYTES // _SMALLER)
+    def client_behind(self, after: UUID | None, clients: int) -> UUID | None:
+        """The client that is so many behind another one, by id; None when fewer follow."""
+        found = self._scalars("client_behind", after=after, clients=clients)
+        return found[0] if found else None
+
+    def told_of_types(self, *, now: datetime) -> list[ToldOfType] | None:
+        """How many clients told of each topic type that any client told of.
+
+        Returns:
+            Counted now on a small site; else as the loaders counted last, None until they have.
+        """
+        if self._small(*_COUNTED, costly=_COSTLY):
+            return self._all("counted_told", ToldOfType, now=now)
+        return self._all("kept_told", ToldOfType) or None
+
+    def topic_ids(
+        self, topic_type: int, *, after: str | None = None, limit: int
+    ) -> list[ToldOfTopic]:
+        """A page of the topics of a type that clients told of, by id.
+
+        Args:
+            after: only larger ids.
+        """
+        quickly = self._small(*_COUNTED, costly=_COSTLY)
+        return self._all(
+            "topic_ids",
+            ToldOfTopic,
+            topic_type=topic_type,
+            after=after,
+            limit=limit,
+            kept=not quickly,
+            most=None if quickly else _MOST_STATES,
+        )
 
 
 def _state_totals(rows: list[StateTotal], now: datetime, *, counted_now: bool) -> StateTotals:

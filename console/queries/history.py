@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import NamedTuple
 
-from console.queries.asking import Asking
+from console.queries.query_session import QuerySession
 
 
 class KeptHistory(NamedTuple):
@@ -37,7 +37,7 @@ class KeptHistory(NamedTuple):
         return round(rows * self.full_share / self.full_days) if self.full_days else None
 
 
-class HistoryQueries(Asking):
+class HistoryQueries(QuerySession):
     """The queries of `history.sql`."""
 
     def kept_history(self, *, now: datetime | None = None) -> KeptHistory:

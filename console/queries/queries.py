@@ -5,9 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from console.queries.asking import named_text
+from console.queries.audit import AuditQueries
 from console.queries.clients import ClientQueries
 from console.queries.history import HistoryQueries
+from console.queries.messages import MessageQueries
+from console.queries.missing import MissingQueries
+from console.queries.one_client import OneClientQueries
+from console.queries.query_session import named_text
+from console.queries.resyncs import ResyncQueries
 from console.queries.rows import (
     AccountRow,
     Arrival,
@@ -18,7 +23,6 @@ from console.queries.rows import (
     HistoryRow,
     LoaderRow,
     MessageRow,
-    MissingRow,
     QueueTime,
     RequestRow,
     RulesWritten,
@@ -48,7 +52,17 @@ class RowCount(NamedTuple):
     exact: bool
 
 
-class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
+class Queries(
+    ClientQueries,
+    OneClientQueries,
+    WhyQueries,
+    HistoryQueries,
+    MessageQueries,
+    MissingQueries,
+    ResyncQueries,
+    WorkerQueries,
+    AuditQueries,
+):
     """The queries, over one session.
 
     Raises:
@@ -62,7 +76,7 @@ class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
 
     def loaders(self) -> list[LoaderRow]:
         """The loaders that run."""
-        return self._all("loaders", LoaderRow)
+        return self._all("loaders", LoaderRow, now=self.now())
 
     def totals(self, *, now: datetime | None = None) -> Totals:
         """Counts over the whole site, in one snapshot.
@@ -75,6 +89,11 @@ class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
             kept = None if self._small(*_TOTALLED) else self._first("kept_totals")
             counts = kept or self._first("counted_totals", **self._view(now))
             return Totals(*(*counts, *self._first("open_work"), *self._rows("current_state")))
+
+    def oldest_missing(self) -> datetime | None:
+        """When the oldest open missing range was detected; None without one."""
+        found: datetime | None = self._scalars("oldest_missing")[0]
+        return found
 
     def loaded(self) -> RowCount:
         """The number of messages in the history: counted in a small table, else estimated."""
@@ -127,25 +146,6 @@ class Queries(ClientQueries, WhyQueries, HistoryQueries, WorkerQueries):
     def states(self, client_id: UUID) -> list[StateRow]:
         """The current states of a client."""
         return self._all("states", StateRow, client_id=client_id)
-
-    def missing(
-        self,
-        client_id: UUID | None = None,
-        *,
-        closed: bool = False,
-        limit: int | None = None,
-        now: datetime | None = None,
-        rules: SiteRules | None = None,
-    ) -> list[MissingRow]:
-        """Missing ranges, open ones first, oldest first.
-
-        Args:
-            client_id: None means all clients.
-            closed: closed ranges too.
-            limit: rows at most; None means all.
-        """
-        chosen = {"client_id": client_id, "closed": closed, "limit": limit}
-        return self._all("missing", MissingRow, **chosen, **self._view(now, rules))
 
     def requests(self, client_id: UUID, *, limit: int | None = None) -> list[RequestRow]:
         """Resync requests of a client, newest first."""

@@ -44,21 +44,47 @@ FROM (SELECT count(*) AS ranges,
       FROM statesys.resync_request
       WHERE closed_at IS NULL AND requested_at IS NOT NULL) AS r;
 
+-- name: oldest_missing
+-- When the oldest open missing range was detected; null without one.
+SELECT min(detected_at) FROM statesys.missing_message_range WHERE closed_at IS NULL;
+
 -- name: rules_written
 -- Where the rules come from.
 SELECT origin, written_by, written_at FROM statesys.site;
 
 -- name: loaders
 -- The loaders that run. Each renews its row about once a minute. A loader whose row is five minutes
--- old has died.
-SELECT name, rules, started_at, seen_at
-FROM statesys.loader
-WHERE seen_at > now() - interval '5 minutes'
-ORDER BY name COLLATE "C", started_at;
+-- old has died. The rules are those that it would make the site's if it were started again: what
+-- the site imported stays, unless the loader was given another value.
+SELECT l.name,
+       l.rules - ARRAY(SELECT unnest(s.imported) EXCEPT SELECT unnest(l.given)) AS rules,
+       l.started_at, l.seen_at
+FROM statesys.loader l LEFT JOIN statesys.site s ON l.given IS NOT NULL
+WHERE l.seen_at > %(now)s - interval '5 minutes'
+ORDER BY l.name COLLATE "C", l.started_at;
 
--- name: now
--- The time of the database's clock, from which the moments in its tables were read.
-SELECT now();
+-- name: freshness
+-- The moment of what can be read: everything that was committed before it is there. On a standby it
+-- is the database's clock only if something receives, and all that was received and all that the
+-- primary said it has (latest_end_lsn) is replayed. Otherwise it is the last commit that was
+-- replayed; before the first one after a start, the last checkpoint.
+--
+-- What was received may be less than what is replayed: it counts from the start of a log file.
+-- Only pg_read_all_stats shows latest_end_lsn. Without it, a standby that catches up looks current
+-- each time it has replayed a piece, before the next one comes.
+SELECT
+    CASE
+        WHEN NOT pg_is_in_recovery() THEN now()
+        WHEN EXISTS (
+            SELECT FROM pg_stat_wal_receiver
+            WHERE greatest(latest_end_lsn, pg_last_wal_receive_lsn()) <= pg_last_wal_replay_lsn()
+        ) THEN now()
+        ELSE coalesce(
+            pg_last_xact_replay_timestamp(), (SELECT checkpoint_time FROM pg_control_checkpoint())
+        )
+    END AS as_of,
+    pg_is_in_recovery() AS standby,
+    now() AS now
 
 -- name: condition
 -- The condition of one client.
@@ -111,29 +137,6 @@ SELECT topic_type, topic_id, user_sid, state_id, criticality, serial, message_ti
 FROM statesys.current_state
 WHERE client_id = %(client_id)s
 ORDER BY topic_type, topic_id, user_sid;
-
--- name: missing
--- Missing ranges, oldest first, of one client or of all; with each open one, whether and when its
--- client is asked. (LIMIT 1 makes PostgreSQL compute this for the clients in the list only.)
-SELECT m.client_id, c.name, m.first_serial, m.last_serial, m.merged, m.detected_at, m.closed_at,
-       m.closed_how, r.requested_at, r.sent_at, r.closed_how, d.reason, d.since, d.at, d.held_by
-FROM (SELECT *
-      FROM statesys.missing_message_range
-      WHERE (%(client_id)s::uuid IS NULL OR client_id = %(client_id)s::uuid)
-        AND (%(closed)s OR closed_at IS NULL)
-      ORDER BY closed_at IS NOT NULL, detected_at, client_id, first_serial
-      LIMIT %(limit)s) AS m
-JOIN statesys.client AS c USING (client_id)
-LEFT JOIN LATERAL (SELECT requested_at, sent_at, closed_how
-                   FROM statesys.resync_request
-                   WHERE client_id = m.client_id AND requested_at IS NOT NULL
-                   ORDER BY requested_at DESC
-                   LIMIT 1) AS r ON true
-LEFT JOIN LATERAL (SELECT reason, since, at, held_by
-                   FROM statesys.resync_due(%(now)s, %(min_age)s, %(merge_interval)s)
-                   WHERE client_id = m.client_id
-                   LIMIT 1) AS d ON m.closed_at IS NULL
-ORDER BY m.closed_at IS NOT NULL, m.detected_at, m.client_id, m.first_serial;
 
 -- name: requests
 -- The resync requests of a client, newest first.

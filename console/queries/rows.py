@@ -47,7 +47,7 @@ class Totals(NamedTuple):
 
 
 class RulesWritten(NamedTuple):
-    """The origin of the site's rules: `default` or `loader`, who wrote them, and when."""
+    """What wrote the site's rules last, who, and when: `origin` as in `runtime.site_settings`."""
 
     origin: str
     written_by: str
@@ -55,7 +55,7 @@ class RulesWritten(NamedTuple):
 
 
 class LoaderRow(NamedTuple):
-    """A loader that runs; `rules` are those that it was started with, as text by name."""
+    """A loader that runs; `rules` are those that its next start would make the site's, as text."""
 
     name: str
     rules: dict[str, str]
@@ -151,6 +151,7 @@ class MissingRow(NamedTuple):
         asked_at: when the newest request was made, None when there is none.
         ask_closed_how: None while that request is open.
         due_reason, due_since, due_at, held_by: as in `DueRow`; None for a closed range.
+        range_id: tells apart the ranges of one client.
     """
 
     client_id: UUID
@@ -168,6 +169,7 @@ class MissingRow(NamedTuple):
     due_since: datetime | None
     due_at: datetime | None
     held_by: str | None
+    range_id: int
 
 
 class RequestRow(NamedTuple):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from console.queries.asking import Asking
+from console.queries.query_session import QuerySession
 from console.queries.rows import MessageRow, StateRow
 from runtime.rules import SiteRules
 
@@ -41,7 +41,7 @@ class Changes(NamedTuple):
     last_change: datetime | None = None
 
 
-class WhyQueries(Asking):
+class WhyQueries(QuerySession):
     """The queries about one client and one of its topics."""
 
     def since(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from console.queries.asking import Asking
+from console.queries.query_session import QuerySession
 
 
 class WorkerRow(NamedTuple):
@@ -38,6 +38,21 @@ class WorkerRow(NamedTuple):
     settings: dict[str, str]
 
 
+class WorkerCount(NamedTuple):
+    """One of the finer counts (`schemas.counts`), summed like `WorkerTotals`."""
+
+    role: str
+    name: str
+    value: int
+
+
+class TaskRun(NamedTuple):
+    """A periodic task of the loaders, and when it was done last for the whole site."""
+
+    name: str
+    done_at: datetime
+
+
 class WorkerTotals(NamedTuple):
     """Sums over all workers of a role that there ever were; they never fall."""
 
@@ -51,12 +66,19 @@ class WorkerTotals(NamedTuple):
     quarantined: int
 
 
-class WorkerQueries(Asking):
+class InQuarantine(NamedTuple):
+    """How many clients an operator set aside, and since when the first of them."""
+
+    clients: int
+    since: datetime | None
+
+
+class WorkerQueries(QuerySession):
     """The queries about the workers of the site."""
 
     def workers(self) -> list[WorkerRow]:
         """Running workers, and those that were lost within the last day."""
-        return self._all("workers", WorkerRow)
+        return self._all("workers", WorkerRow, now=self.now())
 
     def worker_totals(self) -> list[WorkerTotals]:
         """What the workers of each role have done."""
@@ -64,3 +86,18 @@ class WorkerQueries(Asking):
             WorkerTotals(row.role, *map(int, row[1:]))
             for row in self._all("worker_totals", WorkerTotals)
         ]
+
+    def worker_counts(self) -> list[WorkerCount]:
+        """The finer counts of the workers of each role."""
+        return [
+            WorkerCount(row.role, row.name, int(row.value))
+            for row in self._all("worker_counts", WorkerCount)
+        ]
+
+    def in_quarantine(self) -> InQuarantine:
+        """How many clients are in quarantine."""
+        return self._all("in_quarantine", InQuarantine)[0]
+
+    def task_runs(self) -> list[TaskRun]:
+        """When each periodic task was done last, by name."""
+        return self._all("task_runs", TaskRun)

@@ -5,10 +5,11 @@ import sys
 import click
 
 from console.output import print_json, stdout
+from console.status.findings import with_findings
 from console.status.gather import gather
 from console.status.view import show
 from console.status.watch import watch
-from runtime.command import settings_and_logs
+from runtime.command import settings_without_logs
 from runtime.options import json_option
 
 #: Seconds between two looks, at least and at most: a look takes a moment, and a day is long.
@@ -52,13 +53,13 @@ def status(*, seconds: float | None, as_json: bool) -> None:
       statesys status --watch 5
       statesys status --json | jq .database.totals.clients
     """
-    settings = settings_and_logs()
+    settings = settings_without_logs()
     if seconds is not None:
         watch(settings, seconds, as_json=as_json)
         return
     found = gather(settings)
     if as_json:
-        print_json(found)
+        print_json(with_findings(found))
     else:
         show(found, stdout())
     sys.exit(found.exit_code)

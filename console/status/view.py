@@ -7,6 +7,7 @@ from rich.text import Text
 
 from console.output import age, counted, facts, size, table
 from console.queries.rows import Totals
+from console.status.findings import show_findings
 from console.status.gather import BrokerStatus, DatabaseStatus, HistoryStatus, SiteStatus, Status
 from console.status.workers import show_workers
 
@@ -14,11 +15,13 @@ _UNKNOWN = "?"
 
 
 def show(status: Status, console: Console) -> None:
-    """Print both halves; for a missing one, print the reason in red."""
+    """Print what is wrong and both halves; for a missing one, print the reason in red."""
+    if status.broker is not None or status.database is not None:
+        show_findings(status, console)
     if status.broker is not None:
         _show_broker(status.broker, console)
     if status.database is not None:
-        console.print(facts(_database(status.database, status.at), title="database"))
+        console.print(facts(database_facts(status.database, status.at), title="database"))
         show_workers(status.database, status.at, console)
         _show_differing(status.database.site, console)
     for trouble in status.troubles:
@@ -35,7 +38,7 @@ def _show_broker(broker: BrokerStatus, console: Console) -> None:
             "-" if queue.consumers is None else queue.consumers,
             _known(queue.incoming),
             _known(queue.settled),
-            queue.carries if queue.ready is not None else f"{queue.carries} (not declared yet)",
+            queue.described,
         )
         for queue in broker.queues
     ]
@@ -53,7 +56,8 @@ def _show_broker(broker: BrokerStatus, console: Console) -> None:
         console.print()
 
 
-def _database(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
+def database_facts(half: DatabaseStatus, now: datetime) -> list[tuple[str, object]]:
+    """The database's half as names and values."""
     t, latest = half.totals, half.queue_time
     then = _as_of(t, now)
     rows: list[tuple[str, object]] = [
@@ -88,12 +92,16 @@ def _history(history: HistoryStatus) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = []
     if history.oldest_day is not None:
         kept = f"since {history.oldest_day.isoformat()} (UTC), {size(history.bytes)}"
-        rows.append(("history kept", kept))
+        rows.append(("history kept", kept + _deleted(history)))
     if history.rows_a_day is not None and history.bytes_a_day is not None:
         mean = f"mean of {counted(history.full_days, 'full day')}"
         each = f"{history.rows_a_day:,} messages, {size(history.bytes_a_day)}"
         rows.append(("a day", f"about {each} ({mean})"))
     return [*rows, ("partitions", ahead)]
+
+
+def _deleted(history: HistoryStatus) -> str:
+    return "" if history.retention is None else f"; loaders delete it after {history.retention}"
 
 
 def _show_differing(site: SiteStatus, console: Console) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 
 from console.output import moment, print_json, stdout
+from console.status.findings import with_findings
 from console.status.gather import Status, gather
 from console.status.view import show
 from runtime.settings import Settings
@@ -22,7 +23,7 @@ def watch(settings: Settings, seconds: float, *, as_json: bool) -> None:
         while True:
             found = gather(settings)
             if as_json:
-                print_json(found)
+                print_json(with_findings(found))
             else:
                 _redraw(found)
             sys.stdout.flush()

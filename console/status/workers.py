@@ -30,7 +30,7 @@ def show_workers(half: DatabaseStatus, now: datetime, console: Console) -> None:
     if len(workers) > _MOST:
         console.print(Text(f"and {len(workers) - _MOST} more (--json shows all)"))
     for totals in half.worker_totals:
-        console.print(Text(_sentence(totals)))
+        console.print(Text(totals_words(totals)))
 
 
 def _row(worker: WorkerRow, now: datetime) -> tuple[object, ...]:
@@ -51,7 +51,7 @@ def _rate(rate: float | None) -> str:
     return "?" if rate is None else f"{rate:,.1f}"
 
 
-def _sentence(totals: WorkerTotals) -> str:
+def totals_words(totals: WorkerTotals) -> str:
     """What all workers of a role have done, in words."""
     made = (
         f"{totals.reports:,} reports in {totals.batches:,} batches"

@@ -2,12 +2,13 @@
 
 import click
 
-from console.csv_output import csv_option
+from console.csv_output import csv_option, refuse_csv_with_json
 from console.queries.activity import ActivityQueries
-from console.top.view import TopTopics, show_clients, show_topics
-from runtime.command import settings_and_logs
+from console.reading import reading
+from console.top.rankings import top_topics
+from console.top.view import show_clients, show_topics
+from runtime.command import settings_without_logs
 from runtime.options import json_option, together
-from runtime.windows import topic_windows
 
 _options = together(
     click.option(
@@ -45,9 +46,9 @@ def clients(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top clients
       statesys top clients --by day --limit 100 --csv > storm.csv
     """
-    _require_one_form(as_json=as_json, as_csv=as_csv)
-    url = settings_and_logs().required_database_url()
-    with ActivityQueries.open(url, name="statesys top") as queries, queries.snapshot():
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
+    settings = settings_without_logs()
+    with reading(ActivityQueries, settings, name="statesys top") as queries, queries.snapshot():
         found = queries.top_clients(by_day=by == "day", limit=limit)
     show_clients(found, as_json=as_json, as_csv=as_csv)
 
@@ -66,18 +67,8 @@ def topics(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top topics
       statesys top topics --by day --json
     """
-    _require_one_form(as_json=as_json, as_csv=as_csv)
-    url = settings_and_logs().required_database_url()
-    with ActivityQueries.open(url, name="statesys top") as queries, queries.snapshot():
-        now = queries.now()
-        hour, day = topic_windows(queries.first_topic_hour() or now, now)
-        found = queries.top_topics(
-            now=now, hour=hour.begin, day=day.begin, by_day=by == "day", limit=limit
-        )
-        totals = queries.topic_totals(now=now, hour=hour.begin, day=day.begin)
-    show_topics(TopTopics(now, hour, day, totals, found), as_json=as_json, as_csv=as_csv)
-
-
-def _require_one_form(*, as_json: bool, as_csv: bool) -> None:
-    if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
+    settings = settings_without_logs()
+    with reading(ActivityQueries, settings, name="statesys top") as queries, queries.snapshot():
+        found = top_topics(queries, by_day=by == "day", limit=limit)
+    show_topics(found, as_json=as_json, as_csv=as_csv)

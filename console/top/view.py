@@ -2,50 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from console.csv_output import print_csv
-from console.names import topic_name
 from console.output import counted, moment, print_json, stdout, table
-from console.queries.activity import (
-    ClientActivity,
-    TopClients,
-    TopicActivity,
-    TopicTotals,
-    Typical,
+from console.queries.activity import TopClients
+from console.top.rankings import (
+    BusyClient,
+    BusyTopic,
+    TopTopics,
+    clients_as_data,
+    topics_as_data,
 )
-from runtime.windows import Window
-
-
-class TopTopics(NamedTuple):
-    """The topic types of which most came."""
-
-    as_of: datetime
-    hour: Window
-    day: Window
-    totals: TopicTotals
-    found: Sequence[TopicActivity]
-
-    @property
-    def each(self) -> list[dict[str, Any]]:
-        """A topic type each, as data; shares in percent."""
-        return [
-            {
-                "topic_type": row.topic_type,
-                "topic_name": topic_name(row.topic_type),
-                "hour": row.hour,
-                "per_hour": _rounded(rate := self.hour.an_hour(row.hour)),
-                "hour_percent": _percent(row.hour, self.totals.hour),
-                "usual": row.usual,
-                "times": round(rate / row.usual, 1) if row.usual and rate is not None else None,
-                "day": row.day,
-                "day_percent": _percent(row.day, self.totals.day),
-            }
-            for row in self.found
-        ]
-
 
 _CLIENTS = {
     "client": "name",
@@ -69,82 +39,54 @@ _TOPICS = {
 }
 #: Columns that are texts.
 _TEXTS = {"client", "id", "topic"}
+_WINDOWS = ("hour", "day")
 
 
 def show_clients(top: TopClients, *, as_json: bool, as_csv: bool) -> None:
     """Print the clients; with a table and CSV, the windows go to stderr."""
-    windows = {name: _window(top, name) for name in ("hour", "day")}
-    rows = [_client(top, row) for row in top.found]
+    told = clients_as_data(top)
     if as_json:
-        print_json({"as_of": top.hour.end, **windows, "clients": rows})
+        print_json(told)
         return
-    _print(_CLIENTS, rows, windows, as_csv=as_csv)
-    for name, window in windows.items():
+    _print(_CLIENTS, told["clients"], told, as_csv=as_csv)
+    for name in _WINDOWS:
+        window = told[name]
         click.echo(
             f"{name}: {_limits(window)}, {counted(window['messages'], 'message')} of "
             f"{counted(window['clients'], 'client')}, median {window['median']:,}",
             err=True,
         )
-    _echo_as_of(top.hour.end)
-
-
-def _client(top: TopClients, row: ClientActivity) -> dict[str, Any]:
-    return {
-        "client_id": row.client_id,
-        "name": row.name,
-        "hour": row.hour,
-        "per_hour": _rounded(top.hour.an_hour(row.hour)),
-        "hour_times": _times(top.typical.get("hour"), row.hour),
-        "day": row.day,
-        "day_times": _times(top.typical.get("day"), row.day),
-    }
-
-
-def _window(top: TopClients, name: str) -> dict[str, Any]:
-    """A window as data: its limits, and what all clients sent in it."""
-    window = top.hour if name == "hour" else top.day
-    typical = top.typical.get(name, Typical(name, 0, 0, 0))
-    told = {key: value for key, value in typical._asdict().items() if key != "window"}
-    return {"from": window.begin, "to": window.end, **told}
-
-
-def _times(typical: Typical | None, messages: int) -> float | None:
-    return None if typical is None else round(messages / typical.median, 1)
+    _echo_as_of(told["as_of"])
 
 
 def show_topics(top: TopTopics, *, as_json: bool, as_csv: bool) -> None:
     """Print the topic types; with a table and CSV, the windows go to stderr."""
-    windows: dict[str, dict[str, Any]] = {
-        name: {"from": window.begin, "to": window.end, "messages": messages}
-        for name, window, messages in (
-            ("hour", top.hour, top.totals.hour),
-            ("day", top.day, top.totals.day),
-        )
-    }
+    told = topics_as_data(top)
     if as_json:
-        print_json({"as_of": top.as_of, **windows, "topics": top.each})
+        print_json(told)
         return
-    _print(_TOPICS, top.each, windows, as_csv=as_csv)
-    for name, window in windows.items():
+    _print(_TOPICS, told["topics"], told, as_csv=as_csv)
+    for name in _WINDOWS:
+        window = told[name]
         click.echo(f"{name}: {_limits(window)}, {counted(window['messages'], 'message')}", err=True)
-    _echo_as_of(top.as_of)
+    _echo_as_of(told["as_of"])
 
 
 def _print(
     columns: Mapping[str, str],
-    rows: Sequence[Mapping[str, Any]],
-    windows: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[BusyClient | BusyTopic],
+    told: Mapping[str, Any],
     *,
     as_csv: bool,
 ) -> None:
     if as_csv:
         # A file outlives the notes on stderr, so each line has the limits of the windows, too.
-        limits = [windows["hour"]["from"], windows["day"]["from"], windows["hour"]["to"]]
+        limits = [told["hour"]["from"], told["day"]["from"], told["hour"]["to"]]
         keys = list(columns.values())
-        lines = ([*(row[key] for key in keys), *limits] for row in rows)
+        lines = ([*(getattr(row, key) for key in keys), *limits] for row in rows)
         print_csv([*keys, "hour_from", "day_from", "as_of"], lines)
         return
-    cells = ([_cell(key, row[key]) for key in columns.values()] for row in rows)
+    cells = ([_cell(key, getattr(row, key)) for key in columns.values()] for row in rows)
     stdout().print(table(list(columns), cells, right=columns.keys() - _TEXTS))
 
 
@@ -163,11 +105,3 @@ def _limits(window: Mapping[str, Any]) -> str:
 
 def _echo_as_of(now: datetime) -> None:
     click.echo(f"as of {moment(now)} UTC, by the database's clock", err=True)
-
-
-def _rounded(rate: float | None) -> float | None:
-    return None if rate is None else round(rate, 1)
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 1) if whole else None

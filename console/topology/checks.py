@@ -1,15 +1,33 @@
 """Checks every queue and exchange of the broker, by AMQP and by the management API."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 from runtime.broker import Administration
-from runtime.broker.inspection import FoundExchange, FoundQueue, Inspection, Policy, inspect
+from runtime.broker.inspection import (
+    FoundBinding,
+    FoundExchange,
+    FoundQueue,
+    Inspection,
+    Policy,
+    inspect,
+)
+from runtime.broker.shards import count_shards
 from runtime.settings import Settings
 from schemas.errors import BrokerUnavailable, PermissionMissing, TopologyWrong
-from schemas.topology import QUEUES, REPORTS, RESYNC, Queue, is_reply_queue
+from schemas.topology import (
+    PUBLISHED,
+    REPORTS,
+    RESYNC,
+    SPREAD,
+    Exchange,
+    Queue,
+    is_reply_queue,
+    queues,
+    reports,
+)
 
 
 class Force(NamedTuple):
@@ -79,6 +97,7 @@ def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) ->
         ("is not durable: a restart of the broker deletes it", not found.durable),
         ("is deleted with its last consumer (auto-delete)", found.auto_delete),
         ("is exclusive to one connection", found.exclusive),
+        ("has no leader: it takes and gives no message", not found.available),
     ]
     kinds = ("queues", f"{found.kind}_queues", f"{found.kind}s")
     return [
@@ -92,28 +111,65 @@ def judge_queue(needed: Queue, found: FoundQueue, policies: Iterable[Policy]) ->
     ]
 
 
-def judge_exchange(found: FoundExchange | None, policies: Iterable[Policy]) -> list[str]:
-    """The problems of the exchange of reports, in sentences; empty when it is right."""
+def judge_exchange(
+    needed: Exchange,
+    bound: Sequence[FoundBinding],
+    found: FoundExchange | None,
+    policies: Iterable[Policy],
+) -> list[str]:
+    """The problems of an exchange, in sentences; empty when it is right.
+
+    Args:
+        bound: the bindings that it must have.
+    """
     if found is None:
         return ["does not exist"]
     is_wrong = [
-        (f"is of type {found.kind}; needed is direct", found.kind != "direct"),
+        (f"is of type {found.kind}; needed is {needed.kind}", found.kind != needed.kind),
         ("is not durable: a restart of the broker deletes it", not found.durable),
         ("is deleted with its last binding (auto-delete)", found.auto_delete),
         ("is internal: no client may publish to it", found.internal),
-        (f"is not bound to queue '{REPORTS}'", not found.bound),
+        *((f"is not bound to {one.kind} '{one.name}'", one not in found.bindings) for one in bound),
+        *((told, True) for one in found.bindings if (told := _harm(needed, one, bound))),
     ]
     elsewhere = "alternate-exchange"
     return [
         *(problem for problem, wrong in is_wrong if wrong),
-        *_arguments({}, found.arguments),
+        *_arguments(dict(needed.arguments), found.arguments),
         *(
             f"{force.sources[elsewhere]} sets {elsewhere}: reports that no queue takes go there, "
             "and their client is told that they arrived"
-            for force in in_force(REPORTS, ("exchanges",), policies)
+            for force in in_force(needed.name, ("exchanges",), policies)
             if elsewhere in force.definition
         ),
     ]
+
+
+def _harm(exchange: Exchange, found: FoundBinding, bound: Sequence[FoundBinding]) -> str | None:
+    """What is wrong with a binding; None for one that only copies reports to somebody else."""
+    if found in bound:
+        return None
+    if exchange == SPREAD:
+        return (
+            f"is bound to {found.kind} '{found.name}' with weight {found.key}, which takes a share "
+            "of the reports; remove that binding, then check again"
+        )
+    if (found.name, found.key) == (REPORTS, REPORTS):
+        return (
+            f"is still bound to queue '{REPORTS}', so that reports go to two queues; "
+            "`statesys topology shards` with the number of shards removes that binding"
+        )
+    return None
+
+
+def needed_bindings(shards: int) -> dict[Exchange, list[FoundBinding]]:
+    """Each exchange of a site with so many shards, and the bindings that it must have."""
+    if shards == 1:
+        return {PUBLISHED: [FoundBinding("queue", REPORTS, PUBLISHED.key)]}
+    return {
+        PUBLISHED: [FoundBinding("exchange", SPREAD.name, PUBLISHED.key)],
+        SPREAD: [FoundBinding("queue", name, SPREAD.key) for name in reports(shards)],
+    }
 
 
 def _arguments(needed: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
@@ -202,7 +258,11 @@ def check(settings: Settings) -> Check:
     amqp_url, management_url = settings.required_amqp_url(), settings.optional_management_url()
     unseen: list[str] = []
     with Administration(amqp_url, name=_NAME) as admin:
-        declared = {queue.name: _declared(admin, queue, unseen) for queue in QUEUES}
+        shards = count_shards(admin)
+        needed = queues(shards)
+        declared = {queue.name: _declared(admin, queue, unseen) for queue in needed}
+    # Shards share their exchanges.
+    unseen = list(dict.fromkeys(unseen))
     if management_url is None:
         return Check(_by_amqp(declared), [*unseen, *_UNSEEN])
     try:
@@ -210,7 +270,7 @@ def check(settings: Settings) -> Check:
     except BrokerUnavailable as error:
         return Check(_by_amqp(declared), [*unseen, *_UNSEEN], error)
     # The API shows every difference; a declaration names only the first.
-    return Check(_by_both(declared, found), [])
+    return Check(_by_both(declared, found, shards), [])
 
 
 def _declared(admin: Administration, queue: Queue, unseen: list[str]) -> list[str]:
@@ -226,13 +286,20 @@ def _by_amqp(declared: dict[str, list[str]]) -> list[Checked]:
     return [Checked(f"queue {name}", problems) for name, problems in declared.items()]
 
 
-def _by_both(declared: dict[str, list[str]], found: Inspection) -> list[Checked]:
-    queues = {queue.name: queue for queue in found.queues}
-    (like,) = (queue for queue in QUEUES if queue.name == RESYNC)
-    replies = [like._replace(name=name) for name in sorted(filter(is_reply_queue, queues))]
-    checked = [Checked(f"exchange {REPORTS}", judge_exchange(found.exchange, found.policies))]
-    for queue in (*QUEUES, *replies):
-        there = queues.get(queue.name)
+def _by_both(declared: dict[str, list[str]], found: Inspection, shards: int) -> list[Checked]:
+    there_are = {queue.name: queue for queue in found.queues}
+    needed = queues(shards)
+    (like,) = (queue for queue in needed if queue.name == RESYNC)
+    replies = [like._replace(name=name) for name in sorted(filter(is_reply_queue, there_are))]
+    checked = [
+        Checked(
+            f"exchange {exchange.name}",
+            judge_exchange(exchange, bound, found.exchanges.get(exchange.name), found.policies),
+        )
+        for exchange, bound in needed_bindings(shards).items()
+    ]
+    for queue in (*needed, *replies):
+        there = there_are.get(queue.name)
         problems = (
             declared[queue.name] or ["does not exist"]
             if there is None

@@ -1,17 +1,19 @@
-"""`statesys topology check`."""
+"""`statesys topology check` and `statesys topology shards`."""
 
 import click
 
 from console.output import counted, print_json, stdout, table
 from console.topology.checks import check as look
-from runtime.command import settings_and_logs
+from console.topology.cutting import cut
+from runtime.command import settings_without_logs
 from runtime.options import json_option
 from schemas.errors import TopologyWrong
+from schemas.topology import MAX_SHARDS
 
 
 @click.group()
 def topology() -> None:
-    """The broker's queues and exchanges: whether they are as they must be."""
+    """The broker's queues and exchanges: whether they are as they must be, and more of them."""
 
 
 @topology.command()
@@ -32,7 +34,7 @@ def check(*, as_json: bool) -> None:
       statesys topology check
       statesys topology check --json
     """
-    found = look(settings_and_logs())
+    found = look(settings_without_logs())
     if as_json:
         print_json(
             {
@@ -48,7 +50,31 @@ def check(*, as_json: bool) -> None:
     if found.wrong:
         raise TopologyWrong(
             f"{counted(found.wrong, 'problem')} with queues and exchanges: remove the policies "
-            "that are named; what has wrong properties, stop using, empty, delete, and check again"
+            "that are named; what has wrong properties, stop using, empty, delete, and check "
+            "again; why a queue has no leader, the broker's log says"
         )
     if found.trouble is not None:
         raise found.trouble
+
+
+@topology.command()
+@click.argument("count", metavar="[N]", type=click.IntRange(1, MAX_SHARDS), required=False)
+@json_option
+def shards(*, count: int | None, as_json: bool) -> None:
+    """Cut the work queues into N shards; without N, tell how many there are.
+
+    For a site where one queue is too hot for its leader. What is published to mp_relayendpoint
+    goes on, spread over the shards by the client; relays and loaders that run take the new shards
+    within half a minute. There is no way back to fewer. Needs a user who may configure queues, and
+    RabbitMQ's plugin rabbitmq_consistent_hash_exchange.
+
+    \b
+    Example:
+      statesys topology shards
+      statesys topology shards 3
+    """
+    found = cut(settings_without_logs(), count)
+    if as_json:
+        print_json({"shards": found})
+    else:
+        click.echo(counted(found, "shard"))

@@ -8,7 +8,7 @@ from console.output import print_json, stdout
 from console.trace.gather import trace_client, trace_serial
 from console.trace.view import show_client, show_serial
 from producers.options import fleet_option
-from runtime.command import settings_and_logs
+from runtime.command import settings_without_logs
 from runtime.options import GivenClient, client_argument, json_option
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
@@ -32,7 +32,7 @@ def trace(
       statesys trace GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
       statesys trace aa9c5f9f-24c2-4b2a-8c4e-0a1b2c3d4e5f 17 --fleet .statesys/demo/fleet
     """
-    settings = settings_and_logs()
+    settings = settings_without_logs()
     if serial is None:
         summary = trace_client(settings, client, directory)
         if as_json:

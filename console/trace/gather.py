@@ -9,7 +9,8 @@ from console.dead.box import Box
 from console.dead.search import ask_broker, letters_of
 from console.queries import Queries
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
-from producers.store import Answer, InjectedFault, open_store
+from console.reading import reading
+from producers.store import Answer, InjectedFault, StoreReader
 from runtime.broker.dead_letters import Letter
 from runtime.options import GivenClient
 from runtime.settings import Settings
@@ -150,27 +151,32 @@ def trace_serial(
     Args:
         directory: of a fleet's store; None: only the server is asked.
     """
-    with Queries.open(settings.required_database_url(), name=_NAME) as queries:
+    with reading(Queries, settings, name=_NAME) as queries:
         client_id = queries.client_id_of(given)
-        client = queries.client(client_id)
-        rows = queries.message(client_id, serial)
-        ranges = queries.missing(client_id, closed=True)
-        requests = queries.requests(client_id)
+        found = serial_of_database(queries, client_id, serial)
+    return found._replace(
+        letters=_letters(settings, client_id, serial),
+        fleet=None if directory is None else _fleet(directory, client_id, serial),
+    )
+
+
+def serial_of_database(queries: Queries, client_id: UUID, serial: int) -> SerialTrace:
+    """What the database knows of one serial; neither dead letters nor a fleet are looked at."""
     return SerialTrace(
         client_id=client_id,
         serial=serial,
-        client=client,
-        rows=rows,
-        letters=_letters(settings, client_id, serial),
-        ranges=[row for row in ranges if row.first_serial <= serial <= row.last_serial],
+        client=queries.client(client_id),
+        rows=queries.message(client_id, serial),
+        letters=None,
+        ranges=queries.missing(client_id, serial=serial, closed=True),
         requests=[
             request
-            for request in requests
+            for request in queries.requests(client_id)
             if serial in request.ranges
             or request.closed_at is None
             or (request.first_serial is not None and serial < request.first_serial)
         ],
-        fleet=None if directory is None else _fleet(directory, client_id, serial),
+        fleet=None,
     )
 
 
@@ -180,7 +186,7 @@ def trace_client(settings: Settings, given: GivenClient, directory: Path | None)
     Raises:
         StatesysError: the server does not know it.
     """
-    with Queries.open(settings.required_database_url(), name=_NAME) as queries:
+    with reading(Queries, settings, name=_NAME) as queries:
         client = queries.known(given)
         client_id = client.client_id
         now, rules = queries.now(), queries.rules()
@@ -212,7 +218,7 @@ def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:
     Raises:
         StatesysError: the store does not hold the client.
     """
-    with open_store(directory) as store, store.snapshot():
+    with StoreReader(directory) as store, store.snapshot():
         own = next((c for c in store.clients() if c.client_id == client_id), None)
         if own is None:
             raise StatesysError(f"the fleet in {directory} does not hold client {client_id}")

@@ -1,6 +1,7 @@
 """Shows a trace to a person: the verdict first, then everything that supports it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -8,7 +9,7 @@ from rich.text import Text
 from console.due import due_words
 from console.names import state_name, topic_name
 from console.output import facts, moment, table
-from console.queries.rows import MessageRow, MissingRow, RequestRow
+from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from console.trace.gather import ClientTrace, FleetSide, SerialTrace
 from runtime.broker.dead_letters import Letter
 
@@ -18,7 +19,7 @@ def show_serial(trace: SerialTrace, console: Console) -> None:
     name = trace.client.name if trace.client is not None else ""
     console.print(Text(f"{name or trace.client_id} serial {trace.serial}: {trace.verdict}"))
     for row in trace.rows:
-        console.print(facts(_message(row, trace), title="row of the history"))
+        console.print(facts(message_facts(row, trace), title="row of the history"))
     _show_letters(trace.letters, console)
     _show_ranges(trace.ranges, console)
     _show_requests(trace.requests, console)
@@ -27,7 +28,10 @@ def show_serial(trace: SerialTrace, console: Console) -> None:
 
 def show_client(trace: ClientTrace, console: Console) -> None:
     """Print a summary of one client."""
-    console.print(facts(_client(trace)))
+    of_client = client_facts(
+        trace.client, at=trace.at, condition=trace.condition, due=trace.due, states=trace.states
+    )
+    console.print(facts(of_client))
     _show_ranges(trace.open_ranges, console)
     _show_requests(trace.requests, console)
     _show_letters(trace.letters, console)
@@ -48,16 +52,22 @@ def show_client(trace: ClientTrace, console: Console) -> None:
     _show_fleet(trace.fleet, console, serial=None)
 
 
-def _client(trace: ClientTrace) -> list[tuple[str, object]]:
-    client, due = trace.client, trace.due
+def client_facts(
+    client: ClientRow, *, at: datetime, condition: str | None, due: DueRow | None, states: int
+) -> list[tuple[str, object]]:
+    """What the server knows of a client at a moment, by name.
+
+    Args:
+        states: number of its current states.
+    """
     rows: list[tuple[str, object]] = [
         ("client", client.client_id),
         ("name", client.name),
         ("version", client.version),
-        ("condition", trace.condition),
+        ("condition", condition),
         ("highest serial", str(client.highest_serial)),
         ("resynced below", str(client.resynced_below) if client.resynced_below else "never"),
-        ("current states", trace.states),
+        ("current states", states),
         ("duplicates", client.duplicates),
         ("superseded", client.superseded),
         ("reply queue", client.reply_queue or "none named: statesys.resync"),
@@ -65,7 +75,7 @@ def _client(trace: ClientTrace) -> list[tuple[str, object]]:
         ("last seen", client.last_seen),
     ]
     if due is not None:
-        rows.append(("resync due", f"{due_words(due.at, due.held_by, trace.at)}: {due.reason}"))
+        rows.append(("resync due", f"{due_words(due.at, due.held_by, at)}: {due.reason}"))
     if client.reuse_seen_at is not None:
         rows.append(("serials used twice", f"{client.reused:,}, seen {client.reuse_seen_at}"))
     if client.duplicate_identity_at is not None:
@@ -73,7 +83,8 @@ def _client(trace: ClientTrace) -> list[tuple[str, object]]:
     return rows
 
 
-def _message(row: MessageRow, trace: SerialTrace) -> list[tuple[str, object]]:
+def message_facts(row: MessageRow, trace: SerialTrace) -> list[tuple[str, object]]:
+    """What the history has of a message, by name."""
     rows: list[tuple[str, object]] = [
         ("topic", f"{row.topic_type} {topic_name(row.topic_type)}"),
         ("topic id", row.topic_id),
@@ -96,6 +107,16 @@ def _message(row: MessageRow, trace: SerialTrace) -> list[tuple[str, object]]:
     return rows
 
 
+def closed_words(row: MissingRow | RequestRow) -> str:
+    """How and when a range or a request was closed; `open` before that."""
+    return "open" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}"
+
+
+def reason_words(row: RequestRow) -> str:
+    """Why a client was asked."""
+    return row.reason or "a claim nobody asked for"
+
+
 def _show_letters(letters: Sequence[Letter] | None, console: Console) -> None:
     if letters is None:
         console.print(Text("dead letters: unknown, the broker is away"))
@@ -111,7 +132,7 @@ def _show_ranges(ranges: Sequence[MissingRow], console: Console) -> None:
             (
                 f"{row.first_serial}-{row.last_serial}" + (" merged" if row.merged else ""),
                 moment(row.detected_at),
-                "open" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}",
+                closed_words(row),
             )
             for row in ranges
         ]
@@ -123,10 +144,10 @@ def _show_requests(requests: Sequence[RequestRow], console: Console) -> None:
         rows = [
             (
                 row.request_id,
-                row.reason or "a claim nobody asked for",
+                reason_words(row),
                 moment(row.requested_at),
                 moment(row.sent_at),
-                "open" if row.closed_at is None else f"{row.closed_how} {moment(row.closed_at)}",
+                closed_words(row),
                 "" if row.first_serial is None else f"{row.first_serial}-{row.last_serial}",
             )
             for row in requests

@@ -1,15 +1,13 @@
 """`statesys why`."""
 
-from typing import Any
-
 import click
 
 from console.output import facts as facts_table
 from console.output import print_json, stdout
-from console.why.evidence import evidence, evidence_rows
-from console.why.facts import Facts, Topic, gather
-from console.why.verdict import Answer, answer
-from runtime.command import settings_and_logs
+from console.why.evidence import answer_as_data, evidence_rows
+from console.why.facts import Topic, gather
+from console.why.verdict import answer
+from runtime.command import settings_without_logs
 from runtime.options import GivenClient, client_argument, json_option
 from schemas.report import MAX_NAME_LENGTH
 
@@ -58,10 +56,10 @@ def why(
       statesys why PC-0042 301 '{A1C29D2E-6A2B-4E57-9E0E-7D1F1B5C9A11}'
     """
     topic = None if topic_type is None else Topic(topic_type, topic_id)
-    facts = gather(settings_and_logs(), client, topic)
+    facts = gather(settings_without_logs(), client, topic)
     found = answer(facts)
     if as_json:
-        print_json(_data(facts, found))
+        print_json(answer_as_data(facts, found))
         return
     click.echo(found.sentence)
     stdout().print(facts_table(evidence_rows(facts)))
@@ -71,16 +69,3 @@ def why(
             "answer is from the database alone.",
             err=True,
         )
-
-
-def _data(facts: Facts, found: Answer) -> dict[str, Any]:
-    return {
-        "as_of": facts.at,
-        "client_id": facts.client_id,
-        "name": None if facts.client is None else facts.client.name,
-        "verdict": found.verdict,
-        "sentence": found.sentence,
-        "command": found.command,
-        "broker_read": facts.broker is not None,
-        "evidence": evidence(facts),
-    }

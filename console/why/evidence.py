@@ -7,7 +7,22 @@ from console.names import state_name, topic_name
 from console.output import moment
 from console.queries.rows import StateRow
 from console.why.facts import Facts
+from console.why.verdict import Answer
 from console.why.words import queue_words, when
+
+
+def answer_as_data(facts: Facts, found: Answer) -> dict[str, Any]:
+    """The verdict and what supports it, for `--json`."""
+    return {
+        "as_of": facts.at,
+        "client_id": facts.client_id,
+        "name": None if facts.client is None else facts.client.name,
+        "verdict": found.verdict,
+        "sentence": found.sentence,
+        "command": found.command,
+        "broker_read": facts.broker is not None,
+        "evidence": evidence(facts),
+    }
 
 
 def evidence(facts: Facts) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from console.queries.rows import (
     StateRow,
 )
 from console.queries.why import Changes, OpenRange, Since
+from console.reading import reading
 from runtime.broker import Administration, QueueDepth
+from runtime.broker.shards import count_shards
 from runtime.options import GivenClient
 from runtime.settings import Settings
 from schemas.serials import SerialRanges
-from schemas.topology import WORK
+from schemas.topology import work
 
 _NAME = "statesys why"
 #: Requests of the client, and messages of the topic, that are read: the newest tell.
@@ -134,7 +136,7 @@ def gather(settings: Settings, given: GivenClient, topic: Topic | None) -> Facts
         StatesysError: several clients or none have the name.
         DatabaseUnavailable, SchemaMissing: as every query.
     """
-    with Queries.open(settings.required_database_url(), name=_NAME) as queries:
+    with reading(Queries, settings, name=_NAME) as queries:
         facts = facts_of_database(queries, queries.client_id_of(given), topic)
     # Read after the database: a report that is refused meanwhile is in one of the two.
     broker = ask_broker(settings, lambda admin: facts_of_broker(admin, facts.client_id), name=_NAME)
@@ -183,7 +185,7 @@ def facts_of_broker(admin: Administration, client_id: UUID) -> BrokerFacts:
     """What the broker knows: dead letters of the client, and how full the work queues are."""
     box = Box(admin)
     letters = letters_of(box.look(), client_id)
-    depths = {queue: admin.depth(queue) for queue in WORK}
+    depths = {queue: admin.depth(queue) for queue in work(count_shards(admin))}
     return BrokerFacts(
         letters=letters,
         letters_cut=box.cut,

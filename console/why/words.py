@@ -8,7 +8,7 @@ from console.output import age, counted, moment
 from console.queries.rows import StateRow
 from console.why.facts import Facts, Topic
 from runtime.printable import printable
-from schemas.topology import REPORTS
+from schemas.topology import is_reports
 
 #: Ranges that a sentence names; the evidence has all.
 _NAMED = 3
@@ -114,7 +114,7 @@ def queue_words(facts: Facts) -> str:
     if name is None or not queues[name].ready:
         return ""
     depth = queues[name]
-    what = "report" if name == REPORTS else "batch"
+    what = "report" if is_reports(name) else "batch"
     waiting = f"{depth.ready:,} {what if depth.ready == 1 else _PLURAL[what]}"
     taken = "" if depth.consumers else ", which nobody takes"
     return f"about {waiting} in queue {name}{taken}"

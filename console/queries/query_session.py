@@ -1,11 +1,11 @@
 """The session behind all queries: named statements in, rows out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar, cast
 from uuid import UUID
 
 from runtime.client_names import client_id_of
@@ -16,9 +16,11 @@ from runtime.database import (
     require_current_tables,
     scalar_row,
     shared_session,
+    sql,
 )
 from runtime.options import GivenClient
 from runtime.rules import SiteRules, site_rules
+from runtime.site_settings import SiteSettings, site_settings
 from runtime.statements import statements
 
 #: Bytes of tables up to which rows are counted while the user waits (about a tenth of a second).
@@ -30,7 +32,21 @@ STREAM_ROWS = 10_000
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class Asking:
+class Freshness(NamedTuple):
+    """How new what a session reads is.
+
+    Attributes:
+        as_of: everything that was committed before this moment is there.
+        standby: whether the server is a standby, which may lag.
+        now: the time of the server's clock.
+    """
+
+    as_of: datetime
+    standby: bool
+    now: datetime
+
+
+class QuerySession:
     """A session that runs the statements of this package by name.
 
     Raises:
@@ -40,6 +56,8 @@ class Asking:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        # Of the snapshot in which queries read, if they read in one.
+        self._freshness: Freshness | None = None
 
     @classmethod
     @contextmanager
@@ -62,19 +80,36 @@ class Asking:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Inside, all queries read one snapshot of the database; the streams need it."""
+        """Inside, all queries read one snapshot of the database; the streams need it.
+
+        A command that asks several times is quicker so, too: each transaction of its own costs
+        three round trips more.
+        """
         with self._session.transaction(isolation=IsolationLevel.REPEATABLE_READ) as connection:
-            # The caller reads a stream to its end: plan for all rows, not for the first.
-            connection.execute("SET LOCAL cursor_tuple_fraction = 1")
-            # PostgreSQL takes the snapshot at the first query, which is this one.
-            connection.execute("SELECT pg_current_snapshot()")
-            yield
+            if self._freshness is not None:
+                yield
+                return
+            # The caller reads a stream to its end: plan for all rows, not for the first. PostgreSQL
+            # takes the snapshot at the first query, which is one of these at the latest.
+            connection.execute(
+                "SELECT set_config('cursor_tuple_fraction', '1', true), pg_current_snapshot()"
+            )
+            self._freshness = self.freshness()
+            try:
+                yield
+            finally:
+                self._freshness = None
+
+    def freshness(self) -> Freshness:
+        """How new the data is; in a snapshot, that of the snapshot."""
+        return self._freshness or self._all("freshness", Freshness)[0]
 
     def now(self) -> datetime:
-        """The time of the database's clock."""
-        (found,) = self._first("now")
-        assert isinstance(found, datetime)
-        return found
+        """The moment of what is read: the database's clock, unless a standby lags behind it.
+
+        Ages and conditions are judged by it, so a standby tells what the primary told then.
+        """
+        return self.freshness().as_of
 
     def client_id_of(self, given: GivenClient) -> UUID:
         """Return the id of the client that a person means; errors as in `runtime.client_names`."""
@@ -84,6 +119,10 @@ class Asking:
         """The site's rules, which all loaders follow: who is asked for a resync, and when."""
         return site_rules(self._session)
 
+    def site_settings(self) -> SiteSettings:
+        """The row of the site: its rules, and what else was imported."""
+        return site_settings(self._session)
+
     def _view(self, now: datetime | None, rules: SiteRules | None = None) -> dict[str, Any]:
         """The moment and the rules, as parameters of the functions in the database.
 
@@ -92,14 +131,21 @@ class Asking:
         """
         return {"now": now or self.now(), **(rules or self.rules()).ages}
 
-    def _small(self, *tables: str) -> bool:
+    def _small(self, *tables: str, costly: int = 1) -> bool:
+        """Whether rows of these tables are counted while the user waits.
+
+        Args:
+            costly: how many times as long as counting a row the question takes.
+        """
         names = [f"statesys.{table}" for table in tables]
-        return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES)
+        return bool(self._scalars("bytes", tables=names)[0] <= COUNTED_BYTES // costly)
 
     def _all(self, name: str, row: type[Row], /, **parameters: Any) -> list[Row]:
         return self._rows_of(named_text(name), row, parameters)
 
-    def _rows_of(self, query: Any, row: type[Row], parameters: dict[str, Any]) -> list[Row]:
+    def _rows_of(
+        self, query: Any, row: Callable[..., Row], parameters: dict[str, Any]
+    ) -> list[Row]:
         with (
             self._session.transaction() as connection,
             connection.cursor(row_factory=args_row(row)) as cursor,
@@ -135,6 +181,12 @@ def _statements() -> dict[str, str]:
         assert not named.keys() & found.keys(), file
         found.update(named)
     return found
+
+
+def all_of(names: Iterable[str]) -> sql.Composed:
+    """The conditions of these names, joined by AND; true without any."""
+    parts = (sql.SQL(named_text(name)) for name in names)
+    return sql.SQL(" AND ").join([sql.SQL("true"), *parts])
 
 
 def named_text(name: str) -> LiteralString:

@@ -1,0 +1,57 @@
+"""`statesys audit`: who changed something through the viewer."""
+
+from operator import attrgetter
+
+import click
+
+from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.output import print_json, stdout, table
+from console.queries.audit import AuditQueries
+from console.reading import reading
+from runtime.command import settings_without_logs
+from runtime.options import json_option
+
+_COLUMNS = ("entry", "when", "who", "from", "action", "the same on a terminal", "ended", "result")
+_cells = attrgetter("id", "at", "who", "address", "action", "command", "ended_at", "outcome")
+
+
+@click.command()
+@click.option(
+    "--after",
+    metavar="ENTRY",
+    type=click.IntRange(1, 2**63 - 1),
+    help="Begin behind this entry, with older ones.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Entries at most."
+)
+@csv_option
+@json_option
+def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None:
+    """List who did what through the viewer, and when, newest first.
+
+    An entry is written before its action. One without a result is of an action that runs, or whose
+    viewer died meanwhile. What commands do on a terminal is not in this list.
+
+    \b
+    Example:
+      statesys audit
+      statesys audit --limit 1000000 --csv > audit.csv
+    """
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
+    settings = settings_without_logs()
+    with reading(AuditQueries, settings, name="statesys audit") as queries, queries.snapshot():
+        now = queries.now()
+        # One more than is shown tells whether there are more.
+        found = queries.audit(limit=limit + 1, after=after)
+    shown = found[:limit]
+    following = shown[-1].id if len(found) > limit else None
+    if as_json:
+        print_json({"as_of": now, "entries": shown, "next": following})
+        return
+    if as_csv:
+        print_csv(_COLUMNS, map(_cells, shown))
+    else:
+        stdout().print(table(_COLUMNS, map(_cells, shown)))
+    more = "" if following is None else f"; there are more: --after {following}"
+    click.echo(f"{len(shown):,} listed{more}", err=True)

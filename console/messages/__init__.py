@@ -1,0 +1,1 @@
+"""`statesys messages`: the history, newest first."""

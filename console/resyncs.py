@@ -1,0 +1,95 @@
+"""`statesys resync`: whom the site asks for the whole state, and what came of it."""
+
+from uuid import UUID
+
+import click
+from pydantic import AwareDatetime, TypeAdapter
+
+from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.output import moment, print_json, stdout, table
+from console.places import place, token
+from console.queries.resyncs import RequestKey, RequestState, ResyncQueries, SiteRequest
+from console.reading import reading
+from loader.resync_cli import check, request
+from runtime.command import settings_without_logs
+from runtime.options import json_option
+
+_COLUMNS = ("client", "reason", "requested", "sent", "attempts", "closed", "how")
+_PLACE = TypeAdapter(tuple[AwareDatetime, UUID, UUID])
+
+
+def behind(word: str | None) -> RequestKey | None:
+    """Where a list goes on, as its last page said; None: at its beginning.
+
+    Raises:
+        Unusable: it is no place in this list.
+    """
+    return None if word is None else RequestKey(*place(word, _PLACE))
+
+
+@click.group()
+def resync() -> None:
+    """Ask clients for their whole state, and list whom the site asked."""
+
+
+resync.add_command(check)
+resync.add_command(request)
+
+
+@resync.command(name="list")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in RequestState]),
+    default=RequestState.PENDING.value,
+    show_default=True,
+    help="What became of them; pending ones are unsent or sent.",
+)
+@click.option("--after", metavar="WORD", help="Go on where the last call stopped, as it told.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Requests at most."
+)
+@csv_option
+@json_option
+def list_requests(
+    *, state: str, after: str | None, limit: int, as_csv: bool, as_json: bool
+) -> None:
+    """List resync requests: whom the site asked for the whole state, why, and what became of it.
+
+    Open requests come oldest first, closed ones by client. `statesys resync check --dry-run` lists
+    whom the next check asks.
+
+    \\b
+    Example:
+      statesys resync list
+      statesys resync list --state unanswered --limit 1000000 --csv > unanswered.csv
+    """
+    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
+    start = behind(after)
+    settings = settings_without_logs()
+    with reading(ResyncQueries, settings, name="statesys resync") as queries, queries.snapshot():
+        now = queries.now()
+        # One more than is shown tells whether there are more.
+        found = queries.site_requests(RequestState(state), after=start, limit=limit + 1)
+    shown = found[:limit]
+    following = token(RequestKey.of(shown[-1])) if len(found) > limit else None
+    if as_json:
+        print_json({"as_of": now, "requests": shown, "next": following})
+        return
+    if as_csv:
+        print_csv(SiteRequest._fields, shown)
+    else:
+        stdout().print(table(_COLUMNS, map(_row, shown), right=["attempts"]))
+    more = "" if following is None else f"; there are more: --after {following}"
+    click.echo(f"{len(shown):,} {state} as of {moment(now)} UTC{more}", err=True)
+
+
+def _row(one: SiteRequest) -> tuple[object, ...]:
+    return (
+        one.client_name or one.client_id,
+        one.reason,
+        moment(one.requested_at),
+        moment(one.sent_at),
+        one.attempts,
+        moment(one.closed_at),
+        one.closed_how or "open",
+    )
