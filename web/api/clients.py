@@ -1,0 +1,255 @@
+"""`/api/v1/clients`: the clients, and what is known of one."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
+from pydantic import Field, TypeAdapter
+
+from console.places import place, token
+from console.queries.clients import ClientKey, ListedClient
+from console.queries.one_client import StateKey
+from console.queries.rows import ClientRow, DueRow, MissingRow, RequestRow, StateRow
+from console.states import states_as_data
+from console.trace.gather import SerialTrace, serial_of_database
+from console.why.evidence import answer_as_data
+from console.why.facts import Topic, facts_of_database
+from console.why.verdict import Verdict
+from console.why.verdict import answer as verdict_of
+from web.api.answers import PROBLEMS, Listed, answer
+from web.api.shapes import row, shape
+from web.broker import broker_facts
+from web.fields import Client, Filter, Optional, Serial, StoredText, TopicId
+from web.fields import Topic as TopicType
+from web.fields import TopicType as StoredTopicType
+from web.pages.clients import ClientList
+from web.paging import page_of
+from web.site import TheSite
+
+router = APIRouter(prefix="/api/v1/clients", tags=["clients"], responses=PROBLEMS)
+
+Asked = Annotated[Client, Path(description="Its id, or its name in any letter case.")]
+_Whole = Annotated[int, Field(ge=0, le=1_000_000)]
+_STATE = TypeAdapter(tuple[StoredTopicType, StoredText, StoredText])
+_NUMBER = TypeAdapter(tuple[_Whole])
+
+
+#: The beginning of every answer about one client.
+_named = {"as_of": datetime, "client_id": UUID, "name": str}
+
+
+@router.get(
+    "",
+    response_model=shape(
+        "Clients",
+        "A page of the list of clients.",
+        as_of=datetime,
+        evaluated_at=datetime | None,
+        completeness=dict[str, datetime | int],
+        clients=list[ListedClient],
+        next=str | None,
+    ),
+)
+def clients(site: TheSite, asked: Annotated[ClientList, Query()]) -> JSONResponse:
+    """List clients, as `statesys clients --json`."""
+    with site.readers.snapshot() as queries:
+        now = queries.now()
+        evaluated = None if asked.collection is None else queries.evaluated(asked.collection)
+        found = queries.clients(
+            asked.chosen, order=asked.sort, after=asked.behind, limit=asked.limit + 1, now=now
+        )
+        completeness = queries.completeness(now=now)
+    shown, last = page_of(found, asked.limit)
+    return answer(
+        as_of=now,
+        evaluated_at=evaluated,
+        completeness={"as_of": completeness.as_of, **completeness.clients},
+        clients=shown,
+        next=None if last is None else token(ClientKey.of(last)),
+    )
+
+
+@router.get(
+    "/{client}",
+    response_model=shape(
+        "Client",
+        "What is known of one client.",
+        as_of=datetime,
+        client=ClientRow,
+        condition=str | None,
+        due=DueRow | None,
+        states=int,
+        last_change=datetime | None,
+    ),
+)
+def client(site: TheSite, client: Asked) -> JSONResponse:
+    """One client: its counters, its condition, and when it is asked for a resync."""
+    with site.readers.snapshot() as queries:
+        known = queries.known(client)
+        now, rules = queries.now(), queries.rules()
+        changes = queries.changes(known.client_id)
+        return answer(
+            as_of=now,
+            client=known,
+            condition=queries.condition(known.client_id, now=now, rules=rules),
+            due=queries.due(known.client_id, now=now, rules=rules),
+            **changes._asdict(),
+        )
+
+
+@router.get(
+    "/{client}/states",
+    response_model=shape(
+        "States",
+        "A page of the current states of a client.",
+        **_named,
+        states=list[row(StateRow, topic_name=str, state_name=str)],  # type: ignore[misc]
+        next=str | None,
+    ),
+)
+def states(site: TheSite, client: Asked, asked: Annotated[Listed, Query()]) -> JSONResponse:
+    """The current states, as `statesys states --json`."""
+    after = None if asked.after is None else StateKey(*place(asked.after, _STATE))
+    with site.readers.snapshot() as queries:
+        known = queries.known(client)
+        found = queries.state_page(known.client_id, after=after, limit=asked.limit + 1)
+        now = queries.now()
+    shown, last = page_of(found, asked.limit)
+    return answer(
+        as_of=now,
+        client_id=known.client_id,
+        name=known.name,
+        states=states_as_data(shown),
+        next=None if last is None else token(StateKey.of(last)),
+    )
+
+
+class ClientGaps(Listed):
+    """Which missing ranges of a client are listed."""
+
+    closed: Annotated[bool, Field(description="Closed ranges too.")] = False
+
+
+@router.get(
+    "/{client}/gaps",
+    response_model=shape(
+        "ClientGaps",
+        "A page of the missing ranges of a client.",
+        **_named,
+        gaps=list[MissingRow],
+        next=str | None,
+    ),
+)
+def gaps(site: TheSite, client: Asked, asked: Annotated[ClientGaps, Query()]) -> JSONResponse:
+    """The missing ranges, open ones first, oldest first, as `statesys gaps --json`."""
+    begin = _begin(asked)
+    with site.readers.snapshot() as queries:
+        known = queries.known(client)
+        now = queries.now()
+        found = queries.missing(
+            known.client_id, closed=asked.closed, limit=begin + asked.limit + 1, now=now
+        )
+    return answer(
+        as_of=now,
+        client_id=known.client_id,
+        name=known.name,
+        gaps=found[begin : begin + asked.limit],
+        next=_following(begin, asked, len(found)),
+    )
+
+
+@router.get(
+    "/{client}/requests",
+    response_model=shape(
+        "ClientRequests",
+        "A page of the resync requests of a client.",
+        **_named,
+        requests=list[RequestRow],
+        next=str | None,
+    ),
+)
+def requests(site: TheSite, client: Asked, asked: Annotated[Listed, Query()]) -> JSONResponse:
+    """The resync requests, newest first; claims without a request have no reason."""
+    begin = _begin(asked)
+    with site.readers.snapshot() as queries:
+        known = queries.known(client)
+        now = queries.now()
+        found = queries.requests(known.client_id, limit=begin + asked.limit + 1)
+    return answer(
+        as_of=now,
+        client_id=known.client_id,
+        name=known.name,
+        requests=found[begin : begin + asked.limit],
+        next=_following(begin, asked, len(found)),
+    )
+
+
+class AskedTopic(Filter):
+    """The topic that a question is about; none: the client as a whole."""
+
+    topic_type: Optional[TopicType] = None
+    topic_id: Optional[TopicId] = None
+
+
+@router.get(
+    "/{client}/why",
+    response_model=shape(
+        "Why",
+        "Why the state of a client is unknown or old.",
+        as_of=datetime,
+        client_id=UUID,
+        name=str | None,
+        verdict=Verdict,
+        sentence=str,
+        command=str,
+        broker_read=bool,
+        evidence=dict[str, Any],
+    ),
+)
+def why(site: TheSite, client: Asked, asked: Annotated[AskedTopic, Query()]) -> JSONResponse:
+    """Why its state, or one of its states, is unknown or old, as `statesys why --json`."""
+    topic = None if asked.topic_type is None else Topic(asked.topic_type, asked.topic_id)
+    with site.readers.snapshot() as queries:
+        facts = facts_of_database(queries, queries.client_id_of(client), topic)
+    facts = replace(facts, broker=broker_facts(site, facts.client_id))
+    return answer(**answer_as_data(facts, verdict_of(facts)))
+
+
+@router.get(
+    "/{client}/serials/{serial}",
+    response_model=shape(
+        "Trace",
+        "Where a message is, or what became of it.",
+        as_of=datetime,
+        verdict=str,
+        client_id=UUID,
+        serial=int,
+        client=ClientRow | None,
+        rows=SerialTrace.__annotations__["rows"],
+        letters=list[dict[str, Any]] | None,
+        ranges=list[MissingRow],
+        requests=list[RequestRow],
+    ),
+)
+def trace(site: TheSite, client: Asked, serial: Serial) -> JSONResponse:
+    """Where a message is, or what became of it, as `statesys trace --json`."""
+    with site.readers.snapshot() as queries:
+        found = serial_of_database(queries, queries.client_id_of(client), serial)
+        now = queries.now()
+    data = found.as_data()
+    # The viewer has no store of a fleet.
+    del data["fleet"]
+    return answer(as_of=now, **data)
+
+
+def _begin(asked: Listed) -> int:
+    """How many rows of a short list come before a page."""
+    return 0 if asked.after is None else place(asked.after, _NUMBER)[0]
+
+
+def _following(begin: int, asked: Listed, found: int) -> str | None:
+    end = begin + asked.limit
+    return token((end,)) if found > end else None

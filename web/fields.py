@@ -1,0 +1,131 @@
+"""Values in URLs: an empty field of a form is a value that is not given."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import click
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from console.topic_type import TopicType as NamedTopicType
+from runtime.options import ClientType, GivenClient
+from runtime.settings import Duration
+from schemas.report import MAX_NAME_LENGTH
+from schemas.serials import FIRST_SERIAL, LAST_SERIAL
+
+Value = TypeVar("Value")
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+#: What is as good as no value, in the document of the API.
+BLANK = {"type": "string", "pattern": r"^\s*$"}
+
+
+class _Blank:
+    """Tells the document that an empty text is allowed."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(core), BLANK]}
+
+
+#: A value that may be left out or empty.
+Optional = Annotated[Value | None, BeforeValidator(_none_if_blank), _Blank]
+#: Text of a person, such as a pattern; PostgreSQL stores no NUL.
+Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
+#: A length of time, as `7d`.
+Length = Annotated[
+    Duration,
+    WithJsonSchema(
+        {"type": "string", "examples": ["7d"], "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|min|h|d)\s*$"}
+    ),
+]
+Age = Optional[Length]
+
+
+def _read_by(kind: click.ParamType[Any]) -> Callable[[Any], Any]:
+    """Reads a value as the commands do."""
+
+    def read(value: Any) -> Any:
+        try:
+            return kind.convert(value, None, None)
+        except click.BadParameter as error:
+            raise ValueError(error.message) from None
+
+    return read
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _told(value: datetime) -> datetime:
+    """Refuse what a duration cannot be taken from, or PostgreSQL cannot store."""
+    if not 1970 <= value.year < 9999:
+        raise ValueError("the year is not one from 1970 to 9998")
+    return value
+
+
+#: A moment as ISO 8601; UTC unless it names another zone.
+Moment = Annotated[datetime, AfterValidator(_told), AfterValidator(_in_utc)]
+#: A client: its id, or its name in any letter case.
+Client = Annotated[
+    GivenClient,
+    BeforeValidator(_read_by(ClientType())),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_LENGTH,
+            "examples": ["NB-000017", "GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F"],
+        }
+    ),
+]
+#: A topic type: its number, or its name in the catalogue.
+Topic = Annotated[
+    int,
+    BeforeValidator(_read_by(NamedTopicType())),
+    WithJsonSchema({"type": "string", "examples": ["301", "SUM_ASSIGNMENT_COMPLIANCE"]}),
+]
+#: Text as it stands in a table, blanks included: the id of a topic, or a user.
+StoredText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=False, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$"),
+]
+#: A topic type, as PostgreSQL stores it.
+TopicType = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+#: The id of a topic, as a report carries it.
+TopicId = Annotated[str, Field(max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$")]
+#: The number of a message.
+Serial = Annotated[int, Field(ge=FIRST_SERIAL, le=LAST_SERIAL)]
+
+
+class Filter(BaseModel):
+    """The values of a list's URL; unknown ones are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    def text(self, name: str) -> str:
+        """One value as text for a form; empty when it is not given."""
+        return self.with_values().get(name, "")
+
+    def with_values(self, **changed: object) -> dict[str, str]:
+        """The values that are given, as text for a URL, some of them changed."""
+        given = {**self.model_dump(mode="json", exclude_defaults=True), **changed}
+        return {name: str(value) for name, value in given.items() if value is not None}

@@ -1,0 +1,174 @@
+"""`/clients/{client}`: one client, its verdict, states, serials, ranges, requests and letters."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from pydantic import Field
+
+from console.names import state_name, topic_name
+from console.queries.one_client import StateKey
+from console.queries.rows import StateRow
+from console.trace.places import places
+from console.trace.view import client_facts, closed_words, reason_words
+from console.why.facts import Facts, facts_of_database
+from console.why.verdict import answer
+from runtime.options import ClientType
+from web.broker import broker_facts
+from web.command import command_line
+from web.csv_stream import PAGE, csv_stream
+from web.fields import Filter, Optional, StoredText, TopicType
+from web.page import Page, render
+from web.paging import page_of
+from web.readers import SiteQueries
+from web.site import TheSite
+from web.strip import Strip, strip
+
+router = APIRouter()
+
+#: Machines of one name, and missing ranges, that a page shows.
+_NAMED, _RANGES = 100, 100
+_STATE_COLUMNS = (
+    *("topic_type", "topic", "topic_id", "user_sid", "state_id", "state", "criticality", "serial"),
+    *("since", "params", "details"),
+)
+
+
+class StatePage(Filter):
+    """Where a page of states begins: behind the state of a topic and user."""
+
+    after_type: Optional[TopicType] = None
+    after_topic: StoredText = ""
+    after_user: StoredText = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @property
+    def key(self) -> StateKey | None:
+        """The state; None for the first page."""
+        if self.after_type is None:
+            return None
+        return StateKey(self.after_type, self.after_topic, self.after_user)
+
+
+class _Known(NamedTuple):
+    """What a page shows of a client that the server knows, beside the verdict."""
+
+    states: list[StateRow]
+    strip: Strip | None
+
+
+@router.get("/clients/{given}")
+def client(
+    request: Request, site: TheSite, given: str, asked: Annotated[StatePage, Query()]
+) -> Response:
+    """One client; a name, or another way to write the id, leads to the page of the id."""
+    who = ClientType().convert(given, None, None)
+    if isinstance(who, str):
+        return _named(request, site, who)
+    if str(who) != given:
+        return RedirectResponse(f"/clients/{who}")
+    with site.readers.snapshot() as queries:
+        facts = facts_of_database(queries, who, None)
+        known = _known(queries, facts, asked)
+    facts = replace(facts, broker=broker_facts(site, who))
+    found = answer(facts)
+    shown, last = page_of(known.states, asked.limit)
+    page = Page(
+        title=(facts.client.name if facts.client is not None else "") or str(who),
+        command=command_line("statesys why", None, who),
+        as_of=facts.at,
+    )
+    return render(
+        request,
+        "client.html",
+        page,
+        status=200 if facts.client is not None else 404,
+        facts=facts,
+        answer=found,
+        rows=_facts(facts),
+        states=shown,
+        begun=asked.key is not None,
+        following=None if last is None else _behind(last, asked),
+        strip=known.strip,
+        ranges=facts.ranges[:_RANGES],
+        reason_words=reason_words,
+        closed_words=closed_words,
+    )
+
+
+@router.get("/clients/{client_id}/states.csv")
+def states_csv(site: TheSite, client_id: UUID) -> StreamingResponse:
+    """All current states of a client as CSV."""
+
+    def following(queries: SiteQueries, last: StateRow | None) -> list[StateRow]:
+        after = None if last is None else StateKey.of(last)
+        return queries.state_page(client_id, after=after, limit=PAGE)
+
+    name = f"states-{client_id}.csv"
+    return csv_stream(site.readers, name, _STATE_COLUMNS, following, _cells)
+
+
+def _named(request: Request, site: TheSite, name: str) -> Response:
+    with site.readers.snapshot() as queries:
+        now, found = queries.now(), queries.clients_named(name, limit=_NAMED + 1)
+    if not found:
+        raise HTTPException(404, f"No client is named {name!r}; the list of clients has a filter.")
+    if len(found) == 1:
+        return RedirectResponse(f"/clients/{found[0].client_id}")
+    page = Page(
+        title=f"Machines named {name}",
+        command=command_line("statesys clients", {"name": name}),
+        as_of=now,
+    )
+    cut = len(found) > _NAMED
+    return render(
+        request, "client_choice.html", page, status=300, clients=found[:_NAMED], cut=cut, name=name
+    )
+
+
+def _known(queries: SiteQueries, facts: Facts, asked: StatePage) -> _Known:
+    if facts.client is None:
+        return _Known([], None)
+    # One state more than is shown tells whether there are more.
+    states = queries.state_page(facts.client_id, after=asked.key, limit=asked.limit + 1)
+    reused = queries.reused_serials(facts.client_id) if facts.client.reused else []
+    found = places(facts.client, facts.ranges, reused)
+    return _Known(states, strip(found, facts.client.highest_serial))
+
+
+def _facts(facts: Facts) -> list[tuple[str, object]]:
+    if facts.client is None:
+        return []
+    return client_facts(
+        facts.client,
+        at=facts.at,
+        condition=facts.condition,
+        due=facts.due,
+        states=facts.changes.states,
+    )
+
+
+def _behind(last: StateRow, asked: StatePage) -> str:
+    key = StateKey.of(last)
+    limit = {} if asked.limit == StatePage().limit else {"limit": asked.limit}
+    return urlencode(
+        {
+            "after_type": key.topic_type,
+            "after_topic": key.topic_id,
+            "after_user": key.user_sid,
+            **limit,
+        }
+    )
+
+
+def _cells(row: StateRow) -> Sequence[object]:
+    return (
+        *(row.topic_type, topic_name(row.topic_type), row.topic_id, row.user_sid, row.state_id),
+        *(state_name(row.topic_type, row.state_id), row.criticality, row.serial),
+        *(row.message_time, json.dumps(row.params, ensure_ascii=False), row.details),
+    )

@@ -1,0 +1,167 @@
+"""`/collections` and `/collections/{name}`: rules, and the clients that they pick out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import Field
+
+from console.collections.gather import conditions_now, known, members
+from console.collections.view import MEMBER_COLUMNS, evaluated_words, member_cells, problem_of
+from console.completeness import sentence
+from console.queries.clients import Completeness
+from console.queries.collections import CollectionRow, MemberRow
+from runtime.collection_rules import RuleRefused, parse_rule
+from schemas.errors import UnknownCollection
+from web.command import command_line
+from web.csv_stream import PAGE, csv_of_whole, csv_stream
+from web.fields import Age, Filter, Optional
+from web.page import Page, render
+from web.paging import page_of
+from web.readers import SiteQueries
+from web.site import TheSite
+
+router = APIRouter()
+
+_COLUMNS = ("name", "members", "evaluated_at", "rule", "problem", "created_at", "created_by")
+
+
+class Members(Filter):
+    """Which members are listed."""
+
+    joined_since: Age = None
+    after: Optional[UUID] = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+class _Counted(NamedTuple):
+    """Members by condition at a moment; None for a moment or numbers that nobody knows."""
+
+    conditions: Mapping[str, int] | None
+    as_of: datetime | None
+
+    @property
+    def members(self) -> int | None:
+        return None if self.conditions is None else sum(self.conditions.values())
+
+
+@router.get("/collections")
+def collections(request: Request, site: TheSite) -> HTMLResponse:
+    """All collections, with the members that the last evaluation found."""
+    with site.readers.snapshot() as queries:
+        now, found = queries.now(), queries.collections()
+        completeness = queries.completeness(now=now)
+    page = Page(
+        title="Collections",
+        command="statesys collections list",
+        as_of=now,
+        completeness=sentence(completeness, now),
+        csv="/collections.csv",
+    )
+    return render(
+        request,
+        "collections.html",
+        page,
+        collections=found,
+        now=now,
+        evaluated_words=evaluated_words,
+        problem_of=problem_of,
+    )
+
+
+@router.get("/collections.csv")
+def collections_csv(site: TheSite) -> StreamingResponse:
+    """The same as CSV."""
+
+    def cells(row: CollectionRow) -> tuple[object, ...]:
+        own = {**row._asdict(), "members": row.members, "problem": problem_of(row)}
+        return tuple(own[name] for name in _COLUMNS)
+
+    return csv_of_whole(site.readers, "collections.csv", _COLUMNS, SiteQueries.collections, cells)
+
+
+@router.get("/collections/{name}")
+def collection(
+    request: Request, site: TheSite, name: str, asked: Annotated[Members, Query()]
+) -> HTMLResponse:
+    """One collection and a page of its members."""
+    with site.readers.snapshot() as queries:
+        now, found = queries.now(), _known(queries, name)
+        counted = _counted(queries, found, now)
+        # One member more than is shown tells whether there are more.
+        rows = _members(queries, found, asked, after=asked.after, limit=asked.limit + 1)
+    shown, last = page_of(rows, asked.limit)
+    options = asked.with_values(after=None)
+    whole = urlencode(asked.with_values(after=None, limit=None))
+    page = Page(
+        title=found.name,
+        command=command_line("statesys collections members", options, found.name),
+        as_of=counted.as_of or now,
+        completeness=None
+        if counted.conditions is None or counted.as_of is None
+        else sentence(Completeness(counted.as_of, counted.conditions), now),
+        csv=f"/collections/{found.name}/members.csv?{whole}".rstrip("?"),
+    )
+    return render(
+        request,
+        "collection.html",
+        page,
+        asked=asked,
+        collection=found,
+        count=counted.members,
+        problem=problem_of(found),
+        evaluated=evaluated_words(found, now),
+        members=shown,
+        following=None if last is None else urlencode(asked.with_values(after=last.client_id)),
+    )
+
+
+@router.get("/collections/{name}/members.csv")
+def members_csv(site: TheSite, name: str, asked: Annotated[Members, Query()]) -> StreamingResponse:
+    """All members as CSV."""
+
+    def following(queries: SiteQueries, last: MemberRow | None) -> list[MemberRow]:
+        after = None if last is None else last.client_id
+        return _members(queries, _known(queries, name), asked, after=after, limit=PAGE)
+
+    return csv_stream(site.readers, "members.csv", MEMBER_COLUMNS, following, member_cells)
+
+
+def _known(queries: SiteQueries, name: str) -> CollectionRow:
+    try:
+        return known(queries, name)
+    except (UnknownCollection, RuleRefused) as error:
+        raise HTTPException(404, str(error)) from None
+
+
+def _counted(queries: SiteQueries, found: CollectionRow, now: datetime) -> _Counted:
+    """Counted now on a small site; on a large one, what the last evaluation found."""
+    counted = conditions_now(queries, found) if queries.countable() else None
+    if counted is not None:
+        return _Counted(counted, now)
+    return _Counted(found.conditions, found.evaluated_at)
+
+
+def _members(
+    queries: SiteQueries, found: CollectionRow, asked: Members, *, after: UUID | None, limit: int
+) -> list[MemberRow]:
+    """The members, as the command lists them; those of the last evaluation if it lists none."""
+    if _readable(found):
+        return members(
+            queries, found, limit=limit, after=after, joined_since=asked.joined_since
+        ).rows
+    now = queries.now()
+    begin = None if asked.joined_since is None else now - asked.joined_since
+    return queries.evaluated_members(found, limit=limit, after=after, joined_since=begin, now=now)
+
+
+def _readable(found: CollectionRow) -> bool:
+    try:
+        parse_rule(found.rule)
+    except RuleRefused:
+        return False
+    return True
