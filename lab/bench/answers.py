@@ -22,14 +22,16 @@ from runtime.settings import environment
 from runtime.workers.signals import interrupt_on_signals
 from schemas.errors import StatesysError
 
-#: What operators ask. {name} and {id} are a client of the site.
+#: What operators ask. {name} and {id} are a client of the site, {tail} is the end of its name.
 QUESTIONS = (
     "topics 301 6",
     "status",
     "clients",
     "clients --condition gaps",
     "clients --condition quiet --sort seen",
+    "clients --condition complete",
     "clients --name {name}*",
+    "clients --name *{tail}",
     "states {name}",
     "trace {id}",
     "trace {id} 1",
@@ -44,6 +46,7 @@ QUESTIONS = (
     "top clients --by day",
     "top topics",
     "resync check --dry-run",
+    "audit",
 )
 #: State messages in a report of the site before.
 _SIZE = 4
@@ -79,7 +82,7 @@ def answers(
     if messages < clients * _SIZE:
         raise click.UsageError(f"--existing-messages must be {_SIZE} for each client at least")
     interrupt_on_signals()
-    with steps() as show, testbed(settings.home / "bench", show, keep=keep) as found:
+    with steps() as show, testbed(settings.home / "bench", show, keep=keep, nodes=1) as found:
         found.clear()
         fill(found.servers.database_url, Existing(clients, messages // _SIZE, _SIZE, days), show)
         asked = list(_ask(found, runs))
@@ -98,9 +101,9 @@ def _ask(found: Testbed, runs: int) -> Iterator[Answer]:
         database_url=servers.database_url,
         management_url=servers.management_url,
     )
-    name, client_id = _somebody(servers.database_url)
+    name, client_id = somebody(servers.database_url)
     for question in QUESTIONS:
-        words = question.format(name=name, id=client_id).split()
+        words = question.format(name=name, id=client_id, tail=name[-3:]).split()
         found.show(f"asking: {' '.join(words)}")
         seconds = [_seconds(words, variables) for _ in range(runs)]
         yield Answer(question, median(seconds), max(seconds))
@@ -121,7 +124,7 @@ def _seconds(words: list[str], variables: Mapping[str, str]) -> float:
     return seconds
 
 
-def _somebody(url: str) -> tuple[str, UUID]:
+def somebody(url: str) -> tuple[str, UUID]:
     """A client that has a gap."""
     with own_session(url, _NAME) as session, session.transaction() as connection:
         row = connection.execute(

@@ -13,9 +13,11 @@ from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combina
 from lab.bench.result import Result, last_line, machine, results_table
 from lab.bench.runs import run_drain, run_loader, run_publish, run_relay, run_steady
 from lab.bench.testbed import Testbed, steps, testbed
+from lab.bench.viewer import viewer
 from producers.options import CLIENTS
 from runtime.command import settings_and_logs
-from runtime.options import Decorator, json_option, setting, together
+from runtime.options import Decorator, json_option, option_with_default, together
+from runtime.setting_options import setting
 from runtime.settings import Settings
 from runtime.workers.signals import interrupt_on_signals
 
@@ -36,6 +38,7 @@ def bench() -> None:
 
 
 bench.add_command(answers)
+bench.add_command(viewer)
 
 
 def cores_option(default: int | None) -> Decorator:
@@ -58,25 +61,22 @@ def cores_option(default: int | None) -> Decorator:
     )
 
 
-_clients = click.option(
+_clients = option_with_default(
     "--clients",
     type=CLIENTS,
     default=5_000,
-    show_default=True,
     help="Clients that the reports are of, in turn.",
 )
-_messages = click.option(
+_messages = option_with_default(
     "--messages",
     type=click.IntRange(1, 1_000),
     default=4,
-    show_default=True,
     help="State messages in a report.",
 )
-_reports = click.option(
+_reports = option_with_default(
     "--reports",
     type=click.IntRange(1, 10_000_000),
     default=20_000,
-    show_default=True,
     help="Reports in all.",
 )
 _keep = click.option(
@@ -85,11 +85,10 @@ _keep = click.option(
     help="Leave the servers running, with the data of the last run; "
     "`statesys down --home .statesys/bench` stops them.",
 )
-_shape = click.option(
+_shape = option_with_default(
     "--shape",
     type=click.Choice(["canonical", "other", "foreign", "all"]),
     default="all",
-    show_default=True,
     help="How the reports are written: as ConfigMgr's clients and ours do it, as other programs "
     "do, or with elements that nobody knows, which take longest to read; all are three runs.",
 )
@@ -101,46 +100,45 @@ _sweep = click.option(
     help="One run for each value of reports, threads or chunk (KiB), or each combination.",
 )
 _existing = together(
-    click.option(
+    option_with_default(
         "--existing-clients",
         type=click.IntRange(0, 100_000_000),
         default=0,
-        show_default=True,
         help="Clients that are in the tables before; those of the run are among them.",
     ),
-    click.option(
+    option_with_default(
         "--existing-messages",
         type=click.IntRange(0, 10_000_000_000),
         default=0,
-        show_default=True,
         help="State messages of theirs that are in the history, in whole reports.",
     ),
-    click.option(
+    option_with_default(
         "--existing-days",
         type=click.IntRange(1, 3650),
         default=7,
-        show_default=True,
         help="Days that these are spread over, today included: one partition each.",
     ),
 )
 _PROCESSES = click.IntRange(1, 64)
-_relays = click.option(
-    "--relays", type=_PROCESSES, default=1, show_default=True, help="Relay processes."
-)
-_loaders = click.option(
-    "--loaders", type=_PROCESSES, default=1, show_default=True, help="Loader processes."
-)
+_relays = option_with_default("--relays", type=_PROCESSES, default=1, help="Relay processes.")
+_loaders = option_with_default("--loaders", type=_PROCESSES, default=1, help="Loader processes.")
 _threads = setting("loader_threads", "--threads")
 _chunk = setting("loader_chunk_size", "--chunk-size")
 _size = together(_reports, _messages, _clients)
 _loading = together(_loaders, _threads, _chunk, _existing)
-_output = together(cores_option(None), _keep, json_option)
+_nodes = option_with_default(
+    "--nodes",
+    type=click.Choice(["1", "3"]),
+    default="1",
+    help="Brokers, which form a cluster if there are several.",
+)
+_output = together(cores_option(None), _nodes, _keep, json_option)
 
 
 @bench.command()
 @_size
 @_output
-def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
+def publish(*, nodes: str, keep: bool, as_json: bool, **size: Any) -> None:
     """The producers: state recorded, numbered, rendered into the outbox, published, confirmed.
 
     \b
@@ -148,7 +146,8 @@ def publish(*, keep: bool, as_json: bool, **size: Any) -> None:
       statesys bench publish --clients 1000 --reports 5000
     """
     settings, job, _ = _chosen(**size)
-    _measure(settings, [partial(run_publish, job=job)], keep=keep, as_json=as_json)
+    runs = [partial(run_publish, job=job)]
+    _measure(settings, runs, nodes=nodes, keep=keep, as_json=as_json)
 
 
 @bench.command()
@@ -196,6 +195,7 @@ def drain(**flags: Any) -> None:
     Example:
       statesys bench drain --cores 2
       statesys bench drain --relays 2 --loaders 2 --threads 2
+      statesys bench drain --nodes 3
       statesys bench drain --sweep reports=20000,40000 --shape canonical
       statesys bench drain --existing-clients 1000000 --existing-messages 20000000
     """
@@ -203,18 +203,16 @@ def drain(**flags: Any) -> None:
 
 
 @bench.command()
-@click.option(
+@option_with_default(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=2_000,
-    show_default=True,
     help="State messages a second.",
 )
-@click.option(
+@option_with_default(
     "--seconds",
     type=click.FloatRange(0, min_open=True),
     default=20,
-    show_default=True,
     help="How long.",
 )
 @_messages
@@ -234,6 +232,7 @@ def steady(
     messages: int,
     clients: int,
     drop_partition: bool,
+    nodes: str,
     keep: bool,
     as_json: bool,
     **flags: Any,
@@ -259,13 +258,14 @@ def steady(
         )
     run = partial(run_steady, job=job, worker_settings=worker_settings, rate=rate / messages)
     runs = [partial(run, drop_partition=drop_partition)]
-    _measure(settings, runs, keep=keep, as_json=as_json)
+    _measure(settings, runs, nodes=nodes, keep=keep, as_json=as_json)
 
 
 def _drain(
     run: Callable[..., Result],
     *,
     shape: str,
+    nodes: str,
     keep: bool,
     as_json: bool,
     sweeps: tuple[str, ...] = (),
@@ -278,7 +278,7 @@ def _drain(
         partial(run, job=job, worker_settings=worker_settings)
         for job, worker_settings in combinations(job, worker_settings, sweeps, shapes)
     ]
-    _measure(settings, runs, keep=keep, as_json=as_json)
+    _measure(settings, runs, nodes=nodes, keep=keep, as_json=as_json)
 
 
 def _chosen(
@@ -321,10 +321,16 @@ def _site(settings: Settings, clients: int, messages: int, days: int, size: int)
 
 
 def _measure(
-    settings: Settings, runs: Sequence[Callable[[Testbed], Result]], *, keep: bool, as_json: bool
+    settings: Settings,
+    runs: Sequence[Callable[[Testbed], Result]],
+    *,
+    nodes: str,
+    keep: bool,
+    as_json: bool,
 ) -> None:
     interrupt_on_signals()
-    with steps() as show, testbed(settings.home / "bench", show, keep=keep) as found:
+    directory = settings.home / "bench"
+    with steps() as show, testbed(directory, show, keep=keep, nodes=int(nodes)) as found:
         results = [run(found) for run in runs]
     if as_json:
         print_json({"machine": machine(), "runs": [result.as_data() for result in results]})

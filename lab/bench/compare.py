@@ -49,7 +49,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
     worker_settings = WorkerSettings(settings.threads, settings.loader_chunk_size)
     drains: dict[str, list[Result]] = {shape.value: [] for shape in Shape}
     bare: list[Result] = []
-    with steps() as show, testbed(settings.home / "bench", show, keep=False) as found:
+    with steps() as show, testbed(settings.home / "bench", show, keep=False, nodes=1) as found:
         for _ in range(repetitions):
             for shape in Shape:
                 drains[shape].append(run_drain(found, replace(job, shape=shape), worker_settings))

@@ -3,7 +3,7 @@
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -24,17 +24,17 @@ class Meter:
     """Watches groups of processes with all their children. A context manager.
 
     Args:
-        roots: pid by group, such as `broker`; only their CPU is measured.
+        roots: pids by group, such as `broker`; only their CPU is measured.
     """
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
+    def __init__(self, roots: Mapping[str, Sequence[int]]) -> None:
         self._groups: dict[str, list[_Tree]] = {}
         self._samples: list[_Sample] = []
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
-        for group, pid in roots.items():
-            self._groups[group] = [_Tree(pid, memory=False)]
+        for group, pids in roots.items():
+            self._groups[group] = [_Tree(pid, memory=False) for pid in pids]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -48,6 +48,8 @@ class Meter:
         """Add a process to a group, and measure its memory too."""
         with self._lock:
             self._groups.setdefault(group, []).append(_Tree(pid, memory=True))
+        # It may have ended before the next sample.
+        self.sample()
 
     def sample(self) -> None:
         """Take a sample now."""

@@ -33,7 +33,7 @@ from runtime.broker.messages import report_properties
 from schemas.errors import StatesysError
 from schemas.report import Report, StateMessage
 from schemas.report_writer import render_report
-from schemas.topology import QUEUES, REPORTS
+from schemas.topology import REPORTS, queues
 
 _SEED = 1
 _VERSION = "5.00.9128.1000"
@@ -134,7 +134,7 @@ class Feed:
     """
 
     def __init__(self, url: str, show: Show) -> None:
-        declare(url, QUEUES, name=_NAME)
+        declare(url, queues, name=_NAME)
         self._publisher = ConfirmingPublisher(Session(url, name=_NAME))
         self._show = show
         self._sent = 0

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lab.bench.drop import Drop, disturbance, drop_behind_reader
 from lab.bench.job import Job, WorkerSettings
@@ -115,10 +115,20 @@ def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> R
     return running.result("loader", first=first, last=last, fast_path=fast_path)
 
 
-def run_drain(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Result:
-    """Both together, from the first delivery to a relay to the last commit of a loader."""
+def run_drain(
+    testbed: Testbed,
+    job: Job,
+    worker_settings: WorkerSettings,
+    *,
+    meanwhile: Callable[[Meter], AbstractContextManager[Any]] = nullcontext,
+) -> Result:
+    """Both together, from the first delivery to a relay to the last commit of a loader.
+
+    Args:
+        meanwhile: what else goes on during the run, once the queue is full; it gets the meter.
+    """
     prefill(testbed, job)
-    with running_workers(testbed, job, worker_settings) as running:
+    with running_workers(testbed, job, worker_settings) as running, meanwhile(running.meter):
         testbed.show("draining")
         running.workers.start("loader", worker_settings.loaders)
         first = running.workers.start("relay", worker_settings.relays)

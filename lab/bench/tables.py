@@ -6,9 +6,11 @@ from datetime import date, timedelta
 from typing import LiteralString, NamedTuple, TypeAlias, cast
 
 from lab.bench.job import GAP_EVERY, Existing
-from loader.store import ActivityStore, PartitionStore, ResyncStore
-from loader.store.partitions import DAYS_AHEAD
-from loader.tasks import keep_state_totals, keep_totals
+from loader.activity import TOP_INTERVAL
+from loader.store.activity import ActivityStore
+from loader.store.partitions import DAYS_AHEAD, PartitionStore
+from loader.store.resyncs import ResyncStore
+from loader.tasks import keep_totals
 from runtime.database import own_session
 from runtime.statements import statements
 
@@ -58,10 +60,11 @@ def fill(url: str, existing: Existing, show: Show) -> None:
             )
         show("vacuuming the tables")
         session.execute(_statement("vacuum"))
-        for keep in (keep_totals, keep_state_totals):
-            keep(lambda: ResyncStore(url, name=_NAME))
+        for states in (False, True):
+            keep_totals(lambda: ResyncStore(url, name=_NAME), states=states)
         with closing(ActivityStore(url)) as store:
             store.take_snapshot(now=until)
+            store.keep_top(now=until, interval=TOP_INTERVAL)
         session.execute(_statement("flush"))
 
 

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +15,11 @@ from lab.bench.tables import Show, wipe
 from loader.migrations import migrate
 from runtime import devserver
 from runtime.broker import Administration
+from runtime.broker.shards import count_shards
 from runtime.devserver import registry
 from runtime.files import our_directory
 from schemas.errors import StatesysError
-from schemas.topology import QUEUES
+from schemas.topology import queues
 
 _NAME = "statesys bench"
 _LOCK = "bench.lock"
@@ -40,37 +42,39 @@ class Testbed:
 
     Attributes:
         directory: for logs and stores.
-        processes: pid of `broker` and `database`.
+        processes: pids of `broker`, which may be a cluster, and of `database`.
         show: called with each step.
     """
 
     servers: Servers
     directory: Path
-    processes: Mapping[str, int]
+    processes: Mapping[str, Sequence[int]]
     show: Show
 
     def clear(self) -> None:
         """Empty the queues and recreate the tables, so that runs do not affect each other."""
         self.show("emptying queues and tables")
         with Administration(self.servers.amqp_url, name=_NAME) as admin:
-            admin.declare(QUEUES)
-            for queue in QUEUES:
+            ours = queues(count_shards(admin))
+            admin.declare(ours)
+            for queue in ours:
                 admin.purge(queue.name)
         wipe(self.servers.database_url)
         migrate(self.servers.database_url)
 
 
 @contextmanager
-def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
+def testbed(directory: Path, show: Show, *, keep: bool, nodes: int) -> Iterator[Testbed]:
     """Start servers in a directory, and remove them with their data at the end.
 
     Args:
         directory: for these servers alone.
         keep: leave them running, with the data of the last run.
+        nodes: how many brokers, which form a cluster if there are several.
 
     Raises:
         StatesysError: another bench runs there, or the directory was not made by a bench.
-        ServicesError: the servers do not start.
+        ServicesError: the servers do not start, or are there with another number of brokers.
     """
     our_directory(directory)
     if any(directory.iterdir()) and not (directory / _LOCK).exists():
@@ -85,7 +89,7 @@ def testbed(directory: Path, show: Show, *, keep: bool) -> Iterator[Testbed]:
             raise StatesysError(f"another bench is at work in {directory}") from None
         try:
             _stop_servers_on_other_cores(directory)
-            found = devserver.up(directory)
+            found = devserver.up(directory, nodes=nodes)
             yield Testbed(Servers(*found), directory, _processes(directory), show)
         finally:
             if not keep:
@@ -98,14 +102,20 @@ def _stop_servers_on_other_cores(directory: Path) -> None:
     if devserver.running(directory) is None:
         return
     cores = os.sched_getaffinity(0)
-    if any(os.sched_getaffinity(pid) != cores for pid in _processes(directory).values()):
+    pids = chain.from_iterable(_processes(directory).values())
+    if any(os.sched_getaffinity(pid) != cores for pid in pids):
         devserver.down(directory)
 
 
-def _processes(directory: Path) -> dict[str, int]:
+def _processes(directory: Path) -> dict[str, list[int]]:
+    """The pids of the servers that run."""
     known = registry.load(directory)
     assert known is not None
-    broker, database = known.rabbitmq.process, known.postgres.process
-    assert broker is not None
-    assert database is not None
-    return {"broker": broker.pid, "database": database.pid}
+    groups = {
+        "broker": [node.process for node in known.brokers],
+        "database": [known.postgres.process],
+    }
+    return {
+        name: [process.pid for process in group if process is not None]
+        for name, group in groups.items()
+    }

@@ -13,40 +13,37 @@ from lab.demo.site import prepare
 from producers.options import CLIENTS, MESSAGES, SEED, SHARE
 from producers.plan import Plan
 from runtime.command import settings_and_logs
-from runtime.options import DIRECTORY, Decorator, json_option
+from runtime.options import DIRECTORY, Decorator, json_option, option_with_default
 from runtime.workers.signals import Stop
 from schemas.errors import ExitCode
 
 
 def _share(flag: str, default: float, text: str) -> Decorator:
-    return click.option(flag, type=SHARE, default=default, show_default=True, help=text)
+    return option_with_default(flag, type=SHARE, default=default, help=text)
 
 
 @click.command()
-@click.option("--clients", type=CLIENTS, default=1000, show_default=True)
-@click.option(
+@option_with_default("--clients", type=CLIENTS, default=1000)
+@option_with_default(
     "--cycles",
     type=click.IntRange(1),
     default=5,
-    show_default=True,
     help="Forward cycles that every client lives.",
 )
-@click.option(
+@option_with_default(
     "--messages",
     type=MESSAGES,
     default=4,
-    show_default=True,
     help="State messages that a client records in a cycle, on average.",
 )
 @_share("--loss", 0.02, "Share of the reports that never arrive.")
 @_share("--duplicate", 0.02, "Share that arrives twice.")
 @_share("--reorder", 0.02, "Share that newer reports overtake.")
 @_share("--corrupt", 0.005, "Share that arrives damaged and is refused.")
-@click.option(
+@option_with_default(
     "--seed",
     type=SEED,
     default=1,
-    show_default=True,
     help="Everything synthetic follows from it.",
 )
 @click.option(
@@ -115,7 +112,8 @@ def demo(
     place = shlex.quote(str(directory))
     click.echo(
         f"look around: STATESYS_HOME={place} statesys status (or trace, gaps --all, dead list)\n"
-        f"stop its servers: statesys down --home {place}",
+        f"stop its servers: statesys down --home {place}\n"
+        f"see it in a browser: STATESYS_HOME={place} statesys web",
         err=True,
     )
     if not summary.verified:

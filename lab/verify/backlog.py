@@ -7,7 +7,8 @@ from typing import NamedTuple
 from console.servers import Servers
 from runtime.broker import Administration
 from runtime.broker.management import queue_statistics
-from schemas.topology import WORK
+from runtime.broker.shards import count_shards
+from schemas.topology import work
 
 #: Seconds between two looks.
 PAUSE = 0.2
@@ -33,11 +34,12 @@ class Backlog(NamedTuple):
 
 def look(admin: Administration, servers: Servers) -> Backlog:
     """Return the messages on their way now. A queue that does not exist counts as empty."""
-    depths = {name: admin.depth(name) for name in WORK}
+    queues = work(count_shards(admin))
+    depths = {name: admin.depth(name) for name in queues}
     unacked: int | None = None
     if servers.management_url is not None:
         statistics = queue_statistics(servers.management_url, servers.amqp_url) or {}
-        known = [statistics[name].unacked for name in WORK if name in statistics]
+        known = [statistics[name].unacked for name in queues if name in statistics]
         counts = [count for count in known if count is not None]
         unacked = sum(counts) if counts else None
     return Backlog({name: 0 if d is None else d.ready for name, d in depths.items()}, unacked)

@@ -14,7 +14,7 @@ from console.servers import Servers
 from lab.verify.backlog import Backlog, look, wait_until_empty
 from lab.verify.reconcile import tally
 from lab.verify.verdict import Tally
-from producers.store import StoreReader, open_store
+from producers.store import StoreReader
 from runtime.broker import Administration
 from runtime.broker.management import STALENESS
 from schemas.serials import SerialRanges
@@ -80,7 +80,7 @@ def verify(
         while True:
             # Snapshot the store first: all that it had sent then is loaded, refused or lost
             # once the queues are empty.
-            with open_store(directory) as store, store.snapshot():
+            with StoreReader(directory) as store, store.snapshot():
                 # A snapshot begins with the first read.
                 store.totals()
                 backlog = wait_until_empty(see, deadline=deadline, pause=pause)
@@ -98,7 +98,7 @@ def verify(
 def _compare(store: StoreReader, directory: Path, admin: Administration, queries: Queries) -> Tally:
     box = Box(admin)
     dead = dead_serials(box)
-    with queries.snapshot(), open_store(directory) as later:
+    with queries.snapshot(), StoreReader(directory) as later:
         result = tally(store, later, queries, dead)
     result.letters_cut = box.cut
     return result
