@@ -9,10 +9,10 @@ RUN python -m venv /opt/statesys
 COPY pyproject.toml constraints.txt ./
 RUN python -c 'import tomllib; \
         project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-        print(*project["dependencies"], sep="\n")' > dependencies.txt \
+        print(*project["dependencies"], *project["optional-dependencies"]["web"], sep="\n")' > dependencies.txt \
     && /opt/statesys/bin/pip install --no-cache-dir --disable-pip-version-check \
         --constraint constraints.txt --requirement dependencies.txt
-COPY statesys.py ./
+COPY statesys.py README.md ./
 COPY schemas schemas
 COPY runtime runtime
 COPY producers producers
@@ -20,6 +20,7 @@ COPY relay relay
 COPY loader loader
 COPY lab lab
 COPY console console
+COPY web web
 RUN /opt/statesys/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.13-slim-bookworm

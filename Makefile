@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages browser up down demo unit test coverage mutants soak kills fuzz proofs matrix constraints check bench clean
+.PHONY: help setup packages browser up down demo unit test coverage mutants soak kills cluster failover fuzz proofs dist installed trixie image matrix constraints check bench clean
 
 help: ## this list
 	@echo 'make TARGET, where TARGET is one of:'
@@ -42,8 +42,8 @@ demo: setup ## the whole pipeline on a synthetic fleet with faults, verified at 
 	@$(BIN)/statesys demo
 
 # As collected, files with few long tests come first; xdist would begin with those of many tests.
-test: setup ## all tests, against real servers of their own, in three processes or JOBS=N
-	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder
+test: setup ## all tests or TESTS=PATH, against real servers of their own, in four processes or JOBS=N
+	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 unit: setup ## the tests that need no server
 	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit
@@ -54,6 +54,12 @@ soak: setup ## break everything on purpose, again and again: make soak MINUTES=1
 kills: setup ## kill loaders again and again in one drain: make kills MESSAGES=200000 KILLS=20
 	@$(BIN)/python -m tests.chaos.drain \
 		--messages $(or $(MESSAGES),200000) --kills $(or $(KILLS),20)
+
+cluster: setup ## break the brokers of a cluster in every way, and measure how long the site stands still
+	@$(BIN)/python -m tests.chaos.cluster
+
+failover: setup ## kill the primary of two PostgreSQL servers under load: make failover ROUNDS=3
+	@$(BIN)/python -m tests.chaos.failover --rounds $(or $(ROUNDS),3)
 
 fuzz: setup ## hostile reports through every reader and into a database: make fuzz REPORTS=100000 SEED=1
 	@$(BIN)/python -m tests.fuzz.run --reports $(or $(REPORTS),100000) $(if $(SEED),--seed $(SEED))
@@ -69,7 +75,19 @@ mutants: packages ## change the pure modules line by line; each change should fa
 	@.venv-mutants/bin/mutmut run >/dev/null || true
 	@.venv-mutants/bin/mutmut results
 
-proofs: kills soak fuzz ## the long forms, one after the other: about half an hour
+proofs: kills soak cluster failover fuzz installed ## the long forms, one after the other: about an hour
+
+dist: $(STAMP) ## wheel and sdist of the last commit in dist/; one commit always gives the same bytes
+	@rm -rf dist && mkdir dist && .ci/dist dist && ls dist
+
+trixie: $(STAMP) ## targets of this Makefile on a Debian 13 of its own, as root: make trixie TARGETS="demo test"
+	@$(BIN)/python -m tests.proofs.trixie $(TARGETS)
+
+image: setup ## the steps of the Dockerfile in a Debian of its own, as root, and the image's commands
+	@$(BIN)/python -m tests.proofs.image
+
+installed: setup ## build twice and compare, install the wheel elsewhere, run the pipeline there
+	@$(BIN)/python -m tests.proofs.installed
 
 matrix: packages ## the unit tests on each Python that is here: make matrix PYTHONS="python3.12 python3.13"
 	@for python in $(or $(PYTHONS),python3.11 python3.12 python3.13); do \
@@ -101,6 +119,6 @@ bench: setup ## the standard job, in all shapes, beside a bare pipe on two cores
 clean: ## stop the private servers, remove .venv, .statesys and caches
 	@$(PYTHON) -c 'from pathlib import Path; from runtime.devserver import down; \
 		[down(Path(home), purge=True) for home in (".statesys/demo", ".statesys", ".statesys-test")]'
-	@rm -rf .venv .venv-* .statesys .statesys-test build statesys.egg-info \
+	@rm -rf .venv .venv-* .statesys .statesys-test dist build statesys.egg-info \
 		mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
