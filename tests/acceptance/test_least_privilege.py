@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from loader.store import PartitionStore
+from loader.store.partitions import PartitionStore
 from runtime.broker import Administration, persistent
 from runtime.workers import judge
 from schemas.errors import PermissionMissing
@@ -25,6 +25,7 @@ from schemas.topology import (
     reply_queue,
 )
 from tests.support.life import Life
+from tests.support.paths import DATA
 from tests.support.secure_site import FLEET, SecureSite
 from tests.support.waiting import wait_until
 
@@ -53,7 +54,7 @@ TABLES = (
         "top_client",
     ),
     *("collection", "collection_member"),
-    *("worker", "worker_ended", "client_quarantine"),
+    *("worker", "worker_ended", "client_quarantine", "audit_entry"),
 )
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
@@ -63,6 +64,8 @@ LEDGER = {
     *("worker", "worker_ended", "client_quarantine"),
     *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),
 }
+
+PRINTED = str(DATA / "site-control.txt")
 
 Act = Callable[[Administration], object]
 
@@ -418,6 +421,7 @@ def test_new_tables_and_partitions_are_readable_and_no_more(site: SecureSite) ->
         (("client", "quarantine", NOBODY), None, "reader", 4, "permission denied for table"),
         (("client", "quarantine", NOBODY), None, "loader", 4, "permission denied for table"),
         (("client", "release", NOBODY), None, "reader", 4, "permission denied for table"),
+        (("settings", "import", PRINTED), None, "reader", 4, "permission denied for table site"),
         (("gaps",), None, "stranger", 4, "permission denied for schema statesys"),
         (("states", NOBODY), None, "stranger", 4, "permission denied for schema statesys"),
     ],

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -27,8 +27,8 @@ from runtime.devserver import Endpoints
 from runtime.settings import load_settings
 from schemas.report import Lane
 from schemas.topology import INCOMING, REPORTS
+from tests.support.browser import chromium, needs_chromium
 
-CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 #: Seconds. A page loads its numbers again every 5 s, and those are up to 5 s old.
 PATIENCE = 30
 #: Pixels: from the depth down to the first lines of a message, in one picture.
@@ -37,10 +37,7 @@ SCREENSHOTS = "STATESYS_SCREENSHOT_DIR"
 CLIENTS = 12
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM.exists() and CHROMEDRIVER.exists()),
-    reason=f"needs {CHROMIUM} and {CHROMEDRIVER}; `make browser` installs them",
-)
+pytestmark = needs_chromium
 
 
 class Pages:
@@ -119,22 +116,8 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chrome]:
     # The environment's proxy is not meant for 127.0.0.1.
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        "--headless=new",
-        # Tests run as root in containers, where there is no sandbox and little /dev/shm.
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--no-proxy-server",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        f"--window-size={WIDTH},{HEIGHT}",
-    ):
-        options.add_argument(argument)
-    # With both paths given, selenium downloads nothing.
-    driver = Chrome(options=options, service=ChromeService(executable_path=str(CHROMEDRIVER)))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path / "profile", width=WIDTH, height=HEIGHT) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
@@ -157,6 +157,7 @@ _COMMANDS = {
     "dead replay": "nothing",
     "dead purge": "nothing --yes",
     "topology check": "",
+    "topology shards": "",
     "resync check": "--dry-run",
     "resync request": _NOBODY,
     "client forget": f"{_NOBODY} --yes",
@@ -171,16 +172,22 @@ _COMMANDS = {
     "collections members": "Nothing",
     "collections delete": "Nothing --yes",
     "settings": "--site",
+    "settings export": "",
+    "metrics": "",
     "top clients": "",
+    "audit": "",
+    "messages": "",
+    "resync list": "",
     "top topics": "",
 }
 _WITHOUT = {
     *("up", "down", "topics", "health", "relay run", "loader run", "producers run"),
-    *("producers reply-queue", "demo"),
+    *("producers reply-queue", "demo", "web", "web-user add", "web-user remove", "log show"),
     # These would change something with a right URL; each begins as `client release` and
     # `collections delete` do.
-    *("client quarantine", "collections create"),
-    *(f"bench {kind}" for kind in ("publish", "relay", "loader", "drain", "steady", "answers")),
+    *("client quarantine", "collections create", "settings import"),
+    *(f"bench {kind}" for kind in ("publish", "relay", "loader", "drain", "steady")),
+    *("bench answers", "bench viewer"),
 }
 #: Runs all commands in one process. Arguments: a file with a list of variables, the commands.
 _RUN_ALL = """
@@ -246,9 +253,9 @@ def test_the_page_puts_no_password_into_an_example_of_a_command_line() -> None:
     page = OPERATIONS
     blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
     for line in "".join(blocks).replace("\\\n", " ").splitlines():
-        for url in re.findall(r"\w+://[^\s'\"]+", line):
-            if urlsplit(url).password is not None:
-                assert line.startswith("export "), line
+        # Not urlsplit: Python 3.13 reads no URL of several hosts one of which is in brackets.
+        if re.search(r"\w+://[^\s'\"/@]*:[^\s'\"/@]+@", line):
+            assert line.startswith("export "), line
         # The shell's own printf starts no process, so no command line shows its arguments.
         if "$STATESYS_" in line:
             assert re.search(r"<\(printf '[^']*'\s+\"\$STATESYS_", line), line

@@ -4,13 +4,14 @@ test_least_privilege.py shows that everything works over TLS: its site allows no
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from console.queries import Queries
-from runtime.broker import Administration, Session
+from runtime.broker import Administration, Session, connecting
 from runtime.broker.management import queue_statistics
 from runtime.database import own_session
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
@@ -84,6 +85,33 @@ def test_a_broker_that_cannot_be_trusted_is_refused_in_words(
         connect(url(site), name="test")
     assert words in str(error.value)
     assert "STATESYS_AMQP_URL" in str(error.value)
+
+
+@pytest.mark.parametrize("connect", [Session, Administration])
+def test_the_certificate_is_checked_for_the_host_that_is_tried(
+    site: SecureSite, connect: type[Session | Administration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "in_random_order", list)
+    # The certificate is for localhost only.
+    url = site.amqp_url("relay", host=f"127.0.0.1:{site.amqps},localhost")
+    with closing(connect(url, name="test")):
+        pass
+
+
+@pytest.mark.parametrize("connect", [Session, Administration])
+def test_a_host_that_refuses_the_user_is_passed_over(
+    site: SecureSite,
+    amqp_url: str,
+    connect: type[Session | Administration],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connecting, "in_random_order", list)
+    account, _, rest = amqp_url.rpartition("@")
+    stranger = f"{account}@127.0.0.1:{site.plain_amqp_port}"
+    with pytest.raises(BrokerUnavailable, match="refused user or password"):
+        connect(stranger, name="test")
+    with closing(connect(f"{stranger},{rest}", name="test")):
+        pass
 
 
 @pytest.mark.parametrize("mistake", DATABASE)

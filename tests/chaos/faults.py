@@ -12,11 +12,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from random import Random
 
+import click
+
 from runtime.devserver.processes import Process
 from schemas.errors import StatesysError
 from tests.chaos.forwarder import Forwarder
 from tests.chaos.servers import Servers
 from tests.chaos.site import FLEET, LOADERS, RELAYS, Site, lasts
+from tests.support.nodes import Pair
 
 #: Breaks something of a site; the random generator makes the choices. When a server returns, the
 #: result is the seconds from then until the workers made progress.
@@ -124,6 +127,28 @@ def _returned(which: Callable[[Servers], Process], site: Site) -> float:
     return site.await_progress(there, received=which is _broker)
 
 
+def failover(servers: Pair, *, behind: int) -> Strike:
+    """Kill the primary under load, and promote the standby; no worker is touched.
+
+    Args:
+        behind: messages that the primary has and the standby has not, at least.
+    """
+
+    def strike(site: Site, _rng: Random) -> float:
+        pids = site.pids()
+        if behind:
+            servers.standby.lose_primary()
+            site.await_stored(site.stored() + behind)
+        gone = time.time()
+        servers.fail_over()
+        progress = site.await_progress(gone, received=False)
+        site.await_health(("loader",), well=True)
+        site.require_same(pids)
+        return progress
+
+    return strike
+
+
 def _database_refuses(
     refuse: tuple[str, ...], allow: tuple[str, ...], site: Site, rng: Random
 ) -> float:
@@ -148,12 +173,18 @@ def _database_disk_full(site: Site, rng: Random) -> float:
 
 
 def _broker_disk_full(site: Site, rng: Random) -> float:
-    """RabbitMQ stops writing its log and does not recover by itself: an operator restarts it."""
+    """RabbitMQ stops writing its log and does not recover by itself: an operator restarts it.
+
+    RabbitMQ 3.10 may have damaged the logs of queues then, which an operator deletes.
+    """
     pids = site.pids()
     with site.disks["rabbitmq/data"].full():
         lasts(rng.uniform(*_REFUSING))
     site.servers.kill(site.servers.broker)
-    recovery = _returned(_broker, site)
+    there = site.servers.up_again()
+    if deleted := site.servers.delete_leaderless():
+        click.echo(f"the broker could not read, and we deleted: {', '.join(deleted)}", err=True)
+    recovery = site.await_progress(there, received=True)
     site.await_health(("relay", "loader"), well=True)
     site.require_same(pids)
     return recovery

@@ -22,6 +22,9 @@ class Forwarder:
 
     Args:
         url: of the server; `self.url` leads to the same server through the forwarder.
+
+    Attributes:
+        port: where it listens.
     """
 
     def __init__(self, url: str) -> None:
@@ -36,9 +39,9 @@ class Forwarder:
         self._thread = threading.Thread(target=self._loop.run_forever, name="forwarder")
         self._thread.start()
         self._server = self._do(asyncio.start_server(self._accept, _HOST, 0))
-        port = self._server.sockets[0].getsockname()[1]
+        self.port: int = self._server.sockets[0].getsockname()[1]
         account = parts.netloc.rpartition("@")[0]
-        self.url = parts._replace(netloc=f"{account}@{_HOST}:{port}").geturl()
+        self.url = parts._replace(netloc=f"{account}@{_HOST}:{self.port}").geturl()
         self.resume()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,10 +10,11 @@ import psycopg
 
 from runtime import devserver
 from runtime.broker import Administration
-from runtime.devserver import Endpoints, ServicesError, processes, programs, registry
+from runtime.broker.management import queue_statistics
+from runtime.devserver import Endpoints, ServicesError, processes, registry
 from runtime.devserver.processes import Process, until
-from runtime.devserver.rabbitmq import Server
 from schemas.errors import BrokerUnavailable
+from tests.support.brokers import rabbitmqctl
 
 #: Seconds for a server to end, or to be up again, on a busy machine.
 _PATIENCE = 120.0
@@ -25,20 +25,33 @@ class Servers:
 
     Args:
         home: their directory.
+
+    Attributes:
+        home: the same.
+        endpoints: their addresses.
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self.home = home
         self.endpoints: Endpoints = devserver.up(home)
 
     def close(self, *, purge: bool) -> None:
         """Stop both; `purge` deletes their data too."""
-        devserver.down(self._home, purge=purge)
+        devserver.down(self.home, purge=purge)
+
+    @property
+    def nodes(self) -> int:
+        """How many brokers there are."""
+        return len(self._kept.brokers)
 
     @property
     def broker(self) -> Process:
-        """RabbitMQ's process."""
-        return _there(self._kept.rabbitmq.process)
+        """The process of RabbitMQ, or of its first node."""
+        return self.node(1)
+
+    def node(self, number: int) -> Process:
+        """The process of one broker, from 1."""
+        return _there(self._kept.brokers[number - 1].process)
 
     @property
     def database(self) -> Process:
@@ -64,7 +77,7 @@ class Servers:
 
         def started() -> bool:
             try:
-                return devserver.up(self._home) == self.endpoints
+                return devserver.up(self.home) == self.endpoints
             except ServicesError:
                 return False
 
@@ -75,6 +88,19 @@ class Servers:
         starting.join()
         _must(started(), "the servers do not come up again")
         return there
+
+    def delete_leaderless(self) -> list[str]:
+        """Delete our queues that have no leader, as docs/operations.md tells operators.
+
+        Returns:
+            Their names; the broker has lost what was in them.
+        """
+        urls = self.endpoints
+        found = queue_statistics(urls.management_url, urls.amqp_url) or {}
+        names = [name for name, queue in found.items() if not queue.available]
+        for name in names:
+            self.rabbitmqctl("delete_queue", name)
+        return names
 
     def await_answers(self) -> float:
         """Wait until both accept connections.
@@ -98,24 +124,13 @@ class Servers:
             return False
         return True
 
-    def rabbitmqctl(self, *arguments: str) -> None:
-        """Run the broker's own tool, for settings that have no API."""
-        kept = self._kept
-        environment = Server(kept.home, kept.rabbitmq)._environment(programs.rabbitmq_server())
-        tool = programs.rabbitmq_server().with_name("rabbitmqctl")
-        done = subprocess.run(
-            [str(tool), *arguments],
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        _must(done.returncode == 0, f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}")
+    def rabbitmqctl(self, *arguments: str, node: int = 1) -> None:
+        """Run a broker's own tool, for settings that have no API."""
+        rabbitmqctl(self._kept, *arguments, node=node)
 
     @property
     def _kept(self) -> registry.Services:
-        found = registry.load(self._home)
+        found = registry.load(self.home)
         assert found is not None
         return found
 

@@ -4,8 +4,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,65 +15,22 @@ import psycopg
 
 from console.servers import Servers as Addresses
 from loader.migrations import migrate
-from producers.store import open_store
+from producers.store import StoreReader
 from runtime.devserver.place import Account, for_postgres
 from runtime.devserver.processes import until
-from runtime.durations import render_duration
 from runtime.settings import environment
 from schemas.errors import StatesysError
 from tests.chaos.disk import Disk
 from tests.chaos.forwarder import Forwarder
+from tests.chaos.programs import HOSTILE_SETTINGS, WORKERS, fleet_command
 from tests.chaos.servers import Servers
 from tests.support import commands
 from tests.support.processes import Program
 from tests.support.world import open_tables
 
-CLIENTS = 60
-MIN_MISSING_AGE = timedelta(seconds=2)
 #: A site has two of each, so that one goes on while the other is broken.
 RELAYS, LOADERS = ("relay-1", "relay-2"), ("loader-1", "loader-2")
 FLEET = "producers"
-#: Resyncs after seconds instead of two days; small batches and chunks, so that workers hold many.
-_COMMANDS = {
-    "relay": ("relay", "run", "--batch-size", "8"),
-    "loader": (
-        *("loader", "run", "--threads", "2", "--chunk-size", "16"),
-        *(
-            "--resync-check-interval",
-            "1s",
-            "--min-missing-message-age",
-            render_duration(MIN_MISSING_AGE),
-        ),
-        *("--resync-merge-interval", "0s"),
-    ),
-}
-#: A busy and unreliable fleet: the site must notice its losses whatever else is broken.
-_LIFE = (
-    *("--clients", str(CLIENTS), "--messages", "4", "--forward-interval", "1s"),
-    *("--heartbeat-interval", "5s", "--duplicate", "0.03", "--reorder", "0.03"),
-)
-_LOSSES = ("--loss", "0.03", "--corrupt", "0.01")
-#: In a hostile fleet a loss costs more: a client that once sent 12,000 states at a time repeats
-#: them all in its answer.
-_HOSTILE_LOSSES = ("--loss", "0.01", "--corrupt", "0.005")
-#: Shares of the clients' forward cycles in a hostile fleet: some of each after a fault, and of the
-#: large ones a few in ten minutes. There are no twins: recognising them takes hours.
-HOSTILITY: Mapping[str, float] = {
-    "rollback": 0.0005,
-    "lost": 0.0003,
-    "ahead": 0.001,
-    "holes": 0.002,
-    "clock": 0.002,
-    "unknown": 0.002,
-    "burst": 0.0003,
-    "malformed": 0.01,
-    "storm": 0.0001,
-    "many": 0.0001,
-    "details": 0.0001,
-}
-#: New messages under old serials may meet no row; then only their date shows the reuse. The
-#: default tolerance of five minutes is too long here.
-_HOSTILE_LOADER: Mapping[str, str] = {"reuse_date_tolerance": "1s"}
 #: An ordinary user for the loaders, since a missing grant does not stop a superuser.
 _USER = "loader"
 #: The write-ahead log must not fill a small file system.
@@ -91,50 +47,71 @@ class Site:
         seed: of the fleet.
         hostile: whether the fleet has hostile clients.
         small_disks: put each server's data on a file system of its own, which can be full.
+        database_url: of another database than the site's own; workers reach it without a forwarder.
+        reliable: whether no report is lost or damaged on its way.
 
     Raises:
         StatesysError: such a file system cannot be mounted here.
 
     Attributes:
         disks: those file systems, by their place in the servers' home.
-        lines: forwarders by the role that uses them; "database" is the loaders' second one.
+        lines: forwarders by the role that uses them; "database" is the loaders' second one. With
+            several brokers only this one: their connections are cut between the brokers.
         fleet: directory of the fleet's store.
+        database_url: of the database, without a forwarder.
         keep: keep the servers' data at the end, to find out what went wrong.
     """
 
+    #: Places of the servers' data in their home, and the owners, for small disks.
+    _PLACES: Mapping[str, Callable[[], Account]] = {
+        "postgres": for_postgres,
+        "rabbitmq/data": Account,
+    }
+
     def __init__(
-        self, directory: Path, *, seed: int, hostile: bool = False, small_disks: bool = False
+        self,
+        directory: Path,
+        *,
+        seed: int,
+        hostile: bool = False,
+        small_disks: bool = False,
+        database_url: str | None = None,
+        reliable: bool = False,
     ) -> None:
         self.directory = directory
         self.hostile = hostile
         self.fleet = directory / "fleet"
         self.seed = seed
+        self._reliable = reliable
         self.keep = False
         home = directory / "home"
         self.disks: dict[str, Disk] = {}
         try:
             if small_disks:
-                for place, account in (("postgres", for_postgres()), ("rabbitmq/data", Account())):
-                    self.disks[place] = Disk(home / place, account)
-            self.servers = Servers(home)
+                for place, account in self._PLACES.items():
+                    self.disks[place] = Disk(home / place, account())
+            self.servers = self._start_servers(home)
         except BaseException:
             for disk in self.disks.values():
                 disk.close(keep=False)
             raise
+        self.database_url = database_url or self.servers.endpoints.database_url
         self.lines: dict[str, Forwarder] = {}
         self._programs: dict[str, Program] = {}
         # Size of each log when its program started.
         self._begun: dict[str, int] = {}
         try:
-            migrate(self.servers.endpoints.database_url)
+            migrate(self.database_url)
             self.tell_database(
                 f"CREATE ROLE {_USER} LOGIN PASSWORD '{_USER}' IN ROLE statesys",
                 *(_SMALL if small_disks else ()),
                 "SELECT pg_reload_conf()",
             )
-            for name in ("relay", "loader", FLEET):
-                self.lines[name] = Forwarder(self.servers.endpoints.amqp_url)
-            self.lines["database"] = Forwarder(self.servers.endpoints.database_url)
+            if self.servers.nodes == 1:
+                for name in ("relay", "loader", FLEET):
+                    self.lines[name] = Forwarder(self.servers.endpoints.amqp_url)
+            if database_url is None:
+                self.lines["database"] = Forwarder(self.database_url)
             for name in (*RELAYS, *LOADERS):
                 self.start(name)
         except BaseException:
@@ -161,34 +138,32 @@ class Site:
         if not self.keep:
             self.servers.close(purge=True)
 
+    def _start_servers(self, home: Path) -> Servers:
+        return Servers(home)
+
     @property
     def addresses(self) -> Addresses:
         """The servers' own addresses, without forwarders."""
         endpoints = self.servers.endpoints
         # Without the management API: its counts of unacked messages are seconds old.
-        return Addresses(endpoints.amqp_url, endpoints.database_url, None)
+        return Addresses(endpoints.amqp_url, self.database_url, None)
 
     def start(self, name: str) -> None:
         """Start a program of this site, as a supervisor would; its log is appended to."""
         role = name.partition("-")[0]
-        if name == FLEET:
-            new = () if self.fleet.exists() else ("--seed", str(self.seed))
-            command = ("producers", "run", "--fleet", str(self.fleet), *new, *_LIFE)
-            command += _HOSTILE_LOSSES if self.hostile else _LOSSES
-            if self.hostile:
-                rates = [f"{kind}={rate}" for kind, rate in HOSTILITY.items()]
-                command += tuple(word for rate in rates for word in ("--hostile", rate))
-        else:
-            command = _COMMANDS[role]
+        command = WORKERS.get(role) or fleet_command(
+            self.fleet, seed=self.seed, hostile=self.hostile, reliable=self._reliable
+        )
+        broker, database = self.lines.get(role), self.lines.get("database")
         log = self.directory / f"{name}.log"
         self._begun[name] = log.stat().st_size if log.exists() else 0
         self._programs[name] = Program(
             log,
             *command,
             home=self.directory / "home",
-            amqp_url=self.lines[role].url,
-            database_url=_as_user(self.lines["database"].url),
-            **(_HOSTILE_LOADER if self.hostile else {}),
+            amqp_url=broker.url if broker else self.servers.endpoints.amqp_url,
+            database_url=_as_user(database.url if database else self.database_url),
+            **(HOSTILE_SETTINGS if self.hostile else {}),
         )
 
     def await_work(self) -> None:
@@ -242,7 +217,7 @@ class Site:
     def numbered(self) -> int:
         """The number of messages that the fleet has numbered."""
         try:
-            with open_store(self.fleet) as store:
+            with StoreReader(self.fleet) as store:
                 return store.totals().messages
         except StatesysError:
             # The store does not exist yet.
@@ -306,7 +281,7 @@ class Site:
         """
         column = "received_at" if received else "loaded_at"
         rows = f"SELECT FROM statesys.state_message WHERE {column} > to_timestamp(%s)"
-        with psycopg.connect(self.servers.endpoints.database_url, autocommit=True) as connection:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
 
             def moved() -> bool:
                 row = connection.execute(f"SELECT EXISTS ({rows})", [since]).fetchone()
@@ -315,6 +290,18 @@ class Site:
             if not until(moved, seconds=_PATIENCE):
                 raise StatesysError(f"no progress within {_PATIENCE:g} s of the server's return")
         return time.time() - since
+
+    def stored(self) -> int:
+        """The number of numbered messages in the history, each counted once."""
+        with open_tables(self.database_url) as tables:
+            query = "SELECT count(DISTINCT (client_id, serial)) FROM state_message"
+            ((count,),) = tables.rows(query)
+            return int(count)
+
+    def await_stored(self, messages: int) -> None:
+        """Wait until the history has this many messages."""
+        if not until(lambda: self.stored() >= messages, seconds=_PATIENCE):
+            raise StatesysError(f"waited {_PATIENCE:g} s for {messages} messages in the history")
 
     def reported(self) -> set[UUID]:
         """Clients with a duplicate identity."""
@@ -328,21 +315,20 @@ class Site:
         )
 
     def _clients(self, query: str) -> set[UUID]:
-        with open_tables(self.servers.endpoints.database_url) as tables:
+        with open_tables(self.database_url) as tables:
             return {client_id for (client_id,) in tables.rows(query)}
 
     def tell_database(self, *statements: str) -> None:
         """Run statements as PostgreSQL's superuser, without a forwarder."""
         # The statements must work even if new transactions are read-only by default.
         options = "-c default_transaction_read_only=off"
-        url = self.servers.endpoints.database_url
-        with psycopg.connect(url, autocommit=True, options=options) as connection:
+        with psycopg.connect(self.database_url, autocommit=True, options=options) as connection:
             for statement in statements:
                 connection.execute(statement)
 
     def backends(self) -> list[int]:
         """Process ids of the loaders' sessions in PostgreSQL."""
-        with psycopg.connect(self.servers.endpoints.database_url) as connection:
+        with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(
                 "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'statesys loader%'"
             ).fetchall()

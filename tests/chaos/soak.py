@@ -21,7 +21,7 @@ from random import Random
 import click
 
 from producers.faults import FAULTS as UNRELIABLE
-from producers.store import open_store
+from producers.store import StoreReader
 from runtime.logs import set_up_logs
 from runtime.workers.signals import interrupt_on_signals
 from tests.chaos.disk import why_none
@@ -93,7 +93,7 @@ class Soak:
 
 def _hostility(site: Site) -> Counter[str]:
     found: Counter[str] = Counter()
-    with open_store(site.fleet) as store:
+    with StoreReader(site.fleet) as store:
         for kind, count in store.injected_by_kind().items():
             if kind not in UNRELIABLE:
                 # The kind of a malformed report ends with the reason, after a dot.

@@ -11,7 +11,7 @@ from console.queries import Queries
 from console.servers import Servers
 from console.why.facts import Topic
 from console.why.verdict import Verdict
-from producers.store import open_store
+from producers.store import StoreReader
 from tests.chaos.copying import copy_rules
 from tests.chaos.test_hostile_fleet import RATES, living
 from tests.support.answers import ask, check_clients, look
@@ -67,7 +67,7 @@ def test_every_client_of_a_hostile_fleet_has_the_verdict_of_its_condition_and_le
         assert settled.keys() <= {"current", "dead letter", "duplicate identity"}
 
         exempt = {sentence[:36] for sentence in tally.exempt}
-        with open_store(site.fleet) as store:
+        with StoreReader(site.fleet) as store:
             own = [
                 (s.client_id, Topic(s.topic_type, s.topic_id), s.digest)
                 for s in store.states()

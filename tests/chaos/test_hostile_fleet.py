@@ -15,7 +15,7 @@ from lab.verify.verdict import Tally
 from lab.verify.verifying import verify
 from producers.hostile import HOSTILE, MALFORMED
 from producers.hostile.malformed import REASONS
-from producers.store import open_store
+from producers.store import StoreReader
 from runtime.broker import Administration
 from schemas.refusal import Reason
 from tests.chaos.copying import copy_rules
@@ -151,7 +151,7 @@ def test_a_fleet_with_every_kind_of_hostility_ends_verified(
         assert told.keys() >= {"gaps", "quiet", "complete"}
         tally = site.verified()
 
-        with open_store(site.fleet) as store:
+        with StoreReader(site.fleet) as store:
             done = Counter(store.injected_by_kind())
             harmed = {f.client_id for f in store.injected() if f.fault in HOSTILE}
         letters, reported = site.letters(), site.reported()
@@ -170,7 +170,7 @@ def test_two_machines_with_one_id_are_reported_and_named(
 ) -> None:
     options = ("--clients", "12", "--cycles", "3", "--messages", "3", "--seed", "1")
     with living(tmp_path, servers, {"twin": 0.4}, *options) as site:
-        with open_store(site.fleet) as store:
+        with StoreReader(site.fleet) as store:
             twins = {f.client_id for f in store.injected() if f.fault == "twin"}
         wait_until(site.reported, timeout=_PATIENCE, what="a report")
         copy_rules(servers.database_url, second_database_url)

@@ -8,7 +8,7 @@ from lab.verify.injected import InjectedFaults
 from producers.client import Client
 from producers.cycles import forward_heartbeats
 from producers.fleet import utc_now
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from schemas.serials import SerialRanges
 
 CLIENT = UUID("aa9c5f9f-24c2-4b2a-8c4e-0a1b2c3d4e5f")
@@ -82,7 +82,7 @@ def test_a_rollback_is_hidden_until_one_of_its_messages_arrives(tmp_path: Path) 
     now = utc_now()
 
     def hidden() -> bool:
-        with open_store(tmp_path) as reader:
+        with StoreReader(tmp_path) as reader:
             (client,) = reader.clients()
             numbered = list(reader.sent())
             injected = InjectedFaults(reader)

@@ -12,7 +12,7 @@ from console.queries import Queries
 from lab.demo.run import Convergence
 from lab.verify.verifying import Outcome as Verification
 from lab.verify.verifying import verify
-from loader.store import ResyncStore
+from loader.store.resyncs import ResyncStore
 from producers.fleet import Fleet, utc_now
 from producers.hostile.malformed import REASONS
 from producers.plan import Plan
@@ -22,7 +22,8 @@ from schemas.errors import StatesysError
 from schemas.refusal import Reason
 from tests.chaos.copying import copied_rules
 from tests.chaos.faults import Strike
-from tests.chaos.site import CLIENTS, MIN_MISSING_AGE, Site
+from tests.chaos.programs import CLIENTS, MIN_MISSING_AGE
+from tests.chaos.site import Site
 from tests.support.agreement import walk_days
 
 #: Messages that the fleet numbers before a fault, at least and at most: its moment.

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,11 +15,13 @@ import psycopg
 
 from loader.chunk import Item, halves, messages_in
 from loader.prepare import stage_lines
-from loader.store import ChunkStore, PoisonError
+from loader.store.chunks import ChunkStore
+from runtime.database import PoisonError
 from schemas.digest import digest
 from schemas.report import Report, StateMessage
 from tests.fuzz.documents import NEIGHBOURS
 from tests.fuzz.laws import KINDS, made, neighbours
+from tests.support.world import chunk_store
 
 #: How many inputs of each kind are tried for ten reports.
 SHARES = {"report": 10, "batch": 1, "request": 1}
@@ -115,13 +116,7 @@ def _load(
     """Load messages in mixed chunks; return their number, and the inputs that failed."""
     random.Random(seed).shuffle(items)
     poison: list[tuple[UUID, str]] = []
-    store = ChunkStore(
-        url,
-        name="fuzz",
-        reuse_tolerance=timedelta(minutes=5),
-        max_ranges=1000,
-        min_missing_age=timedelta(hours=48),
-    )
+    store = chunk_store(url, name="fuzz")
     try:
         for at in range(0, len(items), _CHUNK):
             poison += _halved(store, items[at : at + _CHUNK])

@@ -10,12 +10,12 @@ import pytest
 from schemas.errors import StatesysError
 from tests.support.brokers import vhost
 from tests.support.management import Management
+from tests.support.nodes import standby
 from tests.support.paths import ROOT
 from tests.support.processes import batch, fill, make_loader, ready
 from tests.support.promises import keep, promise, promises
 from tests.support.relays import World, good
 from tests.support.round import command
-from tests.support.standby import standby
 from tests.support.world import CLIENT, message, report
 
 NOBODY = "127.0.0.1:1"
@@ -30,6 +30,9 @@ LOOKING = (
     ("client", "erase", str(CLIENT), "--yes"),
     ("top", "clients"),
     ("top", "topics"),
+    ("audit",),
+    ("messages",),
+    ("resync", "list"),
 )
 TESTS = ROOT / "tests"
 

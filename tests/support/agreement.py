@@ -9,7 +9,8 @@ from uuid import UUID
 
 from console.queries import Queries
 from console.queries.rows import DueRow
-from loader.store import ResyncStore, RunningLoader
+from loader.store.resyncs import ResyncStore
+from loader.store.sites import RunningLoader
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from tests.support.world import Tables, open_tables

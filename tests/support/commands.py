@@ -5,12 +5,15 @@ environment has variables that an interpreter reads only when it starts.
 """
 
 import multiprocessing
+import multiprocessing.process
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import click
 
@@ -70,6 +73,40 @@ def _shapes_python(env: Mapping[str, str]) -> bool:
     )
 
 
+class Started(NamedTuple):
+    """A command that goes on until it is stopped.
+
+    Attributes:
+        streams: a directory with the files `0`, `1` and `2`: stdin, stdout and stderr.
+    """
+
+    process: multiprocessing.process.BaseProcess
+    streams: Path
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr."""
+        return (self.streams / "2").read_text(encoding="utf-8")
+
+
+@contextmanager
+def started(*arguments: object, env: Mapping[str, str]) -> Iterator[Started]:
+    """Start a `statesys` command as `run` does; at the end it is killed, if it still runs."""
+    words = [*map(str, arguments)]
+    with TemporaryDirectory(prefix="statesys-test-") as directory:
+        streams = Path(directory)
+        for number in "012":
+            (streams / number).touch()
+        process = _SERVER.Process(target=forked.command, args=(words, dict(env), None, streams))
+        process.start()
+        try:
+            yield Started(process, streams)
+        finally:
+            process.kill()
+            process.join()
+            process.close()
+
+
 def _forked(
     words: list[str], env: Mapping[str, str], cwd: Path | None, streams: Path, timeout: float
 ) -> int:
@@ -110,10 +147,12 @@ def _interpreted(
 def commands(
     command: click.Command = cli, path: str = "statesys"
 ) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command that is not a group, with its full name."""
+    """Yield every command that works without a further word, with its full name."""
     if not isinstance(command, click.Group):
         yield path, command
         return
+    if command.invoke_without_command:
+        yield path, command
     context = click.Context(command)
     for name in command.list_commands(context):
         found = command.get_command(context, name)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import statesys
 
-_PACKAGES = ("lab", "console", "loader", "producers", "relay", "runtime", "schemas")
+_PACKAGES = ("lab", "web", "console", "loader", "producers", "relay", "runtime", "schemas")
 
 
 def _import_everything() -> None:

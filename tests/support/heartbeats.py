@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from schemas.counts import Counts
 from schemas.workers import Counters, Role, WorkerHeartbeat
 
 WHEN = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -15,6 +16,7 @@ def beat(
     role: Role = Role.RELAY,
     ended: bool = False,
     settings: dict[str, str] | None = None,
+    counts: dict[str, int] | None = None,
     **counters: int,
 ) -> WorkerHeartbeat:
     """A heartbeat of some worker."""
@@ -29,4 +31,5 @@ def beat(
         ended=ended,
         settings=settings or {},
         counters=Counters(**counters),
+        counts=Counts(counts or {}),
     )

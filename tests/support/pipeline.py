@@ -7,7 +7,7 @@ from uuid import UUID
 
 from producers.fleet import Fleet
 from producers.plan import Plan
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from tests.support import commands
 
 CLIENTS = 20
@@ -44,11 +44,11 @@ class Pipeline:
 
     def sent(self) -> int:
         """The number of messages that the fleet numbered."""
-        with open_store(self.fleet) as store:
+        with StoreReader(self.fleet) as store:
             return store.totals().messages
 
     def damaged(self, fault: str) -> tuple[UUID, int, int]:
         """Client, first and last serial of a report that met a fault."""
-        with open_store(self.fleet) as store:
+        with StoreReader(self.fleet) as store:
             found = next(f for f in store.injected() if f.fault == fault)
             return found.client_id, found.first_serial, found.last_serial

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from lab import program
 from loader.service import Loader
+from loader.starting import settings_at_site
 from runtime.broker import (
     Administration,
     ConfirmingPublisher,
@@ -126,7 +127,7 @@ def ready(amqp_url: str, queue: str = NORMAL) -> int:
 def make_loader(amqp_url: str, database_url: str, stop: threading.Event, **flags: Any) -> Loader:
     """Create a loader in this process."""
     settings = load_settings(home=_HOME, amqp_url=amqp_url, database_url=database_url, **flags)
-    return Loader(settings, stop)
+    return Loader(settings_at_site(settings), stop)
 
 
 def drain(amqp_url: str, database_url: str, **flags: Any) -> None:

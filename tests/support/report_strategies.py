@@ -8,12 +8,22 @@ from schemas.report import MAX_PARAMS, PULL_DISTRIBUTION_POINT_TOPIC, Claim, Rep
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 from tests.support.documents import SAMPLE
 
-#: Every character that XML 1.0 allows, those that XML treats specially more often.
-CHARACTERS = st.sampled_from("\t\n\r<>&\"']") | st.characters(
-    min_codepoint=0x20, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"
+#: Every character that XML 1.0 allows.
+CHARACTERS = st.characters(
+    min_codepoint=0x20,
+    exclude_categories=["Cs"],
+    exclude_characters="\ufffe\uffff",
+    include_characters="\t\n\r",
 )
-TEXTS = st.text(CHARACTERS, max_size=40) | st.sampled_from(
-    ["", " ", "]]>", "a]]", "<![CDATA[", "&amp;", "<!DOCTYPE a>", "\r\n", "\U0001f512" * 3]
+#: Those that XML treats specially, and a few others.
+_SPECIAL = "\t\n\r<>&\"']" + " aZ09\u00e9\U0001f512"
+# Each text is one draw of Hypothesis; a mixture of alphabets would be several for each character.
+TEXTS = (
+    st.text(CHARACTERS, max_size=40)
+    | st.text(_SPECIAL, max_size=40)
+    | st.sampled_from(
+        ["", " ", "]]>", "a]]", "<![CDATA[", "&amp;", "<!DOCTYPE a>", "\r\n", "\U0001f512" * 3]
+    )
 )
 #: The reader strips space around a header text.
 HEADER_TEXTS = TEXTS.map(str.strip)
@@ -28,26 +38,35 @@ MOMENTS = st.datetimes(
 OFFSETS = st.integers(-999, 999).map(lambda minutes: timedelta(minutes=minutes))
 
 
+# Made once: Hypothesis spends more time on a strategy that is new in each example.
+_TOPIC_TYPES = INT4.filter(lambda t: t != PULL_DISTRIBUTION_POINT_TOPIC)
+_KINDS = st.sampled_from(["numbered", "numbered", "unnumbered", "otherwise"])
+_MAYBE_TEXT = st.none() | TEXTS
+_MAYBE_INT4 = st.none() | INT4
+_PARAMS = st.lists(TEXTS, max_size=MAX_PARAMS)
+_PRIORITIES = st.none() | st.integers(0, 10)
+
+
 @st.composite
 def messages(draw: st.DrawFn, serials: st.SearchStrategy[int] = SERIALS) -> StateMessage:
     """One state message: with a serial, without one, or of the type with its own numbering."""
-    kind = draw(st.sampled_from(["numbered", "numbered", "unnumbered", "otherwise"]))
-    topic_type = draw(INT4.filter(lambda t: t != PULL_DISTRIBUTION_POINT_TOPIC))
-    details = draw(st.none() | TEXTS)
+    kind = draw(_KINDS)
+    topic_type = draw(_TOPIC_TYPES)
+    details = draw(_MAYBE_TEXT)
     return StateMessage(
         serial=draw(serials) if kind == "numbered" else None,
-        serial_text=draw(st.none() | TEXTS) if kind == "otherwise" else None,
+        serial_text=draw(_MAYBE_TEXT) if kind == "otherwise" else None,
         topic_type=PULL_DISTRIBUTION_POINT_TOPIC if kind == "otherwise" else topic_type,
         topic_id=draw(TEXTS),
-        id_type=draw(st.none() | INT4),
+        id_type=draw(_MAYBE_INT4),
         user_name=draw(TEXTS),
         user_sid=draw(TEXTS),
         state_id=draw(STATE_IDS),
         criticality=draw(INT4),
         message_time=draw(MOMENTS),
-        params=tuple(draw(st.lists(TEXTS, max_size=MAX_PARAMS))),
+        params=tuple(draw(_PARAMS)),
         details=details,
-        details_type=None if details is None else draw(st.none() | TEXTS),
+        details_type=None if details is None else draw(_MAYBE_TEXT),
     )
 
 
@@ -75,7 +94,7 @@ def reports(draw: st.DrawFn) -> Report:
         client_version=draw(HEADER_TEXTS),
         date=draw(MOMENTS),
         messages=tuple(found),
-        priority=draw(st.none() | st.integers(0, 10)),
+        priority=draw(_PRIORITIES),
         claim=draw(st.none() | claims),
     )
 

@@ -165,7 +165,8 @@ class SecureSite:
         kept = registry.load(self.directory / "home")
         assert kept is not None
         written = {path.read_text().strip() for path in self.directory.glob("*.password")}
-        return written | {kept.rabbitmq.password, kept.rabbitmq.cookie, kept.postgres.password}
+        broker = kept.brokers[0]
+        return written | {broker.password, broker.cookie, kept.postgres.password}
 
     @property
     def command_lines(self) -> str:
@@ -225,7 +226,7 @@ class SecureSite:
         kept = registry.load(self.directory / "home")
         assert kept is not None
         rabbitmq = programs.rabbitmq_server()
-        variables = Server(kept.home, kept.rabbitmq)._environment(rabbitmq)
+        variables = Server(kept.home, kept.brokers[0])._environment(rabbitmq)
         assignments = [f"{name}={value}" for name, value in variables.items()]
         self._bin.mkdir()
         for name, command in {

@@ -10,7 +10,8 @@ import psycopg
 from hypothesis import strategies as st
 
 from loader.prepare import stage_lines
-from loader.store import ChunkStore, Loaded
+from loader.store.chunks import ChunkStore, Loaded
+from runtime.database.timelines import Timelines
 from schemas.report import Claim, Report, StateMessage
 from schemas.serials import SerialRanges
 from schemas.smx import Envelope, Smx
@@ -54,6 +55,25 @@ def report(
 
 def smx(one: Report, *, reply_to: str | None = None, received_at: datetime = START) -> Smx:
     return Smx(Envelope(uuid4(), received_at, reply_to=reply_to), one)
+
+
+def chunk_store(
+    url: str,
+    *,
+    name: str = "test",
+    max_ranges: int = 1000,
+    min_missing_age: timedelta = timedelta(hours=48),
+    timelines: Timelines | None = None,
+) -> ChunkStore:
+    """A store with the rules that a loader has by default."""
+    return ChunkStore(
+        url,
+        name=name,
+        reuse_tolerance=timedelta(minutes=5),
+        max_ranges=max_ranges,
+        min_missing_age=min_missing_age,
+        timelines=timelines,
+    )
 
 
 def load(store: ChunkStore, *reports: Report, **envelope: Any) -> Loaded:

@@ -5,12 +5,11 @@ import subprocess
 import sys
 from typing import Any
 
-import click
 import pytest
 import yaml
 
 from runtime.settings import Settings
-from statesys import cli
+from tests.support.command_lines import require_command
 from tests.support.paths import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
@@ -44,15 +43,7 @@ def test_it_follows_the_compose_specification() -> None:
 
 @pytest.mark.parametrize("line", commands().values(), ids=commands().keys())
 def test_every_command_is_one_of_ours(line: list[str]) -> None:
-    command: click.Command = cli
-    context = click.Context(cli)
-    rest = list(line)
-    while isinstance(command, click.Group):
-        found = command.get_command(context, rest[0])
-        assert found is not None, f"there is no command {line}"
-        context, command = click.Context(found, parent=context, info_name=rest.pop(0)), found
-    # Raises for an unknown option or argument; nothing is run.
-    command.make_parser(context).parse_args(rest)
+    require_command(line)
 
 
 @pytest.mark.parametrize("service", OURS.values(), ids=OURS.keys())
@@ -71,6 +62,16 @@ def test_everything_that_lasts_lies_in_a_named_volume() -> None:
     named = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["volumes"].keys()
     mounted = [mount.split(":")[0] for s in SERVICES.values() for mount in s.get("volumes", [])]
     assert sorted(mounted) == sorted(named)
+
+
+def test_the_build_of_the_image_may_read_all_that_it_copies() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    allowed = {line[1:].rstrip("/") for line in ignored if line.startswith("!")}
+    copied = set()
+    for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY ") and "--from=" not in line:
+            copied |= set(line.split()[1:-1])
+    assert allowed == copied
 
 
 def test_the_image_has_every_package_and_runs_as_nobody_special() -> None:

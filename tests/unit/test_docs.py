@@ -124,7 +124,7 @@ def test_every_setting_is_in_the_readme_with_its_flag_and_default() -> None:
     assert all(words and why for _, _, words, _, why in rows)
     units = {row[0].strip("`").removeprefix(PREFIX).lower(): row[2] for row in rows}
     assert {name: unit(name) for name in units if unit(name)} == {
-        name: words for name, words in units.items() if name not in {"home", *CHOICES}
+        name: words for name, words in units.items() if name not in {"home", "log_file", *CHOICES}
     }
 
 
@@ -258,7 +258,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_command_line_in_a_code_block_is_one_of_ours(page: Path) -> None:
     known = dict(commands())
     for words in command_lines(page):
-        path = next((p for n in (2, 3) if (p := " ".join(words[:n])) in known), None)
+        path = next((p for n in (3, 2) if (p := " ".join(words[:n])) in known), None)
         assert path is not None, f"{name(page)}: {' '.join(words)}"
         allowed = {option for p in known[path].params for option in (*p.opts, *p.secondary_opts)}
         used = {word.partition("=")[0] for word in words if word.startswith("--")}
@@ -268,11 +268,12 @@ def test_every_command_line_in_a_code_block_is_one_of_ours(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_variable_is_a_setting(page: Path) -> None:
     settings = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    flags = {str(option.envvar) for _, command in commands() for option in command.params}
     # Variables of compose.yaml and of the tests.
     others = {
         f"{PREFIX}{word}" for word in ("PASSWORD", "TEST_HOME", "TEST_KEEP", "SCREENSHOT_DIR")
     }
-    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text(page))) <= settings | others
+    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text(page))) <= settings | flags | others
 
 
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:

@@ -47,11 +47,13 @@ def pipeline(environment: dict[str, str], tmp_path: Path) -> Pipeline:
 
 @pytest.fixture(scope="session")
 def loaded(
-    endpoints: Endpoints, database_template: str, tmp_path_factory: pytest.TempPathFactory
+    endpoints: Endpoints,
+    database_template: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pipeline]:
     """Everything sent is loaded, although some came twice or late; for tests that only read."""
     directory = tmp_path_factory.mktemp("loaded")
-    with _shared(endpoints, database_template, directory) as pipeline:
+    with _shared(endpoints, database_template(), directory) as pipeline:
         pipeline.publish(duplicate=0.2, reorder=0.2)
         pipeline.work()
         yield pipeline
@@ -59,11 +61,13 @@ def loaded(
 
 @pytest.fixture(scope="session")
 def lossy(
-    endpoints: Endpoints, database_template: str, tmp_path_factory: pytest.TempPathFactory
+    endpoints: Endpoints,
+    database_template: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pipeline]:
     """Some reports were lost or damaged, the others are loaded; for tests that only read."""
     directory = tmp_path_factory.mktemp("lossy")
-    with _shared(endpoints, database_template, directory) as pipeline:
+    with _shared(endpoints, database_template(), directory) as pipeline:
         pipeline.publish(loss=0.2, corrupt=0.2, duplicate=0.1)
         pipeline.work()
         yield pipeline
@@ -84,13 +88,5 @@ def copied(endpoints: Endpoints) -> Iterator[Copied]:
 
 @contextmanager
 def _shared(endpoints: Endpoints, template: str, directory: Path) -> Iterator[Pipeline]:
-    with (
-        own.virtual_host(endpoints) as amqp_url,
-        own.database(endpoints, template=template) as database_url,
-    ):
-        environment = {
-            **commands.bare_environment(directory / "home"),
-            "STATESYS_AMQP_URL": amqp_url,
-            "STATESYS_DATABASE_URL": database_url,
-        }
+    with own.site(endpoints, template=template, home=directory / "home") as environment:
         yield Pipeline(directory / "fleet", environment)

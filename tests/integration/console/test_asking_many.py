@@ -10,7 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from loader.store import CollectionStore, ResyncStore
+from loader.store.collections import CollectionStore
+from loader.store.resyncs import ResyncStore
 from runtime.rules import SiteRules
 from tests.integration.console.conftest import Run
 from tests.support.conditions import client_id, fill, name

@@ -283,9 +283,9 @@ def test_all_of_a_run_stays_on_the_processors_that_it_is_given(bench: Bench, hom
     assert run["cores"] == 1
     known = registry.load(home / "bench")
     assert known is not None
-    for server in (known.rabbitmq, known.postgres):
-        assert server.process is not None
-        assert len(os.sched_getaffinity(server.process.pid)) == 1
+    for process in (known.brokers[0].process, known.postgres.process):
+        assert process is not None
+        assert len(os.sched_getaffinity(process.pid)) == 1
 
 
 def test_servers_that_are_not_kept_are_gone(bench: Bench, home: Path) -> None:

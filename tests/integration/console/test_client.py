@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from loader.store import ChunkStore
 from tests.integration.console.conftest import Run
-from tests.support.world import CLIENT, Tables, load, message, open_tables, report
+from tests.support.world import CLIENT, Tables, chunk_store, load, message, open_tables, report
 
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
 UNKNOWN = UUID("33333333-3333-4333-8333-333333333333")
@@ -25,13 +23,7 @@ def tables(database_url: str) -> Iterator[Tables]:
 @pytest.fixture(autouse=True)
 def two_clients(database_url: str) -> None:
     """Two machines named PC1, each with two messages and a missing range."""
-    store = ChunkStore(
-        database_url,
-        name="test",
-        reuse_tolerance=timedelta(minutes=5),
-        max_ranges=1000,
-        min_missing_age=timedelta(hours=48),
-    )
+    store = chunk_store(database_url)
     with closing(store):
         for client in (CLIENT, OTHER):
             load(store, report(message(1, topic="a"), message(3, topic="b"), client=client))

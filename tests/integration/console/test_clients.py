@@ -4,14 +4,16 @@ import csv
 import io
 import json
 from collections import Counter
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from console.queries import Queries, asking
-from loader.store import ResyncStore
+from console.queries import Queries, query_session
+from console.queries.clients import ClientFilter, ClientKey, Condition, Order
+from loader.store.resyncs import ResyncStore
 from loader.tasks import TOTALS_INTERVAL
 from tests.integration.console.conftest import Run
 from tests.support.conditions import COUNTS, client_id, fill, name
@@ -87,7 +89,22 @@ def test_filters_restrict_the_list_together(run: Run, environment: dict[str, str
     assert names("--version", "5.00.9003.*") == [name(3)]
     assert names("--stale", "2d") == [name(12), name(13)]
     assert names("--stale", "2d", "--name", "*13") == [name(13)]
+    assert names("--name", "*C-00*") == [name(number) for number in range(10)]
+    assert names("--name", "*%00*") == []
     assert names("--stale", "10d") == []
+
+
+@pytest.mark.usefixtures("truth")
+@pytest.mark.parametrize("pattern", ["*ürich*", "*ÜRICH-*", "*RICH-?", "zü*", "*H-1"])
+def test_letters_beyond_ascii_have_cases_too(
+    run: Run, environment: dict[str, str], database_url: str, pattern: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE statesys.client SET name = 'ZÜRICH-1' WHERE client_id = %s", [client_id(3)]
+        )
+    found = [one["name"] for one in listed(run, environment, "--name", pattern)["clients"]]
+    assert found == ([] if "?" in pattern else ["ZÜRICH-1"])
 
 
 @pytest.mark.usefixtures("truth")
@@ -146,7 +163,7 @@ def test_on_a_large_site_the_counts_are_as_old_as_they_say(
     assert not store.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE statesys.client SET duplicate_identity_at = now()")
-    monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
+    monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
     with Queries.open(database_url, name="test") as queries:
         kept = queries.completeness()
         assert (kept.as_of, dict(kept.clients)) == (now, COUNTS)
@@ -154,6 +171,41 @@ def test_on_a_large_site_the_counts_are_as_old_as_they_say(
     store.close()
     with Queries.open(database_url, name="test") as queries:
         assert queries.completeness().clients == {"duplicate identity": 15}
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_list_is_the_same_whether_few_or_many_are_known_to_be_in_a_condition(
+    database_url: str, order: Order
+) -> None:
+    fill(database_url)
+    with Queries.open(database_url, name="test") as queries:
+
+        def lists() -> dict[tuple[str, str], list[list[UUID]]]:
+            """The pages of each condition, by names and without."""
+            found = {}
+            for condition in Condition:
+                for name in ("*", "*0*1*"):
+                    chosen, pages = ClientFilter(condition=condition, name=name), []
+                    after = None
+                    while rows := queries.clients(chosen, order=order, after=after, limit=2):
+                        pages.append([row.client_id for row in rows])
+                        after = ClientKey.of(rows[-1])
+                    found[condition.value, name] = pages
+            return found
+
+        unknown = lists()
+        assert len(unknown["complete", "*"]) == 3
+        with closing(ResyncStore(database_url, name="test")) as store:
+            assert store.keep_state_totals(now=store.now(), interval=TOTALS_INTERVAL)
+        assert lists() == unknown
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("UPDATE statesys.state_totals SET clients = 1000000")
+            assert lists() == unknown
+            # As if nobody had been complete or quiet at the last count.
+            connection.execute(
+                "DELETE FROM statesys.state_totals WHERE condition IN ('complete', 'quiet')"
+            )
+        assert lists() == unknown
 
 
 def test_only_the_client_itself_is_between_two_pages(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.queries.collections import CollectionQueries, CollectionRow
-from loader.store import CollectionStore
+from loader.store.collections import CollectionStore
 from runtime.collection_rules import Rule, RuleRefused, parse_rule
 from runtime.collection_rules.rule import CONDITIONS
 from tests.support.collection_rules import Case, Member, State, members, quoted, rules, write

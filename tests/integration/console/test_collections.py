@@ -17,7 +17,8 @@ from uuid import UUID
 import pytest
 
 from console.queries import collections as queries
-from loader.store import CollectionStore
+from loader.store.collections import CollectionStore
+from runtime.collection_rules import parse_rule
 from runtime.statements import statements
 from tests.integration.console.conftest import Run
 from tests.support.paths import ROOT
@@ -315,6 +316,31 @@ def test_pages_follow_each_other_without_gap_and_overlap(
     told = run("collections", "members", "All", "--limit", "3", env=environment).stderr
     assert told.startswith("3 members; as of 2")
     assert told.endswith(f"there are more: --after {client(3)}\n")
+
+
+def test_the_members_of_the_last_evaluation_are_listed_page_by_page(
+    run: Run, environment: dict[str, str], tables: Tables, store: CollectionStore, database_url: str
+) -> None:
+    for number in range(1, 8):
+        add(tables, number, states=((301, "a", 3),), gap=number == 7)
+    run("collections", "create", "Waiting", WAITING, env=environment)
+    start = store.now()
+    store.evaluate_next(now=start, interval=EVERY)
+    with queries.CollectionQueries.open(database_url, name="test") as asked:
+        collection = asked.collection("waiting")
+        assert collection is not None
+        everybody = asked.members(collection, parse_rule(WAITING))
+        assert asked.evaluated_members(collection) == everybody
+        assert asked.evaluated_members(collection, limit=3) == everybody[:3]
+        assert asked.evaluated_members(collection, after=client(3)) == everybody[3:]
+        # A client that is no longer in the state stays a member until the next evaluation.
+        move(tables, client(1), 301, "a", 4)
+        assert asked.evaluated_members(collection) == everybody
+        add(tables, 8, states=((301, "a", 3),))
+        store.evaluate_next(now=start + EVERY, interval=EVERY)
+        (joined,) = asked.evaluated_members(collection, joined_since=start + EVERY)
+        assert joined.client_id == client(8)
+    assert names(run, environment, "Waiting", "--now") == [f"PC{n}" for n in range(2, 9)]
 
 
 def test_names_of_clients_do_no_harm(run: Run, environment: dict[str, str], tables: Tables) -> None:

@@ -103,7 +103,7 @@ def test_only_the_chosen_letters_are_put_back(admin: Administration, box: Box) -
     add_letter(admin, "b", reason=Reason.DATABASE, queue=INCOMING[Lane.NORMAL])
     add_letter(admin, "c")
     moved = box.replay(Choice(reason="database"))
-    assert (len(moved.done), moved.kept) == (1, 2)
+    assert len(moved.done) == 1
     wait_for(admin, "statesys.incoming", 1)
     wait_for(admin, DEAD, 2)
     assert names(box) == ["a", "c"]

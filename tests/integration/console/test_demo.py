@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from runtime import devserver
 from runtime.broker import Administration
 from runtime.devserver import Endpoints
@@ -85,7 +85,9 @@ def test_a_demo_is_verified_and_its_counts_are_those_of_the_database(
     # It says how to read its results, and how to stop its servers.
     place = home / "demo"
     assert f"STATESYS_HOME={place} statesys status" in done.stderr
-    assert done.stderr.endswith(f"stop its servers: statesys down --home {place}\n")
+    assert f"stop its servers: statesys down --home {place}\n" in done.stderr
+    last = f"see it in a browser: STATESYS_HOME={place} statesys web\n"
+    assert done.stderr.endswith(last)
     there = {**environment, "STATESYS_HOME": str(place)}
     verified = run("verify", "--fleet", place / "fleet", env=there)
     assert verified.returncode == 0
@@ -128,7 +130,7 @@ def test_a_demo_empties_only_a_directory_of_its_own(
     done = run("demo", *SMALL, "--directory", tmp_path / "own", env=environment)
     assert done.returncode == 1
     assert "no demo has left its mark there" in done.stderr
-    with open_store(tmp_path / "own" / "fleet") as left:
+    with StoreReader(tmp_path / "own" / "fleet") as left:
         assert left.store_id == name
     assert [entry.name for entry in (tmp_path / "own").iterdir()] == ["fleet"]
 

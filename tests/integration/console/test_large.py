@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
-from console.queries import Queries, asking
+from console.queries import Queries, query_session
 from console.queries.rows import Totals
 from console.status.gather import gather
 from console.status.view import show
-from loader.store import ResyncStore
+from loader.store.resyncs import ResyncStore
 from loader.tasks import TOTALS_INTERVAL
 from runtime.settings import Settings
 from tests.support.waiting import wait_until
@@ -121,7 +121,7 @@ def store(database_url: str) -> Iterator[ResyncStore]:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Once called, every table is too large to be counted."""
-    return lambda: monkeypatch.setattr(asking, "COUNTED_BYTES", -1)
+    return lambda: monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
 
 
 def plainly(tables: Tables, totals: Totals) -> Totals:

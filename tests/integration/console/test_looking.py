@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from producers.store import open_store
+from producers.store import StoreReader
 from runtime.broker import Administration
 from schemas.topics import catalogue
 from schemas.topology import DEAD
@@ -20,7 +20,7 @@ LOSING = ("loss", "corrupt")
 
 
 def a_client(fleet: Path) -> UUID:
-    with open_store(fleet) as store:
+    with StoreReader(fleet) as store:
         return next(store.clients()).client_id
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_client_is_a_usage_error(run: Run, environment: dict[str, str
 def test_states_are_the_stores_and_have_names(run: Run, loaded: Pipeline) -> None:
     client = a_client(loaded.fleet)
     found = json.loads(run("states", client, "--json", env=loaded.environment).stdout)
-    with open_store(loaded.fleet) as store:
+    with StoreReader(loaded.fleet) as store:
         own = [(s.topic_type, s.topic_id, s.serial) for s in store.states(client)]
     assert [(s["topic_type"], s["topic_id"], s["serial"]) for s in found["states"]] == own
     assert any(s["topic_name"].startswith("STATE_TOPICTYPE") for s in found["states"])
@@ -52,7 +52,7 @@ def test_states_are_the_stores_and_have_names(run: Run, loaded: Pipeline) -> Non
 def test_gaps_are_open_until_they_close(run: Run, lossy: Pipeline, copied: Copied) -> None:
     environment = copied(lossy)
     client, _, _ = lossy.damaged("loss")
-    with open_store(lossy.fleet) as store:
+    with StoreReader(lossy.fleet) as store:
         faults = [f for f in store.injected() if f.client_id == client and f.fault in LOSING]
         absent = {n for fault in faults for n in range(fault.first_serial, fault.last_serial + 1)}
     found = json.loads(run("gaps", f"GUID:{client}", "--json", env=environment).stdout)
@@ -145,7 +145,7 @@ def test_trace_says_when_nobody_heard_of_it(run: Run, loaded: Pipeline) -> None:
 def test_trace_of_a_client_sums_it_up_even_without_a_broker(run: Run, lossy: Pipeline) -> None:
     client, _, _ = lossy.damaged("corrupt")
     found = json.loads(run("trace", client, "--json", env=lossy.environment).stdout)
-    with open_store(lossy.fleet) as store:
+    with StoreReader(lossy.fleet) as store:
         last = next(c.last_serial for c in store.clients() if c.client_id == client)
     assert found["client"]["highest_serial"] == last
     assert found["letters"]

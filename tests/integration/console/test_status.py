@@ -38,6 +38,9 @@ def test_it_counts_what_went_through(run: Run, lossy: Pipeline) -> None:
     queues = {queue["name"]: queue for queue in broker["queues"]}
     assert queues[REPORTS]["ready"] == 0
     letters = sum(count["letters"] for count in broker["dead"])
+    wrong = {one["name"]: one for one in found["findings"]}
+    assert wrong["dead not_well_formed"]["number"] == letters
+    assert wrong["no relay"]["severity"] == "warning"
     assert letters > 0
     assert {count["reason"] for count in broker["dead"]} == {"not_well_formed"}
     # `status` left the dead letters in the queue.

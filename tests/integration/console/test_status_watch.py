@@ -192,6 +192,33 @@ def test_it_tells_the_oldest_day_and_what_a_full_day_holds(
     assert "(mean of 4 full days)" in text
 
 
+def add_worker(tables: Tables, role: str, settings: str, *, seconds: int = 0) -> None:
+    """A worker that was seen so many seconds ago."""
+    tables.connection.execute(
+        "INSERT INTO worker (id, role, host, pid, version, started_at, first_seen_at, seen_at,"
+        " settings, uptime, reports, batches, chunks, messages, refused, quarantined)"
+        " VALUES (gen_random_uuid(), %s, 'h', 1, 'x', now(), now(),"
+        " now() - make_interval(secs => %s), %s::jsonb, 1, 0, 0, 0, 0, 0, 0)",
+        [role, seconds, settings],
+    )
+
+
+def test_the_shortest_retention_of_the_running_loaders_is_beside_the_oldest_day(
+    run: Run, environment: dict[str, str], tables: Tables
+) -> None:
+    add_day(tables, today(tables), 1)
+    assert history(run, environment)["retention"] is None
+    add_worker(tables, "relay", '{"retention": "1d"}')
+    add_worker(tables, "loader", '{"retention": "2d"}', seconds=3600)
+    add_worker(tables, "loader", "{}")
+    assert history(run, environment)["retention"] is None
+    for told in ("90d", "240h", "of a later version"):
+        add_worker(tables, "loader", f'{{"retention": "{told}"}}')
+    assert history(run, environment)["retention"] == "240h"
+    text = " ".join(run("status", env=environment).stdout.split())
+    assert "; loaders delete it after 240h" in text
+
+
 def test_a_partition_of_several_days_counts_as_so_many(
     run: Run, environment: dict[str, str], tables: Tables
 ) -> None:

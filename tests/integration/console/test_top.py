@@ -12,9 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from console.queries import asking
+from console.queries import query_session
 from console.queries.activity import ActivityQueries
-from loader.store import ActivityStore, ClientStore
+from loader.store.activity import ActivityStore
+from loader.store.clients import ClientStore
 from tests.integration.console.conftest import Run
 from tests.support.world import Tables, open_tables
 
@@ -207,7 +208,7 @@ def test_names_of_strangers_do_no_harm(
     assert text.stdout.count(HOSTILE) == 2
     done = run("top", "clients", "--csv", env=environment)
     rows = list(csv.DictReader(io.StringIO(done.stdout, newline="")))
-    assert [row["name"] for row in rows] == [f"'{HOSTILE}", "a\x1b[31mb\nc", LONG, f"'{HOSTILE}"]
+    assert [row["name"] for row in rows] == [f"'{HOSTILE}", "a\\x1b[31mb\nc", LONG, f"'{HOSTILE}"]
     assert [row["hour"] for row in rows] == ["3", "2", "1", "1"]
     assert all(row["hour_from"] < row["as_of"] for row in rows)
 
@@ -302,7 +303,7 @@ def test_a_large_site_has_a_list_that_a_loader_keeps_and_it_says_the_same(
     site.sends(**{f"c{n}": 100 * (n % 7) for n in range(1, 40)})
     with ActivityQueries.open(database_url, name="test") as queries:
         live = {by_day: queries.top_clients(by_day=by_day, limit=50) for by_day in (True, False)}
-        monkeypatch.setattr(asking, "COUNTED_BYTES", 0)
+        monkeypatch.setattr(query_session, "COUNTED_BYTES", 0)
         # Nothing is kept yet.
         assert queries.top_clients(by_day=True, limit=50).found == live[True].found
         with closing(ActivityStore(database_url)) as store:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from producers.fleet import utc_now
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from runtime.broker import Administration, persistent
 from schemas.topology import INCOMING, QUEUES, REPORTS
 from tests.integration.console.conftest import Copied, Run
@@ -153,8 +153,8 @@ def test_no_fleet_is_one_sentence(run: Run, environment: dict[str, str], tmp_pat
 
 
 def test_the_fleet_is_not_changed_by_looking(run: Run, loaded: Pipeline) -> None:
-    with open_store(loaded.fleet) as store:
+    with StoreReader(loaded.fleet) as store:
         before = store.totals(), list(store.sent())
     verify(run, loaded.environment, loaded.fleet)
-    with open_store(loaded.fleet) as store:
+    with StoreReader(loaded.fleet) as store:
         assert (store.totals(), list(store.sent())) == before

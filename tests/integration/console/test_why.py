@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from loader.store import ChunkStore
-from producers.store import open_store
+from producers.store import StoreReader
 from runtime.broker import Administration, Properties, persistent
 from runtime.broker.dead_letters import dead_letter
 from schemas.errors import Refused
@@ -22,7 +21,7 @@ from tests.integration.console.conftest import Run
 from tests.support.conditions import fill
 from tests.support.pipeline import Pipeline
 from tests.support.processes import NORMAL, batch
-from tests.support.world import CLIENT, load, message, report
+from tests.support.world import CLIENT, chunk_store, load, message, report
 
 #: The verdict that each condition is told by, on a site whose queues are empty.
 VERDICTS = {
@@ -66,13 +65,7 @@ def ask(run: Run, environment: dict[str, str]) -> Ask:
 @pytest.fixture
 def send(database_url: str) -> Iterator[Send]:
     """Load reports as if they had been rendered and received so long ago."""
-    store = ChunkStore(
-        database_url,
-        name="test",
-        reuse_tolerance=5 * MINUTE,
-        max_ranges=1000,
-        min_missing_age=2 * DAY,
-    )
+    store = chunk_store(database_url)
 
     def send(*reports: Report, ago: timedelta = SECOND) -> None:
         at = datetime.now(UTC) - ago
@@ -305,7 +298,7 @@ def test_hostile_text_reaches_no_terminal(
 def test_every_client_of_a_lossy_fleet_is_told_what_its_store_says(
     run: Run, lossy: Pipeline
 ) -> None:
-    with open_store(lossy.fleet) as store:
+    with StoreReader(lossy.fleet) as store:
         clients = [one.client_id for one in store.clients()]
         faults = [f for f in store.injected() if f.fault in ("loss", "corrupt")]
     seen = set()

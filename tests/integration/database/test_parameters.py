@@ -11,7 +11,7 @@ from runtime.broker.management import require_usable
 from runtime.database import own_session
 from runtime.database.url import parsed
 from runtime.database.url import require_usable as require_usable_database
-from runtime.settings import load_settings
+from runtime.settings import load_settings, variable_of
 from schemas.errors import DatabaseUnavailable, SettingsError
 
 #: The connection of a session uses these values unchanged.
@@ -118,6 +118,19 @@ def test_a_database_url_says_what_is_wrong_with_it(query: str) -> None:
         parsed(f"postgresql://user:password@host/name?{query}")
 
 
+@pytest.mark.parametrize("name", ["database_url", "database_read_url", "web_operator_database_url"])
+@pytest.mark.parametrize("url", ["", "http://x", "postgresql:///x?options=-fs"])
+def test_the_variable_of_a_wrong_url_is_named(name: str, url: str) -> None:
+    given = load_settings(**{"database_url": "postgresql:///x", name: url})
+    required = {
+        "database_url": given.required_database_url,
+        "database_read_url": given.required_read_url,
+        "web_operator_database_url": given.required_operator_database_url,
+    }
+    with pytest.raises(SettingsError, match=variable_of(name)):
+        required[name]()
+
+
 @pytest.mark.parametrize("ports", ["1,2,3", "0x1", "70000000"])
 def test_ports_fit_the_hosts(ports: str) -> None:
     assert parsed("postgresql:///x?host=a,b&port=1").where == "a:1, b:1"
@@ -133,9 +146,9 @@ def test_a_broker_url_says_what_is_wrong_with_it(query: str) -> None:
 
 def test_a_broker_url_sets_what_is_a_sites_own(amqp_url: str) -> None:
     url = f"{amqp_url}?heartbeat=17&frame_max=65536&channel_max=9"
-    found = parameters(url, "test")
+    (found,) = parameters(url, "test")
     assert (found.heartbeat, found.frame_max, found.channel_max) == (17, 65536, 9)
-    assert parameters(amqp_url, "test").heartbeat == 30
+    assert parameters(amqp_url, "test")[0].heartbeat == 30
     with Administration(url, name="test") as admin:
         assert admin.depth("nothing") is None
 

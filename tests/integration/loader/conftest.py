@@ -11,8 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loader.store import ActivityStore, ChunkStore, ClientStore, ResyncStore
-from tests.support.world import CLIENT, Tables, open_tables
+from loader.store.activity import ActivityStore
+from loader.store.chunks import ChunkStore
+from loader.store.clients import ClientStore
+from loader.store.resyncs import ResyncStore
+from tests.support.world import CLIENT, Tables, chunk_store, open_tables
 
 MIN_AGE, MERGE = timedelta(hours=48), timedelta(hours=72)
 
@@ -39,13 +42,7 @@ def open_store(database_url: str) -> Iterator[Callable[..., ChunkStore]]:
     stores = []
 
     def make(*, max_ranges: int = 1000, min_missing_age: timedelta = MIN_AGE) -> ChunkStore:
-        store = ChunkStore(
-            database_url,
-            name="test",
-            reuse_tolerance=timedelta(minutes=5),
-            max_ranges=max_ranges,
-            min_missing_age=min_missing_age,
-        )
+        store = chunk_store(database_url, max_ranges=max_ranges, min_missing_age=min_missing_age)
         stores.append(store)
         return store
 

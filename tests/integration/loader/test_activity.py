@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from loader.activity import TOPICS_WRITTEN, ActivityTask, TopicCounts, until_next_hour
-from loader.store import ActivityStore, ChunkStore, ClientStore
-from loader.store.activity import TOPICS_KEPT
+from loader.store.activity import TOPICS_KEPT, ActivityStore
+from loader.store.chunks import ChunkStore
+from loader.store.clients import ClientStore
 from schemas.errors import DatabaseUnavailable
 from tests.support.processes import Program, batch, drain, fill
 from tests.support.waiting import wait_until

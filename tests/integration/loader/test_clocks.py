@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from loader.prepare import stage_lines
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from schemas.report import Claim
 from schemas.smx import Smx
 from schemas.smx_text import smx_text

@@ -12,6 +12,7 @@ from loader.inbox import Held, Inbox
 from schemas.errors import BrokerUnavailable
 from schemas.report import Lane
 from schemas.topology import INCOMING
+from tests.support.inboxes import batches_in
 from tests.support.management import Management
 from tests.support.processes import NORMAL, fill, ready, return_all, take_all
 from tests.support.waiting import wait_until
@@ -70,7 +71,7 @@ def texts(chunk: list[Held]) -> list[str]:
 
 def take_one(intake: BatchConsumer, inbox: Inbox) -> Held:
     """Wait for a delivery, and check that no second one comes."""
-    step_until(intake, lambda: len(inbox), what="the next")
+    step_until(intake, lambda: batches_in(inbox), what="the next")
     step_some(intake)
     (held,) = inbox.take()
     assert intake.held == 1
@@ -104,7 +105,7 @@ def test_suspects_of_all_queues_are_held_one_at_a_time(
         assert (QUEUES.index(held.delivery.queue), held.delivery.redelivered) == (lane, False)
         intake.settle([held])
     # After a round without a suspect, all the others come without an ack.
-    step_until(intake, lambda: len(inbox) == 30 - 5 - 3 - 1, what="everything else")
+    step_until(intake, lambda: batches_in(inbox) == 30 - 5 - 3 - 1, what="everything else")
 
 
 def test_a_suspect_that_was_read_and_refused_holds_up_nothing(
@@ -115,16 +116,16 @@ def test_a_suspect_that_was_read_and_refused_holds_up_nothing(
     intake.connect()
     refused = take_one(intake, inbox)
     intake.trust(refused)
-    step_until(intake, lambda: len(inbox), what="the next beside it")
+    step_until(intake, lambda: batches_in(inbox), what="the next beside it")
     step_some(intake)
     (suspect,) = inbox.take()
     assert intake.held == 2, "the next one is a suspect, and alone with it"
     intake.settle([refused])
     step_until(intake, lambda: intake.held == 1, what="the ack")
     step_some(intake)
-    assert len(inbox) == 0, "the suspect is still in hand"
+    assert batches_in(inbox) == 0, "the suspect is still in hand"
     intake.settle([suspect])
-    step_until(intake, lambda: len(inbox), what="the last")
+    step_until(intake, lambda: batches_in(inbox), what="the last")
 
 
 def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: BatchConsumer) -> None:
@@ -136,7 +137,7 @@ def test_empty_queues_hold_up_nothing(amqp_url: str, inbox: Inbox, intake: Batch
     intake.settle([suspect])
     step_until(intake, lambda: intake._round is None, what="the end of the care")
     fill(amqp_url, bodies(5))
-    step_until(intake, lambda: len(inbox) == 5, what="all of them")
+    step_until(intake, lambda: batches_in(inbox) == 5, what="all of them")
 
 
 def test_what_is_held_alone_is_given_out_at_once(amqp_url: str) -> None:
@@ -160,12 +161,12 @@ def test_a_new_session_is_cautious_again(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(10))
-    step_until(intake, lambda: len(inbox) == 10, what="all of them")
+    step_until(intake, lambda: batches_in(inbox) == 10, what="all of them")
     intake.connect()
-    assert len(inbox) == 0, "what another session held is void"
-    step_until(intake, lambda: len(inbox), what="the first of them again")
+    assert batches_in(inbox) == 0, "what another session held is void"
+    step_until(intake, lambda: batches_in(inbox), what="the first of them again")
     step_some(intake)
-    assert len(inbox) == 1
+    assert batches_in(inbox) == 1
 
 
 def test_a_tag_is_never_acked_on_another_session(
@@ -173,10 +174,10 @@ def test_a_tag_is_never_acked_on_another_session(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    step_until(intake, lambda: len(inbox) == 8, what="all of them")
+    step_until(intake, lambda: batches_in(inbox) == 8, what="all of them")
     old = inbox.take()
     intake.connect()
-    step_until(intake, lambda: len(inbox), what="the first of them again")
+    step_until(intake, lambda: batches_in(inbox), what="the first of them again")
     # The new session also has a tag 1, but the old chunk's tags 1 to 8 belong to the old session.
     intake.settle(old)
     step_some(intake)
@@ -188,7 +189,7 @@ def test_a_tag_is_never_acked_on_another_session(
 def test_settling_twice_acks_once(amqp_url: str, inbox: Inbox, intake: BatchConsumer) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(8))
-    step_until(intake, lambda: len(inbox) == 8, what="all of them")
+    step_until(intake, lambda: batches_in(inbox) == 8, what="all of them")
     chunk = inbox.take()
     intake.settle(chunk[:4])
     intake.settle(chunk[:4])
@@ -269,7 +270,7 @@ def test_above_its_limit_it_reads_no_further_and_goes_on_below(
     try:
         intake.connect()
         while got < 40:
-            step_until(intake, lambda: len(inbox), what="the next")
+            step_until(intake, lambda: batches_in(inbox), what="the next")
             step_some(intake)
             # Above the limit are only deliveries that were on their way when it was passed.
             assert intake.held <= 10 + 7
@@ -299,7 +300,7 @@ def test_stopping_on_a_lost_session_is_no_error(
 ) -> None:
     connect_past_care(intake)
     fill(amqp_url, bodies(3))
-    step_until(intake, lambda: len(inbox) == 3, what="all of them")
+    step_until(intake, lambda: batches_in(inbox) == 3, what="all of them")
     chunk = inbox.take()
     close_connections(management, amqp_url)
     with pytest.raises(BrokerUnavailable):

@@ -12,7 +12,8 @@ import pytest
 from console.queries import Queries
 from console.queries.workers import WorkerRow, WorkerTotals
 from loader.heartbeats import HeartbeatTask
-from loader.store import WorkerStore
+from loader.store import workers as module
+from loader.store.workers import WorkerStore
 from runtime.broker import Administration, persistent
 from runtime.settings import load_settings
 from runtime.workers import HeartbeatFile
@@ -142,6 +143,70 @@ def test_workers_of_last_week_leave_their_counters(
     store.retire()
     assert site()[1]["relay"].messages == 2 * huge + 1
     assert site()[1]["relay"].workers == 3
+
+
+def finer(database_url: str) -> dict[tuple[str, str], int]:
+    """The finer counts of the site, by role and name."""
+    with Queries.open(database_url, name="test") as queries:
+        return {(one.role, one.name): one.value for one in queries.worker_counts()}
+
+
+def test_finer_counts_never_fall_and_outlive_their_worker(
+    store: WorkerStore, database_url: str, tables: Tables
+) -> None:
+    huge = 2**63 - 1
+    one, two = uuid4(), uuid4()
+    store.fold([beat(one, 10, counts={"refused.bad_date": 5, "old": 1})])
+    # Another name, and a number that fell: each keeps its largest.
+    store.fold([beat(one, 20, counts={"refused.bad_date": 3, "news": huge}, ended=True)])
+    store.fold([beat(two, 5, counts={"refused.bad_date": 2, "news": huge})])
+    store.fold([beat(uuid4(), 5, role=Role.LOADER, counts={"loaded.new": 4})])
+    expected = {
+        ("relay", "refused.bad_date"): 7,
+        ("relay", "old"): 1,
+        ("relay", "news"): 2 * huge,
+        ("loader", "loaded.new"): 4,
+    }
+    assert finer(database_url) == expected
+    for _ in range(2):
+        tables.connection.execute("UPDATE worker SET seen_at = now() - interval '8 days'")
+        store.retire()
+        assert finer(database_url) == expected
+    assert tables.rows("SELECT count(*) FROM worker") == [(0,)]
+    store.fold([beat(uuid4(), 1, counts={"old": 1})])
+    tables.connection.execute("UPDATE worker SET seen_at = now() - interval '8 days'")
+    store.retire()
+    assert finer(database_url) == expected | {("relay", "old"): 2}
+
+
+def test_heartbeats_that_come_in_any_order_have_the_largest_counts(
+    store: WorkerStore, database_url: str
+) -> None:
+    worker = uuid4()
+    store.fold([beat(worker, 20, counts={"a": 1, "b": 4}), beat(worker, 10, counts={"a": 3})])
+    assert finer(database_url) == {("relay", "a"): 3, ("relay", "b"): 4}
+
+
+def test_a_loader_of_the_time_before_keeps_the_finer_counts(
+    store: WorkerStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = uuid4()
+    store.fold([beat(worker, 10, messages=1, counts={"a": 1})])
+    with monkeypatch.context() as before:
+        for new in (", counts)", ", %(counts)s::jsonb)"):
+            _edit(before, new, ")")
+        _edit(before, ",\n    counts = larger_counts(w.counts, excluded.counts)", "")
+        store.fold([beat(worker, 20, messages=5, counts={"a": 5})])
+        assert finer(database_url) == {("relay", "a"): 1}
+    store.fold([beat(worker, 30, messages=6, counts={"a": 6})])
+    assert finer(database_url) == {("relay", "a"): 6}
+
+
+def _edit(before: pytest.MonkeyPatch, old: str, new: str) -> None:
+    """Change the statement that stores a heartbeat."""
+    text = module._SQL["fold"]
+    assert old in text
+    before.setitem(module._SQL, "fold", text.replace(old, new))
 
 
 def test_a_worker_that_is_not_seen_for_a_minute_is_late_and_for_a_day_is_gone(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from tests.support.waiting import wait_until
 from tests.support.world import START, Tables, load, message, report
 

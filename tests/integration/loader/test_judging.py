@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from loader.store import ChunkStore, Loaded
+from loader.store.chunks import ChunkStore, Loaded
 from schemas.report import Claim
 from tests.support.world import CLIENT, START, Tables, load, message, report
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg.errors import DeadlockDetected
 
 from loader.migrations import migrate
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from runtime.workers import judge, read_heartbeats
 from schemas.errors import DatabaseUnavailable, StatesysError
 from schemas.topology import DEAD

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from tests.support.world import Tables, deliveries, histories, load
 
 _REAL_DATABASE = settings(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from schemas.report import Claim
 from tests.support.world import Tables, load, message, report
 

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from loader.prepare import stage_lines
-from loader.store import ChunkStore, ResyncStore
+from loader.store.chunks import ChunkStore
+from loader.store.resyncs import ResyncStore
 from schemas.smx import Smx
 from schemas.smx_text import smx_text
 from schemas.topology import reply_queue

@@ -1,7 +1,9 @@
 """Migrations of earlier tables that contain data."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
+from threading import Thread
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -10,10 +12,14 @@ import pytest
 
 from console.queries import Queries
 from loader import migrations
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
+from loader.store.sites import SiteStore
 from runtime.devserver import Endpoints
+from schemas import tables as schema
 from tests.support.earlier import with_first_tables
-from tests.support.world import CLIENT, Tables, load, message, open_tables, report
+from tests.support.processes import PATIENCE
+from tests.support.waiting import wait_until
+from tests.support.world import CLIENT, Tables, chunk_store, load, message, open_tables, report
 
 
 @pytest.fixture
@@ -30,13 +36,7 @@ def old_tables(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def opened(url: str) -> ChunkStore:
-    return ChunkStore(
-        url,
-        name="test",
-        reuse_tolerance=timedelta(minutes=5),
-        max_ranges=1000,
-        min_missing_age=timedelta(hours=48),
-    )
+    return chunk_store(url)
 
 
 def test_states_keep_their_ids_and_may_then_be_larger(
@@ -56,6 +56,32 @@ def test_states_keep_their_ids_and_may_then_be_larger(
     assert old_tables.rows("SELECT DISTINCT pg_typeof(state_id)::text FROM topic_state") == [
         ("bigint",)
     ]
+
+
+def test_every_day_gets_the_index_of_its_moments(
+    old_tables: Tables, empty_database_url: str
+) -> None:
+    migrations.migrate(empty_database_url)
+    (newest,) = old_tables.rows(
+        "SELECT max(substring(relid::text FROM '[0-9]{8}')::date)::text "
+        "FROM pg_partition_tree('state_message')"
+    )[0]
+    old_tables.connection.execute(
+        f"CREATE TABLE a_later_day PARTITION OF state_message FOR VALUES "
+        f"FROM ('{newest}'::date + 30) TO ('{newest}'::date + 31)"
+    )
+    days = "SELECT relid FROM pg_partition_tree('state_message') WHERE isleaf"
+    indexed = (
+        "SELECT indrelid FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = c.relam WHERE amname = 'brin'"
+    )
+    assert old_tables.rows(f"{days} EXCEPT {indexed}") == []
+    moments = (
+        "SELECT serial FROM state_message WHERE loaded_at > now() - interval '1 h' ORDER BY serial"
+    )
+    old_tables.connection.execute("SET enable_seqscan = off")
+    assert old_tables.rows(moments) == [(1,), (3,)]
+    assert "state_message_" in str(old_tables.rows(f"EXPLAIN {moments}"))
 
 
 def test_no_key_sorts_by_a_library_of_the_system(
@@ -95,3 +121,81 @@ def test_states_sort_by_their_bytes_whatever_the_collation_of_the_database(
             )
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_what_older_workers_counted_stays_without_reason_and_verdict(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [file for file in schema.files() if file[0] < "0013"]
+    with monkeypatch.context() as before:
+        before.setattr(schema, "files", lambda: files)
+        migrations.migrate(empty_database_url)
+    with open_tables(empty_database_url) as tables:
+        for role in ("relay", "loader"):
+            tables.connection.execute(
+                "INSERT INTO worker (id, role, host, pid, version, started_at, first_seen_at, "
+                "seen_at, settings, uptime, reports, batches, chunks, messages, refused, "
+                "quarantined) VALUES (gen_random_uuid(), %s, 'h', 1, '0', now(), now(), now(), "
+                "'{}', 1, 20, 2, 3, 50, 7, 4)",
+                [role],
+            )
+            tables.connection.execute(
+                "INSERT INTO worker_ended VALUES (%s, 3, 20, 2, 3, 50, 7, 4)", [role]
+            )
+    assert "0013_metrics.sql" in migrations.migrate(empty_database_url)
+    with Queries.open(empty_database_url, name="test") as queries:
+        found = {(one.role, one.name): one.value for one in queries.worker_counts()}
+    refused = {(role, "refused.unknown"): 6 for role in ("relay", "loader")}
+    aside = {(role, "refused.quarantined"): 8 for role in ("relay", "loader")}
+    assert found == refused | aside | {("loader", "loaded.unknown"): 100}
+
+
+def test_a_site_keeps_its_rules_and_its_loaders_when_it_learns_to_import(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [file for file in schema.files() if file[0] < "0014"]
+    with monkeypatch.context() as before:
+        before.setattr(schema, "files", lambda: files)
+        migrations.migrate(empty_database_url)
+    with open_tables(empty_database_url) as tables:
+        tables.connection.execute(
+            "UPDATE site SET heartbeat_interval = '1 h', origin = 'loader', written_by = 'a:1'"
+        )
+        tables.connection.execute(
+            "INSERT INTO loader (id, name, rules, started_at, seen_at) VALUES (gen_random_uuid(), "
+            "'a:1', '{\"heartbeat_interval\": \"1h\"}', now(), now())"
+        )
+    assert "0014_site_control.sql" in migrations.migrate(empty_database_url)
+    with Queries.open(empty_database_url, name="test") as queries:
+        site = queries.site_settings()
+        assert (site.origin, site.own, site.imported) == ("loader", {}, frozenset())
+        assert site.rules.heartbeat_interval == timedelta(hours=1)
+        assert [one.rules for one in queries.loaders()] == [{"heartbeat_interval": "1h"}]
+    with closing(SiteStore(empty_database_url, name="test")) as store:
+        store.site.take({"heartbeat_interval": timedelta(hours=2)})
+    with Queries.open(empty_database_url, name="test") as queries:
+        assert [one.rules for one in queries.loaders()] == [{"heartbeat_interval": "1h"}], (
+            "what an older loader was given is not known, so all its rules count"
+        )
+
+
+def test_a_migration_begins_again_when_a_loader_holds_what_it_needs(
+    old_tables: Tables, empty_database_url: str
+) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as loader, loader.transaction():
+        # So that PostgreSQL ends the migration, and not this.
+        loader.execute("SET LOCAL deadlock_timeout = '10 min'")
+        loader.execute("LOCK TABLE statesys.client IN ROW EXCLUSIVE MODE")
+        applied: list[str] = []
+        migration = Thread(target=lambda: applied.extend(migrations.migrate(empty_database_url)))
+        migration.start()
+        wait_until(
+            lambda: old_tables.rows(
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "AND datname = current_database() AND application_name = 'statesys-migrate'"
+            ),
+            what="the migration to wait",
+        )
+        loader.execute("LOCK TABLE statesys.state_message IN ROW EXCLUSIVE MODE")
+    migration.join(PATIENCE)
+    assert applied == [name for name, _ in schema.files()[1:]]

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from schemas.errors import DatabaseUnavailable
 from schemas.report import Claim
 from tests.support.world import Tables, load, message, report

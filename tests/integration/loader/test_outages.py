@@ -173,14 +173,14 @@ def terminate_backends(site: Site) -> None:
 
 
 def kill_rabbitmq(site: Site) -> None:
-    kill(kept(site.home).rabbitmq.process)
+    kill(kept(site.home).brokers[0].process)
     for program in (site.relay, site.loader):
         program.await_event("worker.waiting", holding="RabbitMQ")
     up_again(site)
 
 
 def restart_rabbitmq(site: Site) -> None:
-    process = kept(site.home).rabbitmq.process
+    process = kept(site.home).brokers[0].process
     assert process is not None
     os.kill(process.pid, signal.SIGTERM)
     wait_until(lambda: not processes.alive(process), timeout=PATIENCE, what="its end")
@@ -216,7 +216,7 @@ def test_workers_wait_for_a_server_and_go_on(
 def test_a_stop_while_both_servers_are_gone_ends_in_order(site: Site) -> None:
     site.await_stored(0.1)
     servers = kept(site.home)
-    kill(servers.rabbitmq.process)
+    kill(servers.brokers[0].process)
     kill(servers.postgres.process)
     for program in (site.relay, site.loader):
         program.send(signal.SIGTERM)

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from loader.store import ChunkStore, PartitionStore
 from loader.store import partitions as partitions_module
+from loader.store.chunks import ChunkStore
+from loader.store.partitions import PartitionStore
 from schemas.errors import DatabaseUnavailable
 from tests.support.processes import batch, drain, fill
 from tests.support.waiting import wait_until

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from loader.prepare import COPY, stage_lines
-from loader.store import ChunkStore, PartitionStore
+from loader.store.chunks import ChunkStore
+from loader.store.partitions import PartitionStore
 from schemas.smx_text import smx_text
 from tests.support.world import Tables, load, message, report, smx
 

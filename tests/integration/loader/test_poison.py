@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from runtime.broker.dead_letters import DETAIL, QUEUE, REASON, STAGE
 from runtime.database.errors import OUR_KEYS, StatementFailed
 from schemas.report import StateMessage

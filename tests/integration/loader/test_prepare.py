@@ -1,4 +1,4 @@
-"""The database gets exactly what was sent: COPY's escapes, copies, rivals, speakers."""
+"""The database gets exactly what was sent: COPY's escapes, copies, rivals, determining reports."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loader.prepare import stage_lines
-from loader.store import ChunkStore
+from loader.store.chunks import ChunkStore
 from schemas.digest import ABSENT, FIELD
 from schemas.report import Claim, Report, StateMessage
 from schemas.smx import Envelope, Smx, parse_batch, render_batch, render_smx
 from schemas.smx_text import smx_text
-from tests.support.world import CLIENT, START, Tables, message, report, smx
+from tests.support.world import CLIENT, START, Tables, chunk_store, message, report, smx
 
 _REAL_DATABASE = settings(
     max_examples=150,
@@ -137,13 +137,7 @@ def test_an_encoding_in_the_environment_changes_no_letter(
     monkeypatch: pytest.MonkeyPatch, database_url: str, tables: Tables
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    store = ChunkStore(
-        database_url,
-        name="test",
-        reuse_tolerance=timedelta(minutes=5),
-        max_ranges=10,
-        min_missing_age=timedelta(hours=1),
-    )
+    store = chunk_store(database_url, max_ranges=10, min_missing_age=timedelta(hours=1))
     store.load(travelled(report(message(1, topic="größer ≥ €"))))
     store.close()
     assert tables.rows("SELECT topic_id FROM state_message") == [("größer ≥ €",)]
@@ -164,7 +158,7 @@ def test_moments_and_extreme_numbers_arrive_exactly(store: ChunkStore, tables: T
     ]
 
 
-# -- copies, rivals, speakers; the last columns are name, version, reply queue, copies, rival ----
+# -- copies, rivals, determining reports; the last columns: name, version, queue, copies, rival --
 
 
 def lines(*found: Smx) -> list[list[str]]:
@@ -210,27 +204,29 @@ def named(
     return smx(one, reply_to=QUEUES[queue])
 
 
-def speakers(*found: Smx) -> list[tuple[str, str]]:
+def determining(*found: Smx) -> list[tuple[str, str]]:
     return [(row[-5], row[-3]) for row in lines(*found)]
 
 
-def test_the_highest_serial_speaks_for_a_life_and_every_life_in_a_row_of_its_own() -> None:
-    found = speakers(named("b", 2), named("c", 3), named("a", 1), named("new", 1, state=2, queue=2))
+def test_the_highest_serial_determines_a_life_and_every_life_in_a_row_of_its_own() -> None:
+    found = determining(
+        named("b", 2), named("c", 3), named("a", 1), named("new", 1, state=2, queue=2)
+    )
     assert found == [(ABSENT, ABSENT), ("c", QUEUES[1]), (ABSENT, ABSENT), ("new", QUEUES[2])]
 
 
-def test_of_two_reports_without_a_serial_the_later_speaks() -> None:
-    found = speakers(named("a", None), named("b", None, state=2))
+def test_of_two_reports_without_a_serial_the_later_determines() -> None:
+    found = determining(named("a", None), named("b", None, state=2))
     assert found == [(ABSENT, ABSENT), ("b", QUEUES[1])]
 
 
-def test_every_client_has_a_speaker() -> None:
-    found = speakers(named("a", 1), named("b", 1, client=UUID(int=9, version=4)))
+def test_every_client_has_a_report_that_determines_its_row() -> None:
+    found = determining(named("a", 1), named("b", 1, client=UUID(int=9, version=4)))
     assert [name for name, _ in found] == ["a", "b"]
 
 
-def test_a_report_that_stands_in_the_chunk_already_does_not_speak() -> None:
-    assert speakers(named("first", 1), named("again", 1, queue=2)) == [("first", QUEUES[1])]
+def test_a_report_that_stands_in_the_chunk_already_determines_nothing() -> None:
+    assert determining(named("first", 1), named("again", 1, queue=2)) == [("first", QUEUES[1])]
 
 
 @pytest.mark.parametrize("name", ["statesys.incoming", "statesys.resync.x", "statesys.resync.\\N"])

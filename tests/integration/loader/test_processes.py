@@ -19,6 +19,7 @@ from schemas.report import Report
 from schemas.report_writer import render_report
 from schemas.topology import DEAD, INCOMING, REPORTS
 from tests.support.management import Management
+from tests.support.outages import close_database
 from tests.support.processes import (
     NORMAL,
     PATIENCE,
@@ -259,17 +260,6 @@ def all_consumed(amqp_url: str) -> bool:
     with Administration(amqp_url, name="test") as admin:
         depths = [admin.depth(queue) for queue in INCOMING.values()]
     return all(depth is not None and depth.consumers for depth in depths)
-
-
-def close_database(url: str) -> None:
-    """Allow no new sessions, and end those that exist."""
-    parts = urlsplit(url)
-    name = parts.path[1:]
-    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-        )
 
 
 def test_a_signal_that_interrupts_a_wait_does_not_lock_up() -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from loader.quarantine import QuarantineTask
-from loader.store import QuarantineStore
+from loader.store.quarantine import QuarantineStore
 from runtime.broker import Administration
 from runtime.workers import HeartbeatFile
 from schemas.errors import StatesysError

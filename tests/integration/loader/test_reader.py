@@ -16,7 +16,7 @@ import pytest
 from loader import reader as module
 from loader.chunk import divide, messages_in, read_items
 from loader.prepare import stage
-from loader.reader import Reader
+from loader.reader import Reader, Rows
 from schemas.canonical import read_batch
 from schemas.errors import Refused, StatesysError
 from schemas.refusal import Reason
@@ -62,7 +62,7 @@ def read_texts(body: bytes, _origin: int) -> list[SmxText]:
 def test_rows_and_refusals_are_those_of_this_process(started: Started) -> None:
     read = started.reader.read(BODIES)
     (chunk,) = divide(BODIES, 1 << 20, read_texts).chunks
-    assert read.chunks == [(stage(chunk).lines, 3, {500: 3})]
+    assert read.chunks == [Rows(stage(chunk).lines, 3, {500: 3}, {"2026-03-01T08:00:00": 3})]
     ((at, refusal),) = read.refused.items()
     assert (at, refusal.reason) == (1, Reason.NOT_WELL_FORMED)
     assert isinstance(refusal, Refused)
@@ -104,8 +104,10 @@ def test_a_reader_that_was_never_started_can_be_closed() -> None:
 
 def test_a_reader_that_dies_is_an_error_that_says_so(started: Started) -> None:
     os.kill(started.pid, signal.SIGKILL)
-    with pytest.raises(StatesysError, match=r"exit code -9.*start the loader again"):
+    with pytest.raises(StatesysError, match=r"exit code -9.*start the loader again") as told:
         started.reader.read(BODIES)
+    # Nothing keeps the buffer of the refused send, which Python 3.13 cannot close later.
+    assert told.value.__context__ is None
 
 
 def test_a_reader_that_hangs_with_a_full_pipe_is_ended(started: Started) -> None:

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from loader.store import ChunkStore, ClientStore, ResyncStore, UnsentRequest
+from loader.store.chunks import ChunkStore
+from loader.store.clients import ClientStore
+from loader.store.resyncs import ResyncStore, UnsentRequest
 from schemas.report import Claim
 from schemas.resync import ResyncReason
 from tests.support.waiting import wait_until

@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 
 from loader.resync import ResyncTask
-from loader.store import ChunkStore, ResyncStore, RunningLoader
+from loader.store.chunks import ChunkStore
+from loader.store.resyncs import ResyncStore
+from loader.store.sites import RunningLoader
 from runtime.broker import Administration, persistent
 from runtime.rules import SiteRules
 from runtime.settings import Settings

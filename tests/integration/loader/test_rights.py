@@ -13,16 +13,13 @@ import pytest
 
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
-from loader.store import (
-    ActivityStore,
-    CollectionStore,
-    PartitionStore,
-    QuarantineStore,
-    ResyncStore,
-    RunningLoader,
-    WorkerStore,
-)
-from loader.store.activity import TOPICS_KEPT
+from loader.store.activity import TOPICS_KEPT, ActivityStore
+from loader.store.collections import CollectionStore
+from loader.store.partitions import PartitionStore
+from loader.store.quarantine import QuarantineStore
+from loader.store.resyncs import ResyncStore
+from loader.store.sites import RunningLoader
+from loader.store.workers import WorkerStore
 from schemas.errors import DatabaseUnavailable
 from tests.support.heartbeats import beat
 from tests.support.processes import Program, batch, drain, fill, ready

@@ -1,6 +1,7 @@
 """The rules of who is asked, and when, exist once: readers and the resync task agree."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.queries import Queries
-from loader.store import ResyncStore, RunningLoader
+from loader.store.partitions import PartitionStore
+from loader.store.resyncs import ResyncStore
+from loader.store.sites import RunningLoader
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from schemas.errors import SchemaMissing
@@ -19,7 +22,7 @@ from tests.support.world import Tables
 
 RULES = SiteRules.of(Settings())
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-#: All histories are around this moment; the partition of its day exists.
+#: All histories are around this moment.
 BASE = datetime.now(UTC).replace(microsecond=0)
 REASONS = ("missing", "serial_reused", "merged", "operator")
 
@@ -118,6 +121,9 @@ def queries(database_url: str) -> Iterator[Queries]:
 
 @pytest.fixture
 def site(database_url: str) -> Iterator[Site]:
+    # If midnight has passed since the import of this module, BASE's day has no partition.
+    with closing(PartitionStore(database_url, name="test")) as partitions:
+        partitions.keep(retention=timedelta(days=36500), today=BASE.date())
     with Site.open(database_url) as found:
         yield found
 

@@ -1,16 +1,15 @@
 """The count of clients in each state: kept once an hour for the site, and free for loading."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.store import ChunkStore, ResyncStore
-from loader.tasks import TOTALS_INTERVAL, keep_state_totals
+from loader.store.resyncs import ResyncStore
+from loader.tasks import TOTALS_INTERVAL, keep_totals
 from tests.support.waiting import wait_until
-from tests.support.world import Tables, load, message, open_tables, report
+from tests.support.world import Tables, chunk_store, load, message, open_tables, report
 
 CLIENTS = [UUID(int=number, version=4) for number in range(1, 4)]
 Place = tuple[UUID, int, str, str]
@@ -90,7 +89,7 @@ def test_one_loader_of_the_site_counts_once_an_hour(
     assert not other.keep_state_totals(now=now, interval=TOTALS_INTERVAL)
     assert other.keep_state_totals(now=later, interval=TOTALS_INTERVAL)
     assert tables.rows("SELECT DISTINCT as_of FROM state_totals") == [(later,)]
-    keep_state_totals(lambda: ResyncStore(database_url, name="test"))
+    keep_totals(lambda: ResyncStore(database_url, name="test"), states=True)
     assert tables.rows("SELECT DISTINCT as_of FROM state_totals") == [(later,)]
 
 
@@ -122,13 +121,7 @@ def updates_in_page(url: str, *, before: str | None = None) -> tuple[int, int]:
     with open_tables(url) as tables:
         if before is not None:
             tables.connection.execute(before.encode())
-        store = ChunkStore(
-            url,
-            name="test",
-            reuse_tolerance=timedelta(minutes=5),
-            max_ranges=1000,
-            min_missing_age=timedelta(hours=48),
-        )
+        store = chunk_store(url)
         clients = [UUID(int=number, version=4) for number in range(1, 201)]
         for serial in (1, 2, 3):
             load(store, *(report(message(serial, state=serial), client=one) for one in clients))

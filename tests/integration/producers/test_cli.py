@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from producers.cli import producers
 from producers.faults import FAULTS
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from runtime.settings import environment
 from tests.support import commands
 from tests.support.arrivals import messages, taken
@@ -55,7 +55,7 @@ def test_publish_prints_what_it_did_as_json(directory: Path, amqp_url: str) -> N
 
     assert code == 0
     summary = json.loads(out)
-    with open_store(directory) as store:
+    with StoreReader(directory) as store:
         totals = store.totals()
         assert summary["reports"] == totals.reports
         assert summary["messages"] == totals.messages
@@ -73,7 +73,7 @@ def test_a_second_publish_goes_on_where_the_first_one_ended(directory: Path, amq
     second = json.loads(a_run(amqp_url, "publish", "--fleet", directory, "--json")[1])
 
     assert second["clients"] == 5
-    with open_store(directory) as store:
+    with StoreReader(directory) as store:
         assert store.totals().messages == first["messages"] + second["messages"]
         assert messages(taken(amqp_url)) == set(store.sent())
 
@@ -87,14 +87,14 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_given_twice(
         def in_the_middle() -> bool:
             if not (directory / "fleet.sqlite3").is_file():
                 return False
-            with open_store(directory) as store:
+            with StoreReader(directory) as store:
                 totals = store.totals()
                 return totals.reports > 600 and totals.outbox > 50
 
         wait_until(in_the_middle, timeout=30, what="reports in the outbox")
         process.send_signal(signal.SIGKILL)
         process.wait(10)
-    with open_store(directory) as store:
+    with StoreReader(directory) as store:
         at_the_kill = set(store.sent())
         owed = {r.message_id for r in store.outbox_ranges()}
     assert owed
@@ -104,7 +104,7 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_given_twice(
     assert code == 0, err
     deliveries = taken(amqp_url)
     arrived = messages(deliveries)
-    with open_store(directory) as store:
+    with StoreReader(directory) as store:
         assert store.outbox_is_empty()
         # All serials, each with one digest: nothing was lost or numbered twice.
         assert arrived == set(store.sent()) > at_the_kill
@@ -123,7 +123,7 @@ def test_a_stopped_publish_says_what_is_left_and_fails(directory: Path, amqp_url
     arguments = ("publish", "--fleet", directory, "--clients", "100", "--cycles", "5000")
     with a_process(amqp_url, *arguments) as process:
         wait_until((directory / "fleet.sqlite3").is_file, what="a store")
-        with open_store(directory) as store:
+        with StoreReader(directory) as store:
             wait_until(lambda: store.totals().reports > 100, what="reports")
         process.terminate()
         _, err = process.communicate(timeout=20)
@@ -137,7 +137,7 @@ def test_a_running_fleet_stops_in_good_order(directory: Path, amqp_url: str) -> 
     arguments = ("run", "--fleet", directory, "--clients", "30", "--forward-interval", "500ms")
     with a_process(amqp_url, *arguments) as process:
         wait_until((directory / "fleet.sqlite3").is_file, what="a store")
-        with open_store(directory) as store:
+        with StoreReader(directory) as store:
             wait_until(lambda: store.totals().reports > 60, timeout=20, what="two cycles")
         process.terminate()
         _, err = process.communicate(timeout=20)
@@ -146,7 +146,7 @@ def test_a_running_fleet_stops_in_good_order(directory: Path, amqp_url: str) -> 
     events = [json.loads(line)["event"] for line in err.splitlines()]
     assert events[0] == "producers.started"
     assert events[-1] == "producers.stopped"
-    with open_store(directory) as store:
+    with StoreReader(directory) as store:
         assert messages(taken(amqp_url)) == set(store.sent())
 
 

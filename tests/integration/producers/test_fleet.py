@@ -19,8 +19,7 @@ from producers.cycles import forward_cycles
 from producers.fleet import Fleet, Progress
 from producers.plan import Plan
 from producers.publisher import Publisher
-from producers.store import Store, open_store
-from producers.store.reading import StoreReader
+from producers.store import Store, StoreReader
 from runtime.broker import Administration, Delivery, persistent
 from schemas import topology
 from schemas.errors import BrokerUnavailable, Refused, StatesysError
@@ -199,7 +198,7 @@ def living(
     thread.start()
     try:
         assert ready.wait(20)
-        with open_store(directory) as reader:
+        with StoreReader(directory) as reader:
             yield reader
     finally:
         stop.set()

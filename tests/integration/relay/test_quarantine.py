@@ -127,6 +127,7 @@ def test_its_reports_are_set_aside_in_either_shape_and_others_pass(
     assert world.ready(QUARANTINE) == 1, "the list is there for the next relay"
     (last,) = (one for one in heartbeats(world) if one.ended)
     assert last.counters == (8, 1, 0, 4, 4, 4)
+    assert last.counts == {"refused.quarantined": 4}
 
 
 def test_a_report_that_breaks_the_contract_keeps_its_own_reason(

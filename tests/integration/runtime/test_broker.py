@@ -108,9 +108,10 @@ def test_a_requeued_delivery_comes_again_and_says_so(
     session: Session, admin: Administration
 ) -> None:
     fill(admin, b"1")
+    first = admin.take(DEAD)
+    assert first is not None
+    admin.requeue(first.tag)
     session.consume(DEAD, prefetch=10)
-    (first,) = collect(session, Delivery, 1)
-    session.requeue(first.tag)
     (second,) = collect(session, Delivery, 1)
     assert (second.body, second.redelivered) == (b"1", True)
 
@@ -202,7 +203,6 @@ def test_a_lost_connection_is_told_by_the_next_poll_and_for_ever(
     calls: list[Callable[[], None]] = [
         lambda: send(session, 1),
         lambda: session.ack(1),
-        lambda: session.requeue(1),
         lambda: session.measure(DEAD),
         lambda: session.consume(DEAD, prefetch=1),
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from runtime.broker import Administration, Consumer, Delivery, Session
 from runtime.broker.administration import QueueDepth
-from schemas.topology import DEAD, REPORTS
+from schemas.topology import DEAD, REPORTS, RESYNC
 from tests.support.brokers import fill
 from tests.support.waiting import wait_until
 
@@ -102,3 +102,25 @@ def test_it_is_empty_after_a_second_of_nothing(session: Session, admin: Administ
     consumer.start()
     wait_until(empty, what="an empty queue")
     assert admin.depth(DEAD) == QueueDepth(0, 1)
+
+
+def test_a_queue_that_is_added_is_consumed_also_after_a_pause(
+    session: Session, admin: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.broker.consumer.HELD_LIMIT", 5)
+    monkeypatch.setattr("runtime.broker.consumer.HELD_AGAIN", 5)
+    fill(admin, b"long enough")
+    consumer = Consumer(session, [DEAD], prefetch=10)
+    consumer.cover([DEAD, REPORTS])
+    consumer.start()
+    (first,) = take(consumer, 1)
+    assert consumer.control(), "it pauses"
+    consumer.cover([DEAD, REPORTS, RESYNC])
+    fill(admin, b"1", queue=RESYNC)
+    fill(admin, b"2", queue=REPORTS)
+    settle(consumer, first)
+    assert not consumer.control(), "it goes on"
+    found = take(consumer, 2)
+    consumer.cover([DEAD, REPORTS, RESYNC])
+    assert {one.body for one in found} == {b"1", b"2"}
+    assert (admin.depth(RESYNC), admin.depth(REPORTS)) == (QueueDepth(0, 1), QueueDepth(0, 1))

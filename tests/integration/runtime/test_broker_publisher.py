@@ -255,6 +255,24 @@ def test_what_a_full_queue_refuses_is_published_until_there_is_room(
     assert arrived == Counter(str(n).encode() for n in range(published))
 
 
+@pytest.mark.parametrize("parameters", ["", "?channel_max=1"])
+def test_deliveries_and_outcomes_outlive_the_change_of_the_channel(
+    amqp_url: str, admin: Administration, parameters: str
+) -> None:
+    with closing(Session(amqp_url + parameters, name="test publisher")) as session:
+        admin.publish(routing_key=REPORTS, body=b"held", properties=persistent())
+        session.consume(REPORTS, prefetch=10)
+        (held,) = wait_until(lambda: session.poll(0.1), what="the delivery")
+        assert isinstance(held, Delivery)
+        for token in range(3):
+            session.publish_afresh()
+            session.publish(message(token))
+            (outcome,) = wait_until(lambda: session.poll(0.1), what="the confirm")
+            assert outcome == PublishOutcome(token, None)
+        session.ack(held.tag)
+    assert not take_all(amqp_url, REPORTS)
+
+
 def test_a_missing_queue_returns_what_is_for_it_and_nothing_else(session: Session) -> None:
     publisher = ConfirmingPublisher(session)
     for token in range(100):

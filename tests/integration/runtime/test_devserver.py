@@ -54,7 +54,7 @@ SOMEWHERE = Endpoints(
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home for this module. Every test calls `up`, which costs nothing if the servers run."""
-    home = tmp_path_factory.mktemp("services") / "a `id` $HOME\t100 %s [e]*;&\\n"
+    home = tmp_path_factory.mktemp("services") / "a `id` $HOME\t100 %s *;&"
     yield home
     devserver.down(home, purge=True)
 
@@ -122,7 +122,7 @@ def test_nobody_gets_in_without_a_password(home: Path) -> None:
 
 def test_they_listen_on_this_machine_only(home: Path) -> None:
     devserver.up(home)
-    broker, database = kept(home).rabbitmq, kept(home).postgres
+    broker, database = kept(home).brokers[0], kept(home).postgres
     listening = {
         broker.amqp_port,
         broker.management_port,
@@ -174,13 +174,13 @@ def test_down_leaves_no_process_behind(home: Path) -> None:
     before = kept(home)
     devserver.down(home)
     assert not processes.alive(before.postgres.process)
-    assert not processes.alive(before.rabbitmq.process)
-    assert ports.free(before.rabbitmq.epmd_port)
+    assert not processes.alive(before.brokers[0].process)
+    assert ports.free(before.brokers[0].epmd_port)
 
 
 def test_a_killed_server_is_noticed_and_started_again(home: Path) -> None:
     endpoints = devserver.up(home)
-    broker = kept(home).rabbitmq.process
+    broker = kept(home).brokers[0].process
     assert broker is not None
     os.kill(broker.pid, signal.SIGKILL)
     wait_until(lambda: devserver.running(home) is None, what="the killed broker to be missed")
@@ -214,17 +214,19 @@ def test_nothing_runs_in_a_home_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_missing_server_names_its_package(
+def test_missing_servers_are_named_together_with_the_line_that_installs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(programs, "_DEBIAN_RABBITMQ", tmp_path / "none")
     monkeypatch.setattr(programs, "_DEBIAN_POSTGRESQL", tmp_path / "none")
-    with pytest.raises(StatesysError, match=r"make setup.*package rabbitmq-server"):
-        programs.rabbitmq_server()
-    with pytest.raises(StatesysError, match=r"make setup.*package postgresql") as told:
+    for find in (programs.rabbitmq_server, programs.postgresql_bin):
+        with pytest.raises(StatesysError, match="install rabbitmq-server postgresql`") as told:
+            find()
+        assert promise("up", "a server is not installed").holds_in(str(told.value))
+    (tmp_path / "rabbitmq-server").touch(mode=0o755)
+    with pytest.raises(StatesysError, match="install postgresql`"):
         programs.postgresql_bin()
-    assert promise("up", "a server is not installed").holds_in(str(told.value))
 
 
 def test_the_newest_postgresql_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +281,19 @@ def test_a_place_that_was_made_and_not_given_away_is_mended() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["two\nlines", "\x1b", "\udce9", "日本", "'", '"', "/".join(["n" * 200] * 4)]
+    "name",
+    [
+        "two\nlines",
+        "\x1b",
+        "\udce9",
+        "日本",
+        "'",
+        '"',
+        "[a]",
+        "{a,b}",
+        "a\\b",
+        "/".join(["n" * 200] * 4),
+    ],
 )
 def test_a_path_that_a_server_cannot_use_is_refused_before_anything_is_made(
     tmp_path: Path, name: str
@@ -305,7 +319,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(
     monkeypatch.setattr(ports, "_LETTING_GO", 0)
     made = registry.create(tmp_path)
     registry.save(made)
-    broker = made.rabbitmq
+    broker = made.brokers[0]
     for port in (made.postgres.port, broker.amqp_port, broker.epmd_port):
         with (
             socket.create_server((ports.HOST, port)),
@@ -330,7 +344,7 @@ def test_a_broken_registry_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_up_prints_three_lines_that_a_shell_can_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devserver, "up", lambda _home: SOMEWHERE)
+    monkeypatch.setattr(devserver, "up", lambda _home, **_nodes: SOMEWHERE)
     done = CliRunner().invoke(cli.up, catch_exceptions=False)
     assigned = dict(shlex.split(line)[0].split("=", 1) for line in done.stdout.splitlines())
     assert assigned == {

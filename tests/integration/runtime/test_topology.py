@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from runtime.broker import Administration, declare
 from schemas.errors import PermissionMissing, TopologyWrong
 from schemas.report import Lane
-from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, reply_queue
+from schemas.topology import DEAD, INCOMING, QUEUES, REPORTS, queues, reply_queue
 from tests.support.brokers import vhost
 from tests.support.management import Management
 
@@ -74,7 +74,7 @@ def test_a_queue_that_is_something_else_is_refused_and_named(
     }
     management.call("PUT", "queues", vhost(amqp_url), NORMAL, body=body)
     with pytest.raises(TopologyWrong) as told:
-        declare(amqp_url, QUEUES, name="test")
+        declare(amqp_url, queues, name="test")
     assert f"queue '{NORMAL}' exists, and its " in str(told.value)
     assert wrong.told in str(told.value)
     assert "delete it" in str(told.value)
@@ -85,7 +85,7 @@ def test_a_queue_that_is_something_else_is_refused_and_named(
 def test_every_queue_is_looked_at(amqp_url: str, management: Management, name: str) -> None:
     management.call("PUT", "queues", vhost(amqp_url), name, body={"durable": True})
     with pytest.raises(TopologyWrong, match=f"queue '{name}' exists"):
-        declare(amqp_url, [*QUEUES, REPLIES], name="test")
+        declare(amqp_url, lambda shards: [*queues(shards), REPLIES], name="test")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_exchange_that_is_something_else_is_refused_and_named(
     right = {"type": "direct", "durable": True}
     management.call("PUT", "exchanges", vhost(amqp_url), REPORTS, body={**right, **body})
     with pytest.raises(TopologyWrong, match=f"exchange '{REPORTS}' exists") as error:
-        declare(amqp_url, QUEUES, name="test")
+        declare(amqp_url, queues, name="test")
     assert told in str(error.value)
 
 
@@ -113,7 +113,7 @@ def test_a_queue_that_another_connection_keeps_for_itself_is_refused(amqp_url: s
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as other:
         other.channel().queue_declare(NORMAL, exclusive=True)
         with pytest.raises(TopologyWrong, match=f"'{NORMAL}' exists, and is exclusive"):
-            declare(amqp_url, QUEUES, name="test")
+            declare(amqp_url, queues, name="test")
 
 
 def test_a_refusal_leaves_the_errands_at_work(amqp_url: str, management: Management) -> None:
@@ -143,9 +143,9 @@ def restricted_url(amqp_url: str, management: Management) -> Iterator[str]:
 def test_a_worker_that_may_not_configure_says_what_it_did_not_verify(
     amqp_url: str, restricted_url: str
 ) -> None:
-    assert declare(amqp_url, QUEUES, name="installer") is None
+    assert declare(amqp_url, queues, name="installer").note is None
     with capture_logs() as logged:
-        note = declare(restricted_url, QUEUES, name="worker")
+        note = declare(restricted_url, queues, name="worker").note
     assert note is not None
     assert note.startswith("topology not verified (")
     assert all(f"queue '{queue.name}'" in note for queue in QUEUES)
@@ -158,9 +158,9 @@ def test_a_worker_that_may_not_configure_says_what_it_did_not_verify(
 def test_a_worker_that_may_not_configure_is_refused_what_is_missing(
     amqp_url: str, restricted_url: str
 ) -> None:
-    declare(amqp_url, QUEUES[1:], name="installer")
+    declare(amqp_url, lambda shards: queues(shards)[1:], name="installer")
     with pytest.raises(PermissionMissing, match=f"configure access to queue '{REPORTS}'"):
-        declare(restricted_url, QUEUES, name="worker")
+        declare(restricted_url, queues, name="worker")
 
 
 def test_a_worker_that_may_not_configure_sees_an_exclusive_queue(
@@ -169,4 +169,4 @@ def test_a_worker_that_may_not_configure_sees_an_exclusive_queue(
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as other:
         other.channel().queue_declare(REPORTS, exclusive=True)
         with pytest.raises(TopologyWrong, match="is exclusive"):
-            declare(restricted_url, QUEUES, name="worker")
+            declare(restricted_url, queues, name="worker")

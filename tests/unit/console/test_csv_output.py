@@ -17,11 +17,15 @@ def printed(capsys: pytest.CaptureFixture[str], *row: object) -> list[str]:
     return lines[1]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
 def test_a_text_that_a_spreadsheet_would_run_is_shown_as_text(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     assert printed(capsys, text) == [f"'{text}"]
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "\x1b[31m\u202e", "\r=1") == ["\\x1b[31m\\u202e", "\\r=1"]
 
 
 def test_numbers_stay_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from loader.inbox import Held, Inbox
 from runtime.broker import Delivery, Properties
+from tests.support.inboxes import batches_in
 from tests.support.waiting import wait_until
 
 QUEUES = ("high", "normal", "low")
@@ -80,7 +81,7 @@ def test_a_full_chunk_is_given_out_without_waiting() -> None:
     for tag in range(1, 4):
         box.put(held(tag))
     assert tags(box.take()) == [1, 2, 3]
-    assert len(box) == 0
+    assert batches_in(box) == 0
 
 
 def test_a_chunk_is_whole_batches_up_to_its_size() -> None:
@@ -88,7 +89,7 @@ def test_a_chunk_is_whole_batches_up_to_its_size() -> None:
     box.put(held(1, size=20))
     box.put(held(2, size=20))
     assert tags(box.take()) == [1]
-    assert len(box) == 1
+    assert batches_in(box) == 1
 
 
 def test_a_batch_larger_than_a_chunk_travels_alone() -> None:
@@ -183,7 +184,7 @@ def test_dropped_deliveries_are_never_given_out() -> None:
     box = inbox(chunk_bytes=20)
     box.put(held(1))
     box.drop()
-    assert len(box) == 0
+    assert batches_in(box) == 0
     box.put(held(2))
     box.put(held(3))
     assert tags(box.take()) == [2, 3]
@@ -241,3 +242,12 @@ def test_many_threads_take_every_delivery_exactly_once() -> None:
         for worker in workers:
             worker.result(10)
     assert sorted(taken) == list(range(count))
+
+
+def test_a_queue_that_is_added_has_its_place_and_the_others_keep_what_they_hold() -> None:
+    box = inbox(wait=0)
+    box.put(held(1))
+    box.cover(("high", "high.1", "normal", "low"))
+    box.put(held(2, queue="high.1"))
+    box.put(held(3, queue="high"))
+    assert tags(box.take()) == [3, 2, 1]

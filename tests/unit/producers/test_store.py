@@ -10,7 +10,7 @@ import pytest
 
 from producers.client import Client, answer, forward
 from producers.faults import Publish
-from producers.store import Store, open_store
+from producers.store import Store, StoreReader
 from producers.store.reading import FILE, VERSION
 from schemas.errors import StatesysError
 from schemas.report import StateMessage
@@ -84,7 +84,7 @@ def test_another_seed_is_another_fleet(open_owned: OpenStore) -> None:
 
 def test_there_is_no_store_to_read_before_one_is_made(tmp_path: Path) -> None:
     with refused("there is no fleet in"):
-        open_store(tmp_path)
+        StoreReader(tmp_path)
 
 
 def test_a_directory_that_cannot_be_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_store_is_said_so(directory: Path) -> None:
     directory.mkdir()
     (directory / "fleet.sqlite3").write_bytes(b"not a database at all" * 100)
     with refused("cannot be read as a fleet's store"):
-        open_store(directory)
+        StoreReader(directory)
 
 
 @pytest.mark.parametrize("make", ["CREATE TABLE fleet (only_theirs)", "CREATE TABLE t (x)"])
@@ -107,7 +107,7 @@ def test_a_database_of_another_program_is_no_store(directory: Path, make: str) -
         theirs.execute(make)
         theirs.execute(f"PRAGMA user_version = {VERSION}")
     with refused("cannot be read as a fleet's store"):
-        open_store(directory)
+        StoreReader(directory)
     with refused("cannot be read as a fleet's store"):
         Store(directory, seed=None, clients=1, now=NOW)
 
@@ -118,11 +118,11 @@ def test_a_store_of_another_version_is_not_touched(store: Store, directory: Path
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with refused("a store of version 99"):
-        open_store(directory)
+        StoreReader(directory)
 
 
 def test_others_read_while_the_owner_writes(store: Store, directory: Path) -> None:
-    with open_store(directory) as reader:
+    with StoreReader(directory) as reader:
         send(store, a_state("a"), a_state("b"))
 
         assert [(m.serial, len(m.digest)) for m in reader.sent()] == [(1, 16), (2, 16)]
@@ -135,12 +135,12 @@ def test_others_read_while_the_owner_writes(store: Store, directory: Path) -> No
 def test_a_reader_reads_a_store_that_nobody_owns(store: Store, directory: Path) -> None:
     send(store, a_state("a"))
     store.close()
-    with open_store(directory) as reader:
+    with StoreReader(directory) as reader:
         assert [m.serial for m in reader.sent()] == [1]
 
 
 def test_a_snapshot_is_of_one_moment(store: Store, directory: Path) -> None:
-    with open_store(directory) as reader:
+    with StoreReader(directory) as reader:
         with reader.snapshot():
             assert not list(reader.sent())
             send(store, a_state())
@@ -149,7 +149,10 @@ def test_a_snapshot_is_of_one_moment(store: Store, directory: Path) -> None:
 
 
 def test_a_reader_writes_nothing(store: Store, directory: Path) -> None:
-    with open_store(directory) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with (
+        StoreReader(directory) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
         reader._connection.execute("DELETE FROM client")
     assert store.totals().clients == 3
 

@@ -17,13 +17,13 @@ def test_what_is_done_is_acked_with_one_tag() -> None:
     found = settling(1, 2, 3)
     assert found.settle((1, 2)) == 2
     assert found.settle((3,)) == 3
-    assert len(found) == 0
+    assert len(found._pending) == 0
 
 
 def test_nothing_is_acked_before_an_older_one_is_done() -> None:
     found = settling(1, 2, 3)
     assert found.settle((2, 3)) is None
-    assert len(found) == 3
+    assert len(found._pending) == 3
     assert found.settle((1,)) == 3
 
 
@@ -40,7 +40,7 @@ def test_what_waits_behind_one_that_cannot_be_sent_is_acked_singly_when_it_is_mu
     assert found.settle((2, 3, 4, 5)) is None
     assert found.stragglers(4) == []
     assert found.stragglers(3) == [2, 3, 4, 5]
-    assert len(found) == 6
+    assert len(found._pending) == 6
     assert found.settle((1, 6)) == 6
 
 
@@ -69,7 +69,7 @@ def test_what_is_acked_is_always_done_and_in_the_end_everything_is(
         assert all(tag in done for tag in tags[:taken] if tag <= acked)
         first_open = next((tag for tag in tags[:taken] if tag not in done), None)
         assert first_open is None or first_open > acked
-        assert len(found) == len([tag for tag in tags[:taken] if tag > acked])
+        assert len(found._pending) == len([tag for tag in tags[:taken] if tag > acked])
         for tag in tags[taken : taken + size]:
             found.add_delivery(tag)
         taken = min(taken + size, len(tags))

@@ -35,6 +35,8 @@ def nested(depth: int) -> bytes:
         pytest.param(b"\x01aT" + b"\xff" * 8, id="the end of time"),
         pytest.param(b"\x01ad" + struct.pack(">d", float("nan")), id="not a number"),
         pytest.param(b"\x01af" + struct.pack(">f", float("inf")), id="infinity"),
+        pytest.param(b"\x01af" + struct.pack(">f", 2.0**65), id="a float beyond 64 bits"),
+        pytest.param(b"\x01ad" + struct.pack(">d", 1e300), id="a double beyond 64 bits"),
         pytest.param(b"\x01a?", id="unknown type"),
         pytest.param(nested(MAX_NESTING), id="nested"),
         pytest.param(nested(5000), id="nested deep"),

@@ -10,15 +10,26 @@ from schemas.topics import catalogue
 from schemas.topology import (
     DEAD,
     INCOMING,
+    MAX_SHARDS,
+    PUBLISHED,
     QUARANTINE,
     QUEUES,
     REPORTS,
     RESYNC,
+    SPREAD,
     WORKERS,
+    batches_of,
+    in_shard,
+    incoming,
+    is_incoming,
     is_reply_queue,
+    is_reports,
+    queues,
     reply_queue,
+    report_queues,
+    shard_of,
+    work,
 )
-from schemas.topology import WORK as WORK_QUEUES
 from tests.support.paths import SCHEMAS
 
 WORK = {
@@ -49,11 +60,69 @@ def test_no_message_of_a_client_is_in_a_queue_that_a_worker_can_do_without() -> 
     assert {queue.name for queue in QUEUES if not queue.needed} == {WORKERS, QUARANTINE}
     dropping = {queue.name for queue in QUEUES if queue.arguments.get("x-overflow") == "drop-head"}
     assert dropping == {WORKERS, QUARANTINE}
-    assert not {*WORK_QUEUES} & dropping
+    assert not {*work(1)} & dropping
 
 
 def test_only_reports_have_an_exchange_of_the_same_name() -> None:
-    assert [(q.name, q.exchange) for q in QUEUES if q.exchange] == [(REPORTS, REPORTS)]
+    assert [(q.name, q.exchange) for q in QUEUES if q.exchange] == [(REPORTS, PUBLISHED)]
+    assert (PUBLISHED.name, PUBLISHED.key, PUBLISHED.kind) == (REPORTS, REPORTS, "direct")
+
+
+def test_shards_add_queues_and_change_none() -> None:
+    names = {queue.name: queue.arguments for queue in queues(3)}
+    assert [queue for queue in queues(1) if names[queue.name] != queue.arguments] == []
+    added = {name: names[name] for name in names.keys() - {queue.name for queue in QUEUES}}
+    assert added.keys() == {
+        f"{name}.{shard}" for name in (REPORTS, *INCOMING.values()) for shard in (1, 2)
+    }
+    assert [*added.values()] == [{**WORK, "x-queue-leader-locator": "balanced"}] * 8
+
+
+def test_the_reports_of_shards_come_through_one_exchange_behind_the_clients() -> None:
+    assert [queue.exchange for queue in report_queues(2)] == [SPREAD, SPREAD]
+    assert (SPREAD.kind, SPREAD.arguments) == ("x-consistent-hash", (("hash-header", "client_id"),))
+    assert SPREAD.before == PUBLISHED
+
+
+def test_urgent_lanes_of_all_shards_come_first() -> None:
+    assert incoming(2) == [
+        "statesys.incoming.high",
+        "statesys.incoming.high.1",
+        "statesys.incoming",
+        "statesys.incoming.1",
+        "statesys.incoming.low",
+        "statesys.incoming.low.1",
+    ]
+
+
+def test_every_work_queue_knows_its_shard_and_what_it_carries() -> None:
+    for shard in range(MAX_SHARDS):
+        for name in (REPORTS, *INCOMING.values()):
+            found = in_shard(name, shard)
+            assert shard_of(found) == shard
+            assert (is_reports(found), is_incoming(found)) == (name == REPORTS, name != REPORTS)
+        for lane, name in INCOMING.items():
+            assert batches_of(in_shard(REPORTS, shard), lane) == in_shard(name, shard)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "mp_relayendpoint.0",
+        "mp_relayendpoint.01",
+        "mp_relayendpoint.16",
+        "mp_relayendpoint.1\n",
+        "mp_relayendpointx",
+        "mp_relayendpoint.high",
+        "statesys.incoming.1.1",
+        "statesys.incoming.other",
+        "statesys.shards",
+        "statesys.dead",
+    ],
+)
+def test_no_other_name_is_a_work_queue(name: str) -> None:
+    assert (shard_of(name), is_reports(name), is_incoming(name)) == (None, False, False)
 
 
 def test_every_lane_has_a_queue() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.counts import Counts
 from schemas.errors import Refused
 from schemas.quarantine import MAX_QUARANTINED, parse_quarantine, render_quarantine
 from schemas.workers import Counters, Role, WorkerHeartbeat, parse_heartbeat, render_heartbeat
@@ -27,6 +28,9 @@ heartbeats = st.builds(
     ended=st.booleans(),
     settings=st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,30}", fullmatch=True), words),
     counters=st.builds(Counters, *[counts] * len(Counters._fields)),
+    counts=st.dictionaries(st.from_regex(r"[a-z][a-z0-9_.]{0,30}", fullmatch=True), counts).map(
+        Counts
+    ),
 )
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -56,7 +60,8 @@ def test_no_value_in_a_heartbeat_raises_anything_but_a_refusal(
         found = parse_heartbeat(json.dumps(changed).encode())
         # What is read can be stored and printed.
         assert "\0" not in f"{found.host}{found.version}{found.settings}"
-        assert all(0 <= count < 2**63 for count in found.counters)
+        assert all(0 <= count < 2**63 for count in (*found.counters, *found.counts.values()))
+        assert all(name.isprintable() for name in found.counts)
 
 
 @given(st.frozensets(st.uuids(), max_size=20))

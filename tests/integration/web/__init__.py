@@ -1,0 +1,1 @@
+"""The viewer, over real sockets, on a real site."""

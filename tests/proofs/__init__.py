@@ -1,0 +1,1 @@
+"""Proofs that need more than a test may: the package index, root, another Debian."""
