@@ -86,8 +86,9 @@ def _apply(session: Session, connection: Connection) -> list[str]:
     begun = _exists(connection, "to_regclass", f"{SCHEMA}.migration")
     done = {row[0] for row in connection.execute("SELECT name FROM migration")} if begun else set()
     todo = tables.unapplied(done)
-    if todo:
-        require_rights(session, "migration")
+    if not todo:
+        return []
+    require_rights(session, "migration")
     if not _exists(connection, "to_regnamespace", SCHEMA):
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
     if not begun:
@@ -95,9 +96,11 @@ def _apply(session: Session, connection: Connection) -> list[str]:
             "CREATE TABLE migration "
             "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
+    connection.execute(tables.granting())
     for name, text in todo:
         connection.execute(text)
         connection.execute("INSERT INTO migration (name) VALUES (%s)", [name])
+    connection.execute("DROP FUNCTION grant_as, grant_to_holders")
     return [name for name, _ in todo]
 
 

@@ -12,6 +12,11 @@ def files() -> list[tuple[str, str]]:
     return sorted((f.name, f.read_text(encoding="utf-8")) for f in found if f.name.endswith(".sql"))
 
 
+def granting() -> str:
+    """The text of `granting.sql`: functions that the files call to give rights on what is new."""
+    return _resources("schemas").joinpath("granting.sql").read_text(encoding="utf-8")
+
+
 def unapplied(applied: Collection[str]) -> list[tuple[str, str]]:
     """The files that a database lacks.
 

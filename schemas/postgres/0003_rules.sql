@@ -255,18 +255,8 @@ BEGIN ATOMIC
         CASE WHEN turn.at <= now THEN cause.rank END, turn.at, cause.rank;
 END;
 
--- An upgraded site needs no further grants: what is new is for those who have `duty`.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON site, loader TO %s', given.what, given.who);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION answer_comes, asked, duplicate_identity, silent, '
-                       'client_condition, resync_due TO %s', given.who);
-    END LOOP;
-END $$;
+-- What is new is for the roles that hold rights on `duty`.
+SELECT grant_as('duty', 'site, loader');
+SELECT grant_to_holders('SELECT', 'duty',
+    'EXECUTE ON FUNCTION answer_comes, asked, duplicate_identity, silent, client_condition, '
+    'resync_due');

@@ -139,17 +139,7 @@ BEGIN ATOMIC
          (SELECT count(*) AS duplicate_identities FROM statesys.duplicate_identity(now)) i;
 END;
 
--- As in 0003: what is new is for those who have `duty`.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON site_totals TO %s', given.what, given.who);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION resync_due, count_totals TO %s', given.who);
-    END LOOP;
-END $$;
+-- What is new is for the roles that hold rights on `duty`.
+SELECT grant_as('duty', 'site_totals');
+SELECT grant_to_holders('SELECT', 'duty',
+    'EXECUTE ON FUNCTION resync_due, count_totals');

@@ -26,16 +26,5 @@ END;
 -- backlog as those of a check are. No rewrite: the default is constant.
 ALTER TABLE resync_request ADD COLUMN one_of_many boolean NOT NULL DEFAULT false;
 
--- As in 0003: what is new is for those who have `duty`.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION client_named TO %s', given.who);
-    END LOOP;
-END $$;
+-- What is new is for the roles that hold rights on `duty`.
+SELECT grant_to_holders('SELECT', 'duty', 'EXECUTE ON FUNCTION client_named');

@@ -164,18 +164,7 @@ BEGIN ATOMIC
     FROM conditions c GROUP BY c.condition;
 END;
 
--- As in 0003: what is new is for those who have `duty`.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON state_totals TO %s', given.what, given.who);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION count_state_totals, count_small_topic TO %s',
-                       given.who);
-    END LOOP;
-END $$;
+-- What is new is for the roles that hold rights on `duty`.
+SELECT grant_as('duty', 'state_totals');
+SELECT grant_to_holders('SELECT', 'duty',
+    'EXECUTE ON FUNCTION count_state_totals, count_small_topic');

@@ -41,27 +41,9 @@ RETURN CASE WHEN version ~ '^[0-9]{1,9}(\.[0-9]{1,9}){0,15}$' THEN
     string_to_array(regexp_replace(version, '(^|\.)0+(\.0+)*$', ''), '.')::integer[]
 END;
 
--- As in 0003: what is new is for those who have `duty`. Those who may ask clients for their state,
+-- What is new is for the roles that hold rights on `duty`. Those who may ask clients for their state,
 -- the operators, may make and delete collections too.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON collection, collection_member TO %s', given.what, given.who);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION version_parts TO %s', given.who);
-    END LOOP;
-    FOR given IN
-        SELECT acl.grantee::regrole::text AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'resync_request'::regclass AND acl.privilege_type = 'INSERT'
-          AND acl.grantee NOT IN (0, t.relowner)
-    LOOP
-        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON collection, collection_member TO %s',
-                       given.who);
-    END LOOP;
-END $$;
+SELECT grant_as('duty', 'collection, collection_member');
+SELECT grant_to_holders('SELECT', 'duty', 'EXECUTE ON FUNCTION version_parts');
+SELECT grant_to_holders('INSERT', 'resync_request',
+    'INSERT, UPDATE, DELETE ON collection, collection_member');

@@ -76,29 +76,10 @@ BEGIN ATOMIC
     FROM statesys.client c LEFT JOIN statesys.client_activity a USING (client_id);
 END;
 
--- As in 0003: what is new is for those who have `duty`. An operator who may forget a client may
+-- What is new is for the roles that hold rights on `duty`. An operator who may forget a client may
 -- forget what it sent.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON client_activity, activity_snapshot, topic_activity, '
-                       'top_window, top_client TO %s',
-                       given.what, given.who);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION sent_since, sent_by_clients TO %s',
-                       given.who);
-    END LOOP;
-    FOR given IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'client'::regclass AND acl.grantee <> t.relowner
-          AND acl.privilege_type = 'DELETE'
-    LOOP
-        EXECUTE format('GRANT DELETE ON client_activity, top_client TO %s', given.who);
-    END LOOP;
-END $$;
+SELECT grant_as('duty',
+    'client_activity, activity_snapshot, topic_activity, top_window, top_client');
+SELECT grant_to_holders('SELECT', 'duty',
+    'EXECUTE ON FUNCTION sent_since, sent_by_clients');
+SELECT grant_to_holders('DELETE', 'client', 'DELETE ON client_activity, top_client');

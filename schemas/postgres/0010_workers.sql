@@ -53,28 +53,8 @@ CREATE TABLE client_quarantine (
     why       text NOT NULL
 );
 
--- As in 0003: what is new is for those who have `duty`. Loaders only read the quarantine; those who
+-- What is new is for the roles that hold rights on `duty`. Loaders only read the quarantine; those who
 -- may delete a client, which operators may, put clients in and out.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT acl.privilege_type AS what,
-               CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT %s ON worker, worker_ended TO %s', given.what, given.who);
-        IF given.what = 'SELECT' THEN
-            EXECUTE format('GRANT SELECT ON client_quarantine TO %s', given.who);
-        END IF;
-    END LOOP;
-    FOR given IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'client'::regclass AND acl.grantee <> t.relowner
-          AND acl.privilege_type = 'DELETE'
-    LOOP
-        EXECUTE format('GRANT INSERT, DELETE ON client_quarantine TO %s', given.who);
-    END LOOP;
-END $$;
+SELECT grant_as('duty', 'worker, worker_ended');
+SELECT grant_to_holders('SELECT', 'duty', 'SELECT ON client_quarantine');
+SELECT grant_to_holders('DELETE', 'client', 'INSERT, DELETE ON client_quarantine');

@@ -21,26 +21,8 @@ CREATE TABLE audit_entry (
     CHECK (num_nulls(ended_at, failed, result) IN (0, 3))
 );
 
--- As in 0003: what is new is for those who have `duty`, but only to read. Those who may put a client
+-- What is new is for the roles that hold rights on `duty`, but only to read. Those who may put a client
 -- into quarantine, the operators, write entries; nobody but the owner changes what was done.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-          AND acl.privilege_type = 'SELECT'
-    LOOP
-        EXECUTE format('GRANT SELECT ON audit_entry TO %s', given.who);
-    END LOOP;
-    FOR given IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'client_quarantine'::regclass AND acl.grantee <> t.relowner
-          AND acl.privilege_type = 'INSERT'
-    LOOP
-        EXECUTE format('GRANT INSERT, UPDATE (ended_at, failed, result) ON audit_entry TO %s',
-                       given.who);
-    END LOOP;
-END $$;
+SELECT grant_to_holders('SELECT', 'duty', 'SELECT ON audit_entry');
+SELECT grant_to_holders('INSERT', 'client_quarantine',
+    'INSERT, UPDATE (ended_at, failed, result) ON audit_entry');

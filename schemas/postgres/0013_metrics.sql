@@ -36,16 +36,6 @@ UPDATE worker_ended SET counts = jsonb_build_object(
     'refused.unknown', greatest(refused - quarantined, 0), 'refused.quarantined', quarantined)
     || CASE role WHEN 'loader' THEN jsonb_build_object('loaded.unknown', messages) ELSE '{}' END;
 
--- As in 0003: what is new is for those who have `duty`.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT DISTINCT CASE acl.grantee WHEN 0 THEN 'PUBLIC'
-                        ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'duty'::regclass AND acl.grantee <> t.relowner
-    LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION larger_counts, sum_of_counts TO %s', given.who);
-    END LOOP;
-END $$;
+-- What is new is for the roles that hold rights on `duty`.
+SELECT grant_to_holders('SELECT', 'duty',
+    'EXECUTE ON FUNCTION larger_counts, sum_of_counts');

@@ -16,16 +16,5 @@ ALTER TABLE site
 -- version, which did not tell.
 ALTER TABLE loader ADD COLUMN given text[];
 
--- As in 0003. Those who may put a client into quarantine, the operators, may import.
-DO $$
-DECLARE given record;
-BEGIN
-    FOR given IN
-        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS who
-        FROM pg_class t, aclexplode(t.relacl) acl
-        WHERE t.oid = 'client_quarantine'::regclass AND acl.grantee <> t.relowner
-          AND acl.privilege_type = 'INSERT'
-    LOOP
-        EXECUTE format('GRANT UPDATE ON site TO %s', given.who);
-    END LOOP;
-END $$;
+-- Operators, who may put a client into quarantine, may import.
+SELECT grant_to_holders('INSERT', 'client_quarantine', 'UPDATE ON site');
