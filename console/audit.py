@@ -4,8 +4,9 @@ from operator import attrgetter
 
 import click
 
-from console.csv_output import csv_option, print_csv, refuse_csv_with_json
-from console.output import print_json, stdout, table
+from console.csv_output import csv_option, refuse_csv_with_json
+from console.listing import cut, going_on, limit_option, print_rows
+from console.output import print_json
 from console.queries.audit import AuditQueries
 from console.reading import reading
 from runtime.command import settings_without_logs
@@ -22,9 +23,7 @@ _cells = attrgetter("id", "at", "who", "address", "action", "command", "ended_at
     type=click.IntRange(1, 2**63 - 1),
     help="Begin behind this entry, with older ones.",
 )
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Entries at most."
-)
+@limit_option("Entries")
 @csv_option
 @json_option
 def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None:
@@ -42,16 +41,11 @@ def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None
     settings = settings_without_logs()
     with reading(AuditQueries, settings, name="statesys audit") as queries, queries.snapshot():
         now = queries.now()
-        # One more than is shown tells whether there are more.
         found = queries.audit(limit=limit + 1, after=after)
-    shown = found[:limit]
-    following = shown[-1].id if len(found) > limit else None
+    shown, last = cut(found, limit)
+    following = None if last is None else last.id
     if as_json:
         print_json({"as_of": now, "entries": shown, "next": following})
         return
-    if as_csv:
-        print_csv(_COLUMNS, map(_cells, shown))
-    else:
-        stdout().print(table(_COLUMNS, map(_cells, shown)))
-    more = "" if following is None else f"; there are more: --after {following}"
-    click.echo(f"{len(shown):,} listed{more}", err=True)
+    print_rows(_COLUMNS, map(_cells, shown), as_csv=as_csv)
+    click.echo(f"{len(shown):,} listed{going_on(following)}", err=True)

@@ -6,8 +6,9 @@ from operator import attrgetter
 import click
 
 from console.completeness import sentence
-from console.csv_output import csv_option, print_csv, refuse_csv_with_json
-from console.output import moment, print_json, stdout, table
+from console.csv_output import csv_option, refuse_csv_with_json
+from console.listing import cut, going_on, limit_option, print_rows
+from console.output import moment, print_json
 from console.queries import Queries
 from console.queries.clients import ClientFilter, ClientKey, Condition, Order
 from console.reading import reading
@@ -42,9 +43,7 @@ _cells = attrgetter(
     help="Order; seen lists the longest not heard of first.",
 )
 @click.option("--after", type=ClientType(), metavar="CLIENT", help="Begin behind this client.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Clients at most."
-)
+@limit_option("Clients")
 @csv_option
 @json_option
 def clients(
@@ -82,7 +81,6 @@ def clients(
     with reading(Queries, settings, name="statesys clients") as queries, queries.snapshot():
         now = queries.now()
         evaluated_at = None if collection is None else queries.evaluated(collection)
-        # One more than is shown tells whether there are more.
         found = queries.clients(
             chosen,
             order=Order(sort),
@@ -91,8 +89,8 @@ def clients(
             now=now,
         )
         completeness = queries.completeness(now=now)
-    shown = found[:limit]
-    following = shown[-1].client_id if len(found) > limit else None
+    shown, last = cut(found, limit)
+    following = None if last is None else last.client_id
     if as_json:
         print_json(
             {
@@ -104,12 +102,8 @@ def clients(
             }
         )
         return
-    if as_csv:
-        print_csv(_COLUMNS, map(_cells, shown))
-    else:
-        stdout().print(table(_COLUMNS, map(_cells, shown), right=["states"]))
-    more = "" if following is None else f"; there are more: --after {following}"
-    click.echo(f"{len(shown):,} listed{more}", err=True)
+    print_rows(_COLUMNS, map(_cells, shown), as_csv=as_csv, right=["states"])
+    click.echo(f"{len(shown):,} listed{going_on(following)}", err=True)
     if collection is not None:
         click.echo(f"members of {collection} as of {moment(evaluated_at)}", err=True)
     click.echo(sentence(completeness, now), err=True)

@@ -3,6 +3,7 @@
 import click
 
 from console.due import asked_words, due_words
+from console.listing import cut, limit_option
 from console.output import age, counted, moment, print_json, stdout, table
 from console.queries import Queries
 from console.reading import reading
@@ -15,9 +16,7 @@ from runtime.setting_options import site_rule
 @click.command()
 @click.argument("client", metavar="[CLIENT]", type=ClientType(), required=False)
 @click.option("--all", "closed", is_flag=True, help="Closed ranges too.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Ranges at most."
-)
+@limit_option("Ranges", default=1000)
 @site_rule("min_missing_message_age")
 @site_rule("resync_merge_interval")
 @json_option
@@ -42,10 +41,9 @@ def gaps(
     ):
         client_id = None if client is None else queries.known(client).client_id
         now, rules = queries.now(), queries.rules()._replace(**given)
-        # One row more than is shown tells whether there are more.
         found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)
 
-    shown = found[:limit]
+    shown, last = cut(found, limit)
     if as_json:
         print_json([row._asdict() for row in shown])
     else:
@@ -64,5 +62,5 @@ def gaps(
         columns = ["client", "id", "serials", "age", "resync", "due", "closed"]
         width = len(columns) if closed else len(columns) - 1
         stdout().print(table(columns[:width], (row[:width] for row in rows)))
-    more = " (there are more: --limit)" if len(found) > limit else ""
+    more = "" if last is None else " (there are more: --limit)"
     click.echo(f"{counted(len(shown), 'range')}{more}", err=True)

@@ -6,6 +6,7 @@ import click
 from pydantic import AwareDatetime, TypeAdapter
 
 from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.listing import cut, going_on, limit_option
 from console.output import moment, print_json, stdout, table
 from console.places import place, token
 from console.queries.resyncs import RequestKey, RequestState, ResyncQueries, SiteRequest
@@ -45,9 +46,7 @@ resync.add_command(request)
     help="What became of them; pending ones are unsent or sent.",
 )
 @click.option("--after", metavar="WORD", help="Go on where the last call stopped, as it told.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Requests at most."
-)
+@limit_option("Requests")
 @csv_option
 @json_option
 def list_requests(
@@ -68,10 +67,9 @@ def list_requests(
     settings = settings_without_logs()
     with reading(ResyncQueries, settings, name="statesys resync") as queries, queries.snapshot():
         now = queries.now()
-        # One more than is shown tells whether there are more.
         found = queries.site_requests(RequestState(state), after=start, limit=limit + 1)
-    shown = found[:limit]
-    following = token(RequestKey.of(shown[-1])) if len(found) > limit else None
+    shown, last = cut(found, limit)
+    following = None if last is None else token(RequestKey.of(last))
     if as_json:
         print_json({"as_of": now, "requests": shown, "next": following})
         return
@@ -79,8 +77,7 @@ def list_requests(
         print_csv(SiteRequest._fields, shown)
     else:
         stdout().print(table(_COLUMNS, map(_row, shown), right=["attempts"]))
-    more = "" if following is None else f"; there are more: --after {following}"
-    click.echo(f"{len(shown):,} {state} as of {moment(now)} UTC{more}", err=True)
+    click.echo(f"{len(shown):,} {state} as of {moment(now)} UTC{going_on(following)}", err=True)
 
 
 def _row(one: SiteRequest) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from console.collections import changing, gather
 from console.collections.gather import conditions_now, known
 from console.collections.view import print_collection, print_collections, print_members
 from console.csv_output import csv_option, refuse_csv_with_json
+from console.listing import cut, limit_option
 from console.queries.collections import CollectionQueries
 from console.reading import reading
 from runtime.command import settings_without_logs
@@ -99,9 +100,7 @@ def show(*, name: str, as_json: bool) -> None:
     metavar="DURATION",
     help="Only who became a member in this time; to the accuracy of the evaluations, 5m.",
 )
-@click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Clients at most."
-)
+@limit_option("Clients", default=1000)
 @click.option(
     "--after", type=ClientType(), metavar="CLIENT", help="Go on behind this client of a page."
 )
@@ -133,7 +132,6 @@ def members(
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with _queries() as queries:
         found = known(queries, name)
-        # One row more than is shown tells whether there are more.
         as_of, rows = gather.members(
             *(queries, found),
             limit=limit + 1,
@@ -141,9 +139,8 @@ def members(
             joined_since=joined_since,
             at_once=at_once,
         )
-    print_members(
-        found, rows[:limit], more=len(rows) > limit, as_of=as_of, as_csv=as_csv, as_json=as_json
-    )
+    shown, last = cut(rows, limit)
+    print_members(found, shown, last, as_of=as_of, as_csv=as_csv, as_json=as_json)
 
 
 @collections.command()

@@ -8,6 +8,7 @@ import click
 
 from console.completeness import sentence
 from console.csv_output import print_csv
+from console.listing import going_on
 from console.output import age, counted, facts, moment, print_json, stdout, table
 from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
@@ -72,14 +73,18 @@ def print_collection(
 def print_members(
     collection: CollectionRow,
     rows: Sequence[MemberRow],
+    last: MemberRow | None,
     *,
-    more: bool,
     as_of: datetime,
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Print a page of members, and on stderr how it goes on."""
-    after = rows[-1].client_id if more else None
+    """Print a page of members, and on stderr how it goes on.
+
+    Args:
+        last: the last of `rows` if the list goes on.
+    """
+    after = None if last is None else last.client_id
     if as_json:
         listed = [row._asdict() for row in rows]
         print_json(
@@ -91,8 +96,8 @@ def print_members(
         columns = ["name", "id", "last seen", "condition", "joined"]
         shown = [(n, i, moment(s), c, moment(j)) for n, i, s, c, j in map(member_cells, rows)]
         stdout().print(table(columns, shown))
-    ending = f"; there are more: --after {after}" if more else ""
-    click.echo(f"{counted(len(rows), 'member')}; as of {moment(as_of)}{ending}", err=True)
+    told = f"{counted(len(rows), 'member')}; as of {moment(as_of)}"
+    click.echo(told + going_on(after), err=True)
 
 
 def member_cells(row: MemberRow) -> tuple[Any, ...]:

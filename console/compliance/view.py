@@ -9,6 +9,7 @@ from console.completeness import CONDITIONS, sentence
 from console.compliance.gather import Counted, Found, Question
 from console.compliance.state import NEVER
 from console.csv_output import print_csv
+from console.listing import going_on
 from console.names import state_name, topic_name, topic_sentence
 from console.output import counted, moment, print_json, stdout, table
 from console.queries.clients import Completeness
@@ -64,10 +65,8 @@ def show_clients(question: Question, found: Found, *, as_json: bool, as_csv: boo
             for row in found.clients
         )
         stdout().print(table(["client", "id", "since", "last seen", "condition"], rows))
-    more = f" (there are more: --after {last})" if found.more else ""
-    click.echo(
-        f"{counted(len(found.clients), 'client')}{more}, as of {moment(found.now)}", err=True
-    )
+    told = f"{counted(len(found.clients), 'client')} as of {moment(found.now)}"
+    click.echo(told + going_on(last), err=True)
 
 
 def _print_totals(question: Question, found: Counted) -> None:

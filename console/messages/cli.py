@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import click
 
 from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.listing import going_on, limit_option
 from console.messages.columns import COLUMNS, cells
 from console.messages.following import follow
 from console.messages.search import Search, filter_of, search
@@ -39,9 +40,7 @@ _PAGE = 1000
     "--until", type=MomentType(), metavar="MOMENT", help="Loaded before this moment. [default: now]"
 )
 @click.option("--after", metavar="WORD", help="Go on where the last call stopped, as it told.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Messages at most."
-)
+@limit_option("Messages")
 @click.option(
     "--follow", "is_followed", is_flag=True, help="Then show what is loaded, until Ctrl-C."
 )
@@ -95,8 +94,8 @@ def messages(
         return
     if not as_csv:
         show(listed)
-    more = "" if found.following is None else f"; there are more: --after {found.following}"
-    click.echo(f"{found.count:,} listed as of {moment(now)} UTC{more}", err=True)
+    told = f"{found.count:,} listed as of {moment(now)} UTC"
+    click.echo(told + going_on(found.following), err=True)
 
 
 class _Listed:

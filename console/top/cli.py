@@ -3,6 +3,7 @@
 import click
 
 from console.csv_output import csv_option, refuse_csv_with_json
+from console.listing import limit_option
 from console.queries.activity import ActivityQueries
 from console.reading import reading
 from console.top.rankings import top_topics
@@ -18,9 +19,7 @@ _options = together(
         show_default=True,
         help="The window that decides the order.",
     ),
-    click.option(
-        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines at most."
-    ),
+    limit_option("Lines", default=20),
     json_option,
     csv_option,
 )
