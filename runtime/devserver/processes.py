@@ -192,15 +192,20 @@ def stop(
         False when it still runs.
     """
     until(lambda: listens() or not alive(process), seconds=seconds)
-    if alive(process):
-        os.kill(process.pid, by)
+    _send(process, by)
     return until(lambda: not alive(process), seconds=seconds)
 
 
 def kill(process: Process) -> None:
     """Kill a process that ignores other signals."""
+    _send(process, signal.SIGKILL)
+
+
+def _send(process: Process, number: signal.Signals) -> None:
     if alive(process):
-        os.kill(process.pid, signal.SIGKILL)
+        # It may end between the two.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def boot() -> str:
