@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
 import pika
@@ -27,6 +26,7 @@ from runtime.broker.connecting import CONNECT_TIMEOUT, connect, failure, where
 from runtime.broker.deliveries import Cut, cut_out
 from runtime.broker.events import Delivery, Event, Measured, Message, Nothing, PublishOutcome
 from runtime.broker.properties import Properties, ReceivedProperties
+from runtime.broker.unconfirmed import Unconfirmed
 from runtime.broker.writes import join_frames
 from schemas.errors import BrokerUnavailable, StatesysError
 
@@ -40,17 +40,6 @@ _MIN_PREFETCH, MAX_PREFETCH = 10, 2000
 def bounded(prefetch: int) -> int:
     """A prefetch within its limits: 10..2,000, or 1, which is for very large messages."""
     return prefetch if prefetch == 1 else min(max(prefetch, _MIN_PREFETCH), MAX_PREFETCH)
-
-
-class _Publish:
-    """A message that was published and is not confirmed."""
-
-    __slots__ = ("message", "returned")
-
-    def __init__(self, message: Message) -> None:
-        self.message = message
-        # Why the broker returned it, or None.
-        self.returned: str | None = None
 
 
 class Session:
@@ -69,8 +58,7 @@ class Session:
 
     def __init__(self, url: str, *, name: str) -> None:
         self._events: list[Event] = []
-        self._unconfirmed: dict[int, _Publish] = {}
-        self._published = 0
+        self._unconfirmed = Unconfirmed()
         # The queue of each consumer, by its tag.
         self._consumers: dict[bytes, str] = {}
         self._fetching = ""
@@ -120,8 +108,7 @@ class Session:
 
         A `PublishOutcome` will give the result.
         """
-        self._published += 1
-        self._unconfirmed[self._published] = _Publish(message)
+        self._unconfirmed.add(message)
         key, body, properties, _, exchange = message
         self._call(self._publishing.basic_publish, exchange, key, body, properties, mandatory=True)
 
@@ -215,7 +202,8 @@ class Session:
         self._on_publishing(channel)
 
     def _on_publishing(self, channel: Channel) -> None:
-        self._publishing, self._published = channel, 0
+        self._publishing = channel
+        self._unconfirmed.begin()
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm, self._on_confirm_mode)
@@ -262,39 +250,12 @@ class Session:
     def _on_return(
         self, _channel: object, method: Basic.Return, _properties: Properties, body: bytes
     ) -> None:
-        """Mark the publish that the broker returns.
-
-        A return has no sequence number, but it arrives before the confirm of its message. Two
-        messages with the same address and body are interchangeable, so confusing them loses
-        neither. Properties do not help: senders of refused reports choose them, and many dead
-        letters may have one message id.
-        """
-        returned = method.exchange, method.routing_key, body
-        for publish in self._unconfirmed.values():
-            sent = publish.message
-            if publish.returned is None and returned == (
-                sent.exchange,
-                sent.routing_key,
-                sent.body,
-            ):
-                publish.returned = f"returned: {method.reply_text}"
-                return
-        # End the session, because the confirm of that message would count as success.
-        self._fail(f"the broker returned a message for {method.routing_key!r} that is not ours")
+        if not self._unconfirmed.mark_returned(method, body):
+            # End the session, because the confirm of that message would count as success.
+            self._fail(f"the broker returned a message for {method.routing_key!r} that is not ours")
 
     def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        problem = "nack: the broker did not take it" if isinstance(method, Basic.Nack) else None
-        tags = [method.delivery_tag]
-        if method.multiple:
-            # The tags are in order, so this reads the confirmed ones and one more.
-            tags = list(takewhile(method.delivery_tag.__ge__, self._unconfirmed))
-        for tag in tags:
-            publish = self._unconfirmed.pop(tag)
-            returned = publish.returned is not None
-            self._events.append(
-                PublishOutcome(publish.message.token, publish.returned or problem, returned)
-            )
+        self._events.extend(self._unconfirmed.confirmed(frame.method))
 
     # -- inside -----------------------------------------------------------------------------
 
