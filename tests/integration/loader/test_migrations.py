@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from console.queries import Queries
+from console.queries.clients import ClientFilter, Order
 from loader import migrations
 from loader.store.chunks import ChunkStore
 from loader.store.sites import SiteStore
@@ -199,3 +200,33 @@ def test_a_migration_begins_again_when_a_loader_holds_what_it_needs(
         loader.execute("LOCK TABLE statesys.state_message IN ROW EXCLUSIVE MODE")
     migration.join(PATIENCE)
     assert applied == [name for name, _ in schema.files()[1:]]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_clients_of_an_older_site_are_found_by_a_part_of_their_names(
+    there: bool, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [file for file in schema.files() if file[0] < "0015"]
+    with monkeypatch.context() as before:
+        before.setattr(schema, "files", lambda: files)
+        migrations.migrate(empty_database_url)
+    with open_tables(empty_database_url) as tables:
+        if there:
+            tables.connection.execute(
+                "CREATE SCHEMA theirs; CREATE EXTENSION pg_trgm SCHEMA theirs"
+            )
+        tables.connection.execute(
+            "INSERT INTO client (client_id, name, version, first_seen, last_seen) "
+            "SELECT gen_random_uuid(), 'NB-' || n, '5', now(), now() "
+            "FROM generate_series(1, 20000) AS n"
+        )
+        migrations.migrate(empty_database_url)
+        tables.connection.execute("ANALYZE client")
+        plan = tables.rows(
+            "EXPLAIN SELECT * FROM client WHERE lower(name) COLLATE \"C\" LIKE '%9999'"
+        )
+    assert "client_name_parts" in str(plan)
+    with Queries.open(empty_database_url, name="test") as queries:
+        chosen = ClientFilter(name="*b-*9999")
+        found = queries.clients(chosen, order=Order.NAME, after=None, limit=9, now=queries.now())
+    assert [client.name for client in found] == ["NB-19999", "NB-9999"]
