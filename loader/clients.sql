@@ -32,6 +32,9 @@ memberships AS (
     WHERE collection IN (SELECT id FROM collection) AND client_id = %(client_id)s),
 listed AS (
     DELETE FROM top_client WHERE client_id = %(client_id)s),
+rare AS (
+    UPDATE rare_state SET client_ids = array_remove(client_ids, %(client_id)s)
+    WHERE client_ids @> ARRAY[%(client_id)s::uuid]),
 gone AS (
     DELETE FROM client WHERE client_id = %(client_id)s RETURNING client_id)
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM states), (SELECT count(*) FROM ranges),

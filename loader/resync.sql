@@ -155,6 +155,20 @@ INSERT INTO state_totals (topic_type, topic_id, state_id, condition, clients, as
 SELECT topic_type, topic_id, state_id, condition, clients, %(now)s
 FROM count_state_totals(%(now)s, %(min_age)s, %(heartbeat_interval)s, min_states => %(min_states)s);
 
+-- name: forget_rare_states
+-- In the same transaction.
+DELETE FROM rare_state;
+
+-- name: read_states_once
+-- For this transaction: of new totals PostgreSQL knows nothing, and would look up the states of each.
+SELECT set_config('enable_nestloop', 'off', true);
+
+-- name: keep_rare_states
+-- Stores which clients are in the states that few have.
+INSERT INTO rare_state (topic_type, topic_id, state_id, client_ids, as_of)
+SELECT topic_type, topic_id, state_id, client_ids, %(now)s
+FROM clients_in_rare_states(%(rare)s);
+
 -- name: lock_client
 -- A separate statement, so that the next one sees what a chunk with this lock has committed.
 SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;

@@ -17,6 +17,7 @@ WITH needed(tab, rights) AS (VALUES
     ('activity_snapshot', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('topic_activity', '{SELECT,INSERT,UPDATE,DELETE}'),
     ('state_totals', '{SELECT,INSERT,DELETE}'),
+    ('rare_state', '{SELECT,INSERT,DELETE}'),
     ('collection', '{SELECT,UPDATE}'),
     ('collection_member', '{SELECT,INSERT,DELETE}'),
     ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
@@ -34,8 +35,8 @@ WHERE NOT has_table_privilege('statesys.' || tab, kind)
 UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
 FROM unnest('{answer_comes,asked,duplicate_identity,silent,client_condition,resync_due,count_totals,
-             count_state_totals,version_parts,sent_since,sent_by_clients,larger_counts,
-             sum_of_counts}'::regproc[]) AS called
+             count_state_totals,clients_in_rare_states,version_parts,sent_since,sent_by_clients,
+             larger_counts,sum_of_counts}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

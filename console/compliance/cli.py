@@ -13,7 +13,7 @@ from runtime.command import settings_without_logs
 from runtime.options import ClientType, GivenClient, json_option
 
 #: Clients of a page, unless `--limit` says another number.
-_PAGE = 1000
+_PAGE = 50
 
 
 def _encodable(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -41,6 +41,9 @@ def _encodable(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1), help=f"Clients at most. [default: {_PAGE}]"
 )
+@click.option(
+    "--now", "at_once", is_flag=True, help="On a large site, too: look at all clients now."
+)
 @json_option
 @csv_option
 def compliance(
@@ -50,6 +53,7 @@ def compliance(
     state: str | None,
     after: GivenClient | None,
     limit: int | None,
+    at_once: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -61,7 +65,8 @@ def compliance(
     Clients are counted, not states: a client whose topics or users have several states counts once
     in each of these states, and once among those that told.
 
-    On a large site the numbers are those that a loader counted within the last hour.
+    On a large site the numbers are those that a loader counted within the last hour, and so are
+    the clients of a state that few have, unless --now says otherwise: that takes seconds.
 
     \b
     Example:
@@ -71,8 +76,8 @@ def compliance(
       statesys compliance 301 --clients never --csv > never.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    if state is None and (after is not None or limit is not None):
-        raise click.UsageError("--after and --limit need --clients")
+    if state is None and (after is not None or limit is not None or at_once):
+        raise click.UsageError("--after, --limit and --now need --clients")
     question = Question(topic_type, topic_id)
     states = None if state is None else read_state(topic_type, state)
     settings = settings_without_logs()
@@ -84,5 +89,10 @@ def compliance(
             show_totals(question, count(queries, question), as_json=as_json, as_csv=as_csv)
             return
         start = None if after is None else queries.client_id_of(after)
-        found = find(queries, question, state, states, after=start, limit=limit or _PAGE)
+        found = find(
+            *(queries, question, state, states),
+            after=start,
+            limit=limit or _PAGE,
+            at_once=at_once,
+        )
     show_clients(question, found, as_json=as_json, as_csv=as_csv)

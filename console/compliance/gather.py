@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.compliance.state import catalogued_states, unknown_state
+from console.listing import cut
 from console.queries.compliance import ClientInState, ComplianceQueries, StateTotals
 
 #: Clients that a quick search looks at in one statement, and seconds after which it ends.
@@ -37,7 +38,7 @@ class Found(NamedTuple):
 
     now: datetime
     state_ids: Sequence[int] | None
-    clients: list[ClientInState]
+    clients: Sequence[ClientInState]
     more: bool
 
 
@@ -55,51 +56,81 @@ def find(
     *,
     after: UUID | None,
     limit: int,
+    at_once: bool = False,
 ) -> Found:
     """Find a page of the clients in a state.
+
+    On a large site the clients of a state that few have, or none, are those that had it when the
+    loaders counted last, and still have it.
 
     Args:
         state: as the user wrote it.
         state_ids: what it means; None means the clients that never told.
         after: only clients with a larger id.
+        at_once: look at all clients now, however large the site is.
 
     Raises:
         click.BadParameter: neither the catalogue nor a client has the state.
     """
     now, rules = queries.now(), queries.rules()
+    kept = None
     if state_ids is not None:
         totals = queries.state_totals(*question, now=now, rules=rules)
         if nobody_in(state_ids, totals):
             require_known(question, state, state_ids, totals)
-            return Found(totals.as_of, state_ids, [], more=False)
-    # One client more than is shown tells whether there are more.
+        if not at_once:
+            kept = queries.kept_clients(*question, totals, state_ids)
     found = queries.clients_in_state(
-        *question, state_ids, after=after, limit=limit + 1, now=now, rules=rules
+        *question,
+        state_ids,
+        among=None if kept is None else kept.client_ids,
+        after=after,
+        limit=limit + 1,
+        now=now,
+        rules=rules,
     )
-    return Found(now, state_ids, found[:limit], more=len(found) > limit)
+    shown, last = cut(found, limit)
+    return Found(now if kept is None else kept.as_of, state_ids, shown, more=last is not None)
 
 
 def find_quickly(
     queries: ComplianceQueries,
     question: Question,
     state_ids: Sequence[int] | None,
+    totals: StateTotals,
     *,
     after: UUID | None,
     limit: int,
-) -> tuple[list[ClientInState], UUID | None]:
+) -> tuple[Sequence[ClientInState], UUID | None]:
     """Find clients in a state without looking at all of them: for a page that must come soon.
 
-    Few of a million clients may be in the state, so that many have to be looked at. A page of few
-    or none may therefore have a next one.
+    Some hundreds of a million clients may be in the state, so that many have to be looked at. A
+    page of few or none may therefore have a next one.
 
     Args:
         state_ids: None means the clients that never told.
+        totals: of the question.
         after: only clients with a larger id.
 
     Returns:
         The clients, and behind which client the search goes on; None when all were looked at.
     """
     now, rules = queries.now(), queries.rules()
+    kept = None if state_ids is None else queries.kept_clients(*question, totals, state_ids)
+    if kept is not None:
+        shown, last = cut(
+            queries.clients_in_state(
+                *question,
+                state_ids,
+                among=kept.client_ids,
+                after=after,
+                limit=limit + 1,
+                now=now,
+                rules=rules,
+            ),
+            limit,
+        )
+        return shown, None if last is None else last.client_id
     found: list[ClientInState] = []
     begun = monotonic()
     while True:

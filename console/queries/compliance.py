@@ -1,6 +1,6 @@
 """The queries of `statesys compliance`; the SQL is `compliance.sql`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -64,6 +64,19 @@ class ClientInState(NamedTuple):
     condition: str
 
 
+class KeptClients(NamedTuple):
+    """The clients that were in a state at a moment."""
+
+    client_ids: Collection[UUID]
+    as_of: datetime
+
+
+class _RareState(NamedTuple):
+    state_id: int
+    client_ids: list[UUID]
+    as_of: datetime
+
+
 class ToldOfType(NamedTuple):
     """A number of clients that told of a topic type, as of a moment."""
 
@@ -111,6 +124,7 @@ class ComplianceQueries(QuerySession):
         topic_id: str | None,
         state_ids: Sequence[int] | None,
         *,
+        among: Collection[UUID] | None = None,
         after: UUID | None = None,
         until: UUID | None = None,
         limit: int,
@@ -122,6 +136,7 @@ class ComplianceQueries(QuerySession):
         Args:
             topic_id: None means any topic of the type.
             state_ids: None means the clients that never told.
+            among: only these, if they have one of the states.
             after: only clients with a larger id.
             until: only clients whose id is not larger.
         """
@@ -131,11 +146,35 @@ class ComplianceQueries(QuerySession):
             topic_type=topic_type,
             topic_id=topic_id,
             state_ids=None if state_ids is None else list(state_ids),
+            among=None if among is None else list(among),
             after=after,
             until=until,
             limit=limit,
             **self._view(now, rules),
         )
+
+    def kept_clients(
+        self, topic_type: int, topic_id: str | None, totals: StateTotals, state_ids: Sequence[int]
+    ) -> KeptClients | None:
+        """The clients that had one of some states when the loaders counted them last.
+
+        Args:
+            topic_id: None means any topic of the type.
+            totals: of the same topic and type.
+
+        Returns:
+            None when they were counted now, or when many clients have one of the states: it is then
+            quicker to look for a page of them.
+        """
+        counted = totals.states.keys() & set(state_ids)
+        if totals.counted_now:
+            return None
+        values = {"topic_type": topic_type, "topic_id": topic_id, "state_ids": list(counted)}
+        kept = self._all("rare_states", _RareState, **values)
+        if len(kept) < len(counted):
+            return None
+        clients = {client for row in kept for client in row.client_ids}
+        return KeptClients(clients, min((row.as_of for row in kept), default=totals.as_of))
 
     def client_behind(self, after: UUID | None, clients: int) -> UUID | None:
         """The client that is so many behind another one, by id; None when fewer follow."""

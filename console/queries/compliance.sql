@@ -32,6 +32,7 @@ FROM (SELECT client_id, min(message_time) AS since
         AND state_id = ANY(%(state_ids)s::bigint[])
         AND (%(after)s::uuid IS NULL OR client_id > %(after)s::uuid)
         AND (%(until)s::uuid IS NULL OR client_id <= %(until)s::uuid)
+        AND (%(among)s::uuid[] IS NULL OR client_id = ANY(%(among)s::uuid[]))
       GROUP BY client_id
       ORDER BY client_id
       LIMIT %(limit)s) AS told
@@ -42,6 +43,13 @@ CROSS JOIN LATERAL (SELECT condition
                     WHERE client_id = told.client_id
                     LIMIT 1) AS one
 ORDER BY c.client_id;
+
+-- name: rare_states
+-- The clients of states that few had when the loaders counted last.
+SELECT state_id, client_ids, as_of
+FROM statesys.rare_state
+WHERE topic_type = %(topic_type)s AND topic_id IS NOT DISTINCT FROM %(topic_id)s
+  AND state_id = ANY(%(state_ids)s::bigint[]);
 
 -- name: clients_without_state
 -- The clients that never told of the topic, in the order of their ids.

@@ -22,7 +22,8 @@ from runtime.settings import environment
 from runtime.workers.signals import interrupt_on_signals
 from schemas.errors import StatesysError
 
-#: What operators ask. {name} and {id} are a client of the site, {tail} is the end of its name.
+#: What operators ask. {name} and {id} are a client of the site, {tail} is the end of its name. Of
+#: topic type 500, no client has state 1, all have 2, and one in 50,000 has 3.
 QUESTIONS = (
     "topics 301 6",
     "status",
@@ -38,7 +39,9 @@ QUESTIONS = (
     "why {id}",
     "why {name} 500",
     "compliance 500",
-    "compliance 500 --clients 1 --limit 50",
+    "compliance 500 --clients 1",
+    "compliance 500 --clients 2",
+    "compliance 500 --clients 3",
     "collections list",
     "settings --site",
     "gaps --limit 50",

@@ -68,7 +68,8 @@ FROM generate_series(0, 191) AS ago, (VALUES (500, 1), (402, %(size)s - 1)) AS p
 
 -- name: fill_messages
 -- Reports %(first)s to %(last)s, without the last. Each report is about one update: the first
--- message says that it is required (topic type 500), the others how its deployment went (402).
+-- message says that it is required (topic type 500; of 50,000 clients one says installed), the
+-- others how its deployment went (402).
 -- So the first and the last message are current.
 WITH report AS MATERIALIZED (
     SELECT
@@ -89,7 +90,8 @@ made AS MATERIALIZED (
         before + p + 1 + (number %% %(gap_every)s = 0 AND before + p > 0)::integer AS serial,
         decode(md5('statesys message ' || r || ' ' || p), 'hex') AS digest,
         CASE WHEN p = 0 THEN 500 ELSE 402 END AS topic_type,
-        CASE WHEN p = 0 THEN 2 ELSE (ARRAY[12, 8, 10])[1 + (p - 1) %% 3] END AS state_id,
+        CASE WHEN p = 0 THEN CASE number %% 50000 WHEN 7 THEN 3 ELSE 2 END
+             ELSE (ARRAY[12, 8, 10])[1 + (p - 1) %% 3] END AS state_id,
         CASE WHEN p = 0 THEN ARRAY[(100 + update %% 9)::text]
              ELSE ARRAY['Cumulative Update for Windows (KB' || 5030000 + update || ')']
         END AS params,

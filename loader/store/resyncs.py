@@ -26,6 +26,9 @@ _PUBLISH_AT_ONCE = 200
 #: Topics with fewer current states are counted when somebody asks, which takes milliseconds. So
 #: topics of one client each, of which there may be millions, leave no rows in `state_totals`.
 SMALL_TOPIC = 1000
+#: Clients of a state at most whose ids are kept with the count. With more of them, a page of a list
+#: is full after a share of all clients.
+RARE = 500
 
 
 class Due(NamedTuple):
@@ -161,7 +164,8 @@ class ResyncStore(SharedStore):
     def keep_state_totals(self, *, now: datetime, interval: timedelta) -> bool:
         """Count the clients in each state, unless that was done within the interval.
 
-        This reads all clients and current states.
+        Of the states that few clients have, it keeps the clients too. This reads all clients, and
+        all current states several times.
 
         Args:
             now: timezone-aware.
@@ -177,6 +181,9 @@ class ResyncStore(SharedStore):
             self._run("forget_state_totals", {})
             values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
             self._run("keep_state_totals", values)
+            self._run("forget_rare_states", {})
+            self._run("read_states_once", {})
+            self._run("keep_rare_states", {"now": now, "rare": RARE})
             return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:

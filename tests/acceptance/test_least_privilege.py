@@ -46,6 +46,7 @@ TABLES = (
         "site",
         "site_totals",
         "state_totals",
+        "rare_state",
         "loader",
         "client_activity",
         "activity_snapshot",
@@ -59,7 +60,7 @@ TABLES = (
 #: Tables that a role may change; only the owner may change the others.
 LEDGER = {
     *("client", "current_state", "missing_message_range", "resync_request"),
-    *("duty", "site", "site_totals", "state_totals", "loader"),
+    *("duty", "site", "site_totals", "state_totals", "rare_state", "loader"),
     *("collection", "collection_member"),
     *("worker", "worker_ended", "client_quarantine"),
     *("client_activity", "activity_snapshot", "topic_activity", "top_window", "top_client"),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from console.compliance.cli import compliance
 from console.queries import query_session
 from loader.store import resyncs
+from loader.store.clients import ClientStore
 from loader.store.resyncs import ResyncStore
 from runtime.printable import printable_text
 from tests.integration.console.conftest import Run
@@ -187,11 +189,22 @@ def test_counts_and_completeness_are_the_truth(
 
 @pytest.mark.parametrize("topic_id", [None, DEPLOYMENT])
 @pytest.mark.parametrize("state", ["3", "6", "4000000000", "never"])
+@pytest.mark.parametrize("kept", [False, True])
 def test_the_clients_of_a_state_are_the_truth_client_by_client_and_page_by_page(
-    tables: Tables, invoke: Callable[..., str], topic_id: str | None, state: str
+    tables: Tables,
+    invoke: Callable[..., str],
+    count_kept: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    topic_id: str | None,
+    state: str,
+    kept: bool,
 ) -> None:
     site = a_site(seed=11)
     write(tables, site)
+    if kept:
+        monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
+        monkeypatch.setattr(resyncs, "SMALL_TOPIC", 1)
+        count_kept()
     midnight = tables.rows("SELECT date_trunc('day', now())")[0][0]
     expected = []
     for one in site:
@@ -258,6 +271,47 @@ def test_kept_numbers_say_of_when_they_are(
     assert asked(invoke, 301)["told"]["clients"] == 0
     kept = tables.rows("SELECT DISTINCT topic_type, topic_id, state_id FROM state_totals")
     assert kept == [(None, None, None)]
+
+
+def test_on_a_large_site_the_few_clients_of_a_state_are_those_of_the_count_that_still_have_it(
+    tables: Tables,
+    invoke: Callable[..., str],
+    count_kept: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    database_url: str,
+) -> None:
+    write(tables, a_site(seed=29))
+    monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
+    monkeypatch.setattr(resyncs, "SMALL_TOPIC", 1)
+
+    def listed(*arguments: object) -> list[str]:
+        found = asked(invoke, 301, "--clients", 6, *arguments)
+        return [row["client_id"] for row in found["clients"]]
+
+    count_kept()
+    before = listed()
+    gone, forgotten, *others = before
+    tables.connection.execute("UPDATE current_state SET state_id = 3 WHERE client_id = %s", [gone])
+    with closing(ClientStore(database_url)) as clients:
+        clients.forget(UUID(forgotten))
+    naming = "SELECT FROM rare_state WHERE client_ids @> ARRAY[%s::uuid]"
+    assert tables.rows(naming, forgotten) == []
+    [(newcomer,)] = tables.rows(
+        "INSERT INTO current_state (client_id, topic_type, topic_id, user_sid, state_id, "
+        "criticality, message_time, digest, params) SELECT client_id, 301, 'new', '', 6, 0, now(), "
+        "'', '{}' FROM client WHERE client_id <> ALL(%s::uuid[]) LIMIT 1 RETURNING client_id::text",
+        before,
+    )
+    assert listed() == others
+    assert listed("--now") == sorted([*others, newcomer])
+    count_kept()
+    assert listed() == sorted([*others, newcomer])
+    # Of a state that many have, no clients are kept.
+    monkeypatch.setattr(resyncs, "RARE", 1)
+    count_kept()
+    assert tables.rows(naming + " AND topic_id IS NULL", newcomer) == []
+    tables.connection.execute("DELETE FROM current_state WHERE client_id = %s", [newcomer])
+    assert listed() == others
 
 
 def test_topics_of_few_clients_leave_no_rows(

@@ -323,11 +323,17 @@ def test_erasing_leaves_nothing_of_a_client_and_everything_of_others(
         "(%s, gen_random_uuid(), 'operator', now()) RETURNING 1",
         CLIENT,
     )
+    tables.connection.execute(
+        "INSERT INTO rare_state VALUES (301, NULL, 6, ARRAY[%s, %s]::uuid[], now())",
+        [CLIENT, OTHER],
+    )
     held = clients.held(CLIENT)
     assert held == (1, 1, 2, 1, 1, 2)
     assert clients.erase(CLIENT) == held
     for table in tables_with_clients(tables):
-        assert tables.rows(f"SELECT FROM {table} WHERE client_id = %s", CLIENT) == [], table
+        naming = f"SELECT FROM {table} AS t WHERE t::text LIKE '%%' || %s::uuid || '%%'"
+        assert tables.rows(naming, CLIENT) == [], table
+    assert tables.rows("SELECT client_ids FROM rare_state") == [([OTHER],)]
     assert clients.held(OTHER) == (1, 1, 2, 0, 1, 2)
 
 
@@ -343,7 +349,7 @@ def tables_with_clients(tables: Tables) -> list[str]:
 def test_every_table_that_names_clients_is_one_that_erasing_empties(tables: Tables) -> None:
     ours = {
         *("client", "current_state", "missing_message_range", "resync_request"),
-        *("client_activity", "top_client", "state_message", "collection_member"),
+        *("client_activity", "top_client", "state_message", "collection_member", "rare_state"),
     }
     # An operator decides who is in quarantine, and ends it.
     ours.add("client_quarantine")
