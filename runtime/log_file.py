@@ -59,11 +59,17 @@ class LogFile:
         if self._moved():
             self._open_again()
         if self._full(size):
-            # Another process may replace the file at this moment: only one does.
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            if not self._moved():
-                self._path.replace(self._path.with_suffix(".lo_"))
-            self._open_again()
+            # Only one process replaces the file. Waiting for it would disturb the work, so this
+            # raises BlockingIOError meanwhile.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                if not self._moved():
+                    self._path.replace(self._path.with_suffix(".lo_"))
+                self._open_again()
+            except OSError:
+                # The file stays in use, and another process may be able to replace it.
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                raise
 
     def _full(self, size: int) -> bool:
         found = os.fstat(self._descriptor).st_size

@@ -1,6 +1,8 @@
 """The log in a file: one of several processes replaces it when it is full; no line is lost."""
 
+import fcntl
 import multiprocessing
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,35 @@ def test_several_processes_lose_no_line(tmp_path: Path) -> None:
     assert len(lines) == len(set(lines))
     # 900 lines of 16 bytes are 14,400: no third file was needed.
     assert sorted(lines) == sorted(f"writer {n} {i:06}" for n in range(3) for i in range(300))
+
+
+def test_a_process_that_cannot_replace_a_full_file_does_not_keep_others_from_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "statesys.log"
+    # A directory cannot be replaced with a file.
+    path.with_suffix(".lo_").mkdir()
+    log = LogFile(path, 10)
+    log.write("line 1\n")
+    log.write("line 2\n")
+    assert path.read_text() == "line 1\nline 2\n"
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_line_does_not_wait_for_a_process_that_replaces_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "statesys.log"
+    log = LogFile(path, 10)
+    log.write("line 1\n")
+    with path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writing = threading.Thread(target=log.write, args=["line 2\n"], daemon=True)
+        writing.start()
+        writing.join(10)
+        assert not writing.is_alive()
+    assert path.read_text() == "line 1\nline 2\n"
+    log.write("line 3\n")
+    assert path.read_text() == "line 3\n"
 
 
 def test_a_file_that_somebody_moved_or_deleted_is_made_again(tmp_path: Path) -> None:
