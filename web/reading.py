@@ -39,7 +39,7 @@ class Reading(Generic[Read]):
     @property
     def busy(self) -> bool:
         """Whether a reading has not ended."""
-        return self._running is not None
+        return self._running is not None and not self._running.done()
 
     def refresh(self) -> None:
         """Read again, if it is time to; call it from one thread."""

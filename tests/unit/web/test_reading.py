@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Mapping
+from concurrent.futures import wait
 
 import pytest
 
@@ -70,6 +71,10 @@ def test_a_server_that_hangs_delays_nothing_and_is_told(monkeypatch: pytest.Monk
     reading.refresh()
     assert (reading.value, reading.trouble) == (None, HANGS)
     go_on.set()
+    assert reading._running is not None
+    wait([reading._running], 60)
+    # It has ended, although its value was not taken yet.
+    assert not reading.busy
     monkeypatch.setattr("web.reading._WAIT", 60)
     reading.refresh()
     assert (reading.value, reading.trouble, reading.busy) == (7, None, False)
