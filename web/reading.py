@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -33,6 +33,7 @@ class Reading(Generic[Read]):
         self._due = float("-inf")
         self._began = 0.0
         self._running: Future[Read] | None = None
+        self._forgotten: Future[Read] | None = None
         self.value: Read | None = None
         self.trouble: StatesysError | None = None
 
@@ -50,25 +51,29 @@ class Reading(Generic[Read]):
             # A daemon, so that a server that hangs does not delay the end of the process.
             threading.Thread(target=self._run, args=[self._running], daemon=True).start()
         nothing_yet = self.value is None and self.trouble is None
-        try:
-            self.value, self.trouble = self._running.result(_HANGS if nothing_yet else _WAIT), None
-        except TimeoutError:
+        if wait([self._running], _HANGS if nothing_yet else _WAIT).not_done:
             if nothing_yet or monotonic() - self._began > _HANGS:
                 self.value, self.trouble = None, self._hangs
             return
+        reading, self._running = self._running, None
+        if reading is self._forgotten:
+            # It may have ended hours ago.
+            self.refresh()
+            return
+        try:
+            self.value, self.trouble = reading.result(), None
         except StatesysError as error:
             # It is tried again with the next look: that server has no load from us.
             self.value, self.trouble = None, error
-        finally:
-            if self._running.done():
-                self._running = None
-        if self.trouble is None:
+        else:
             ended = monotonic()
             self._due = ended + min((ended - self._began) / _SHARE, _LONGEST)
 
     def forget(self) -> None:
-        """Drop what was read: it is too old for what comes next."""
+        """Drop what was read, and what is being read: it is too old for what comes next."""
         self.value, self.trouble, self._due = None, None, float("-inf")
+        # A reading cannot be stopped, and a refresh begins no other before it has ended.
+        self._forgotten = self._running
 
     def _run(self, running: "Future[Read]") -> None:
         try:

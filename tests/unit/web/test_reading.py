@@ -89,6 +89,28 @@ def test_what_was_forgotten_is_read_again_at_once() -> None:
     assert reading.value == 7
 
 
+def test_a_reading_that_was_forgotten_while_it_went_on_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on, answers = threading.Event(), [6, 7, 8]
+    monkeypatch.setattr("web.reading._SHARE", float("inf"))
+    monkeypatch.setattr("web.reading._WAIT", 0.01)
+
+    def read() -> int:
+        answer = answers.pop(0)
+        assert answer == 6 or go_on.wait(60)
+        return answer
+
+    reading = Reading(read, HANGS)
+    reading.refresh()
+    reading.refresh()
+    assert (reading.value, reading.busy) == (6, True)
+    reading.forget()
+    go_on.set()
+    reading.refresh()
+    assert (reading.value, reading.trouble) == (8, None)
+
+
 def test_a_defect_is_raised_where_it_is_logged() -> None:
     def read() -> int:
         raise ZeroDivisionError
