@@ -146,13 +146,16 @@ class Watching:
         while self._await_viewer():
             try:
                 newest = self._see()
-                self._tell(newest)
             except Exception as error:  # noqa: BLE001 (the next look may succeed)
                 _log.error("web.look_failed", exc_info=error)
             else:
                 with self._changed:
                     self._newest, self._seen_at = newest, monotonic()
                     self._changed.notify_all()
+                try:
+                    self._tell(newest)
+                except Exception as error:  # noqa: BLE001 (pages have the look all the same)
+                    _log.error("web.live_failed", exc_info=error)
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped, INTERVAL)
         self._rest()

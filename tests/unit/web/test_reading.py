@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import wait
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from runtime.settings import load_settings
 from schemas.errors import BrokerUnavailable, DatabaseUnavailable
@@ -134,6 +136,27 @@ def test_a_site_whose_servers_are_away_is_looked_at_all_the_same() -> None:
         watching.close()
     assert [one.name for one in look.findings] == ["database away", "broker away"]
     assert set(look.noticed) == {"database away", "broker away"}
+
+
+def test_a_page_has_a_look_whose_live_parts_cannot_be_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Another test of this process may have used the module's logger, which is then kept.
+    monkeypatch.setattr("web.watching._log", structlog.get_logger())
+
+    def draw(_look: Look) -> None:
+        raise ZeroDivisionError
+
+    watching = _away()
+    watching.tell(draw)
+    with capture_logs() as logged:
+        try:
+            assert watching.look().findings
+        finally:
+            watching.close()
+        assert watching._thread is not None
+        watching._thread.join(60)
+    assert {line["event"] for line in logged} == {"web.live_failed"}
 
 
 def test_after_the_end_nothing_is_looked_at() -> None:
