@@ -107,7 +107,7 @@ def act(
 
     Raises:
         StatesysError: of the deed, after the entry says so; or the entry cannot be written, and
-            nothing is done.
+            nothing is done; or the deed is done, but its entry cannot be completed and stays begun.
     """
     address = request.client.host if request.client else ""
     with opened(site, AuditStore) as audit:
