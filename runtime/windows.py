@@ -77,5 +77,5 @@ def topic_windows(first: datetime, now: datetime) -> tuple[Window, Window]:
     first = min(first, mark)
     return (
         Window(max(hour, first), now),
-        Window(max(mark - LONGEST + _HOUR, first), now),
+        Window(max(mark - timedelta(days=1), first), now),
     )

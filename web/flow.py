@@ -82,7 +82,7 @@ def _dead(broker: BrokerStatus | None) -> int | None:
     if broker is None or depth is None:
         return None
     seen = sum(count.letters for count in broker.dead)
-    return max(seen, depth) if broker.letters_cut or depth > seen else seen
+    return max(seen, depth)
 
 
 def _of_reports(

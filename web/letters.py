@@ -95,4 +95,5 @@ def _read(admin: Administration) -> SeenLetters:
         if size > _MOST_BYTES:
             # Closing gives all of them back.
             looking.close()
+            break
     return SeenLetters(datetime.now(UTC), found, box.cut or size > _MOST_BYTES)
