@@ -50,7 +50,8 @@ class LetterWatch:
     """Looks at the dead letters when it is time to.
 
     Args:
-        taking: held by who takes dead letters; while an action does, what was seen stays.
+        taking: a lock; the thread that takes dead letters from the queue holds it. While an action
+            holds it, what was seen stays.
     """
 
     def __init__(self, taking: threading.Lock) -> None:

@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 INTERVAL = 2.0
 #: Looks that are remembered for charts: ten minutes.
 REMEMBERED = 300
-#: Seconds that somebody watches after asking for a page.
+#: Seconds after a request for a page during which its viewer counts as watching.
 _ASKED = 30.0
 #: Seconds after which a look is old, and that a page waits for a new one.
 _OLD, _PATIENCE = 10.0, 5.0
@@ -66,7 +66,7 @@ class Watching:
     Args:
         settings: with the URLs of the servers.
         readers: sessions of the database.
-        taking: held by who takes dead letters.
+        taking: a lock; the thread that takes dead letters from the queue holds it.
     """
 
     def __init__(self, settings: Settings, readers: Readers, taking: threading.Lock) -> None:
@@ -96,10 +96,13 @@ class Watching:
         self._tell = about
 
     def look(self) -> Look:
-        """The newest look, which is some seconds old at most.
+        """The newest look.
+
+        Waits up to 5 s for one that is younger than 10 s; then returns one of up to 30 s.
 
         Raises:
-            DatabaseUnavailable: there is none of the last 30 s: the servers do not answer.
+            DatabaseUnavailable: there is none so young: a server hangs, looks fail (see the log),
+                or the viewer stops.
         """
         with self._changed:
             self._asked_at = monotonic()
@@ -111,7 +114,7 @@ class Watching:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Inside, somebody watches."""
+        """While the block runs, a viewer counts as watching, so looks are made."""
         with self._changed:
             self._streams += 1
             self._begin()
@@ -122,7 +125,7 @@ class Watching:
                 self._streams -= 1
 
     def close(self) -> None:
-        """End the thread; a look that waits for a server is not waited for."""
+        """End the thread; wait for it one second at most, since its look may hang on a server."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -29,7 +29,8 @@ class SiteMetrics(Collector):
     Args:
         settings: with the URLs of the servers.
         open_queries: opens queries that read one snapshot.
-        taking: held by who takes dead letters in this process; they are counted every 15 s.
+        taking: a lock; the thread that takes dead letters from the queue holds it. They are counted
+            every 15 s.
 
     Attributes:
         measured: what the servers say, at most 5 s old.

@@ -31,7 +31,8 @@ class LetterCounts:
 
     Args:
         settings: with the URL of the broker.
-        taking: held by who takes dead letters in this process; meanwhile, the last counts stand.
+        taking: a lock; the thread that takes dead letters from the queue holds it. Meanwhile, the
+            last counts stand.
     """
 
     def __init__(self, settings: Settings, taking: "threading.Lock | None" = None) -> None:
