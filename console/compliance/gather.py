@@ -73,13 +73,10 @@ def find(
         click.BadParameter: neither the catalogue nor a client has the state.
     """
     now, rules = queries.now(), queries.rules()
-    kept = None
-    if state_ids is not None:
-        totals = queries.state_totals(*question, now=now, rules=rules)
-        if nobody_in(state_ids, totals):
-            require_known(question, state, state_ids, totals)
-        if not at_once:
-            kept = queries.kept_clients(*question, totals, state_ids)
+    totals = queries.state_totals(*question, now=now, rules=rules)
+    if state_ids is not None and nobody_in(state_ids, totals):
+        require_known(question, state, state_ids, totals)
+    kept = None if at_once else queries.kept_clients(*question, totals, state_ids)
     found = queries.clients_in_state(
         *question,
         state_ids,
@@ -116,7 +113,7 @@ def find_quickly(
         The clients, and behind which client the search goes on; None when all were looked at.
     """
     now, rules = queries.now(), queries.rules()
-    kept = None if state_ids is None else queries.kept_clients(*question, totals, state_ids)
+    kept = queries.kept_clients(*question, totals, state_ids)
     if kept is not None:
         shown, last = cut(
             queries.clients_in_state(

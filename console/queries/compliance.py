@@ -140,6 +140,8 @@ class ComplianceQueries(QuerySession):
             after: only clients with a larger id.
             until: only clients whose id is not larger.
         """
+        if among is not None and not among:
+            return []
         return self._all(
             "clients_without_state" if state_ids is None else "clients_in_state",
             ClientInState,
@@ -154,21 +156,29 @@ class ComplianceQueries(QuerySession):
         )
 
     def kept_clients(
-        self, topic_type: int, topic_id: str | None, totals: StateTotals, state_ids: Sequence[int]
+        self,
+        topic_type: int,
+        topic_id: str | None,
+        totals: StateTotals,
+        state_ids: Sequence[int] | None,
     ) -> KeptClients | None:
         """The clients that had one of some states when the loaders counted them last.
 
         Args:
             topic_id: None means any topic of the type.
             totals: of the same topic and type.
+            state_ids: None means the clients that never told.
 
         Returns:
             None when they were counted now, or when many clients have one of the states: it is then
-            quicker to look for a page of them.
+            quicker to look for a page of them. Of clients that never told, only that there were
+            none is known.
         """
-        counted = totals.states.keys() & set(state_ids)
         if totals.counted_now:
             return None
+        if state_ids is None:
+            return None if totals.never else KeptClients((), totals.as_of)
+        counted = totals.states.keys() & set(state_ids)
         values = {"topic_type": topic_type, "topic_id": topic_id, "state_ids": list(counted)}
         kept = self._all("rare_states", _RareState, **values)
         if len(kept) < len(counted):

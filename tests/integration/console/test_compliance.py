@@ -314,6 +314,20 @@ def test_on_a_large_site_the_few_clients_of_a_state_are_those_of_the_count_that_
     assert listed() == others
 
 
+def test_on_a_large_site_where_all_told_at_the_count_none_is_listed_that_never_told(
+    tables: Tables,
+    invoke: Callable[..., str],
+    count_kept: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tables, [one for one in a_site(seed=31) if one.told(301, None)])
+    monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
+    count_kept()
+    tables.connection.execute("INSERT INTO client (client_id, name) VALUES (gen_random_uuid(), '')")
+    assert asked(invoke, 301, "--clients", "never")["clients"] == []
+    assert len(asked(invoke, 301, "--clients", "never", "--now")["clients"]) == 1
+
+
 def test_topics_of_few_clients_leave_no_rows(
     tables: Tables, count_kept: Callable[[], None]
 ) -> None:
