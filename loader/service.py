@@ -53,6 +53,8 @@ _log = structlog.get_logger()
 _KIB = 1024
 #: Seconds to wait for the threads to finish their chunks when stopping.
 _FINISH_TIMEOUT = 30.0
+#: Seconds between two heartbeats while it waits for them.
+_BEAT = 1.0
 #: Open files for each loader thread (one connection, three for its reader), and for the rest.
 _FILES_OF_THREAD, _FILES = 4, 48
 
@@ -142,10 +144,23 @@ class Loader:
         self._raise_failures()
 
     def _prepare(self) -> None:
-        """Check the broker, make partitions, and write the site's rules."""
+        """Check database and broker, make partitions, and write the site's rules."""
+        for step in (
+            self._check_database,
+            partial(make_partitions, self._database_url),
+            partial(require_write, self._amqp_url, name="statesys loader"),
+            self._write_rules,
+        ):
+            step()
+            # Each step may wait for a server for seconds.
+            self._heartbeat.beat(held=0)
+
+    def _check_database(self) -> None:
+        # Opening the store prepares all statements of a chunk, which need the tables, and refuses a
+        # server that missed a promotion.
         self._chunk_store("loader").close()
-        make_partitions(self._database_url)
-        require_write(self._amqp_url, name="statesys loader")
+
+    def _write_rules(self) -> None:
         with closing(self._resync_store()) as store:
             if store.site.start(self._this):
                 _log.info("loader.rules_written", **self._this.rules.as_text())
@@ -204,8 +219,9 @@ class Loader:
         """
         deadline = time.monotonic() + _FINISH_TIMEOUT
         for worker in self._workers:
-            if worker.is_alive():
-                worker.join(max(0.0, deadline - time.monotonic()))
+            while worker.is_alive() and (left := deadline - time.monotonic()) > 0:
+                worker.join(min(_BEAT, left))
+                self._heartbeat.beat(held=self._consumer.held, stopping=True)
         hanging = [worker.name for worker in self._workers if worker.is_alive()]
         if hanging:
             _log.warning("loader.chunks_unfinished", threads=hanging)

@@ -56,6 +56,8 @@ _SOON = timedelta(seconds=3)
 _FEW = 100
 #: Seconds to wait for the confirms of the last batches when stopping.
 _FINISH_TIMEOUT = 30.0
+#: Seconds between two heartbeats while it waits for them.
+_BEAT = 1.0
 #: Seconds to wait for the last heartbeat, which nothing depends on.
 _LAST_HEARTBEAT_TIMEOUT = 2.0
 
@@ -226,11 +228,19 @@ class _Pipeline:
         self._consumer.session.cancel()
         _log.info("relay.stopping")
         self._publish_all(self._batcher.close_all())
-        for outcome in self._publisher.await_outcomes(_FINISH_TIMEOUT):
-            self._confirm(outcome)
+        self._await_confirms()
         self._ack_stragglers(0)
         # One more poll sends the frames of the last acks.
         self._consumer.session.poll(0)
+
+    def _await_confirms(self) -> None:
+        """Wait for the confirms of what is published, and write the heartbeat file meanwhile."""
+        deadline = time.monotonic() + _FINISH_TIMEOUT
+        while self._publisher and (left := deadline - time.monotonic()) > 0:
+            for outcome in self._publisher.await_outcomes(min(_BEAT, left)):
+                self._confirm(outcome)
+            blocked = self._publisher.session.blocked
+            self._heartbeat.beat(held=len(self._consumer), blocked=blocked, stopping=True)
 
     def _run_some(self, stop: threading.Event, exit_when_empty: bool) -> bool:  # noqa: FBT001
         """Run until this thread is due for renewal (False) or the relay is to end (True)."""

@@ -95,12 +95,15 @@ class HeartbeatFile:
             else:
                 self._notes[about] = note
 
-    def beat(self, *, held: int, blocked: str | None = None, now: bool = False) -> None:
+    def beat(
+        self, *, held: int, blocked: str | None = None, stopping: bool = False, now: bool = False
+    ) -> None:
         """Write the file if a second has passed. The worker's main loop calls this.
 
         Args:
             held: unsettled deliveries.
             blocked: why the broker blocks our publishing, if it does.
+            stopping: the worker is to stop, and finishes what it holds.
             now: write at once.
         """
         at = time.monotonic()
@@ -131,7 +134,7 @@ class HeartbeatFile:
         if self._writing.acquire(blocking=False):
             try:
                 # First: a full disk may delay the file.
-                self._watchdog.hear(words, ready=ready, now=at)
+                self._watchdog.hear(words, ready=ready, stopping=stopping, now=at)
                 self._write(json.dumps(words))
             finally:
                 self._writing.release()

@@ -21,17 +21,21 @@ class Watchdog:
         self._status = ""
         self._told_at = float("-inf")
 
-    def hear(self, heartbeat: dict[str, Any], *, ready: bool, now: float) -> None:
+    def hear(
+        self, heartbeat: dict[str, Any], *, ready: bool, now: float, stopping: bool = False
+    ) -> None:
         """Pass a heartbeat on, if the manager should hear of it now.
 
         Args:
             heartbeat: as the heartbeat file has it.
             ready: the worker consumes, or has consumed before.
             now: seconds of the monotonic clock.
+            stopping: the worker finishes what it holds, and consumes no more.
         """
+        at_work = "stopping" if stopping else "consuming" if ready else "starting"
         waiting = waits(heartbeat)
         problem = stuck(heartbeat, now=now, interval=self._limit) if self._limit else None
-        status = f"waiting: {waiting}" if waiting else problem or _AT_WORK[ready]
+        status = f"waiting: {waiting}" if waiting else problem or at_work
         alive = self._limit is not None and (waiting is not None or problem is None)
         due = alive and self._every is not None and now - self._told_at >= self._every
         if not (due or status != self._status or ready != self._ready):
@@ -49,6 +53,3 @@ class Watchdog:
             # The watchdog begins when the worker is ready; until then, the start may take longer.
             lines["EXTEND_TIMEOUT_USEC"] = str(round(self._limit * 1_000_000))
         return lines
-
-
-_AT_WORK = {False: "starting", True: "consuming"}

@@ -3,6 +3,7 @@
 import random
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from loader.service import Loader
+from loader.starting import settings_at_site
 from runtime.broker import Administration
 from runtime.broker.dead_letters import QUEUE, REASON, STAGE
+from runtime.settings import load_settings
+from runtime.workers import read_heartbeats
 from runtime.workers.signals import Stop
 from schemas.report import Report
 from schemas.report_writer import render_report
 from schemas.topology import DEAD, INCOMING, REPORTS
+from schemas.workers import Role
+from tests.support.heartbeats import await_next_file
 from tests.support.management import Management
 from tests.support.outages import close_database
 from tests.support.processes import (
@@ -46,8 +53,8 @@ class Run:
         self.log = log
         self._urls = {"amqp_url": amqp_url, "database_url": database_url}
 
-    def loader(self, *flags: str) -> Program:
-        return Program(self.log, "loader", "run", *flags, **self._urls)
+    def loader(self, *flags: str, **settings: Path) -> Program:
+        return Program(self.log, "loader", "run", *flags, **self._urls, **settings)
 
     def relay(self, *flags: str) -> Program:
         return Program(self.log, "relay", "run", *flags, **self._urls)
@@ -97,6 +104,45 @@ def test_sigterm_finishes_the_chunk_in_hand(
         (chunk,) = loader.events("loader.chunk_loaded")
     assert stored(tables) == chunk["messages"] > 0
     assert ready(amqp_url) == 100 - chunk["messages"], "the rest went back to the broker"
+
+
+def test_a_loader_that_finishes_a_chunk_before_its_end_gives_signs_of_life(
+    amqp_url: str,
+    run: Run,
+    tmp_path: Path,
+    tables: Tables,
+    held_lock: psycopg.Connection[Any],
+) -> None:
+    fill(amqp_url, [batch(report(message(1)))])
+    with run.loader(home=tmp_path) as loader:
+        wait_until(tables.chunk_waits, timeout=PATIENCE, what="a chunk to be in hand")
+        loader.send(signal.SIGTERM)
+        loader.await_event("loader.stopping")
+        await_next_file(tmp_path, Role.LOADER)
+        held_lock.rollback()
+        assert loader.end() == 0
+
+
+def test_a_start_that_waits_for_a_server_gives_signs_of_life(
+    amqp_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(_url: str) -> None:
+        time.sleep(1.1)
+
+    def written(_url: str, *, name: str) -> None:
+        del name
+        seen.extend(read_heartbeats(tmp_path, "loader"))
+
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr("loader.service.make_partitions", slow)
+    monkeypatch.setattr("loader.service.require_write", written)
+    stop = threading.Event()
+    stop.set()
+    began = time.monotonic()
+    settings = load_settings(home=tmp_path, amqp_url=amqp_url, database_url=database_url)
+    Loader(settings_at_site(settings), stop).run()
+    (heartbeat,) = seen
+    assert heartbeat["written"] > began + 1.1
 
 
 def test_a_second_sigterm_stops_at_once(

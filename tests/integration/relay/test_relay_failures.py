@@ -1,6 +1,7 @@
 """A relay process that is stopped, killed, cut off or refused: nothing is lost."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from relay import service
 from runtime.broker import persistent
+from runtime.settings import load_settings
 from runtime.workers import read_heartbeats
 from schemas.report import Lane
 from schemas.topology import DEAD, INCOMING, REPORTS
+from schemas.workers import Role
 from tests.support.brokers import cut, vhost
+from tests.support.heartbeats import await_next_file
 from tests.support.management import Management
 from tests.support.processes import PATIENCE
 from tests.support.relays import RelayProcess, World, good, ids
@@ -69,6 +74,32 @@ def test_a_second_signal_stops_at_once_and_nothing_is_lost(
         assert relay.end() == 128 + signal.SIGTERM
     finish(world, tmp_path)
     assert world.relayed() == ["1"]
+
+
+def test_a_relay_that_waits_for_a_confirm_before_its_end_gives_signs_of_life(
+    world: World, tmp_path: Path, management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The batch is returned, and not published again before the end.
+    monkeypatch.setattr(service, "_AGAIN_AFTER", 60.0)
+    monkeypatch.setattr(service, "_FINISH_TIMEOUT", 5.0)
+    settings = load_settings(home=tmp_path, amqp_url=world.amqp_url, batch_linger="1h")
+    stop = threading.Event()
+    relay = threading.Thread(target=service.Relay(settings, stop).run)
+    relay.start()
+    try:
+        world.publish(good(1))
+        wait_until(
+            lambda: [beat["held"] for beat in read_heartbeats(tmp_path, "relay")] == [1],
+            what="the relay to hold the report",
+        )
+        management.call("DELETE", "queues", vhost(world.amqp_url), NORMAL)
+        stop.set()
+        # The first one may be of the moment before the stop was noticed.
+        for _ in range(2):
+            await_next_file(tmp_path, Role.RELAY)
+    finally:
+        stop.set()
+        relay.join(PATIENCE)
 
 
 def test_a_killed_relay_loses_nothing(world: World, tmp_path: Path) -> None:

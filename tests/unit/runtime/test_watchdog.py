@@ -37,6 +37,13 @@ def test_it_is_ready_when_it_consumes_and_its_start_may_take_until_then(manager:
     ]
 
 
+def test_a_worker_that_stops_says_so_and_lives(manager: Manager) -> None:
+    watchdog = Watchdog()
+    watchdog.hear(CALM, ready=True, now=NOW)
+    watchdog.hear(CALM, ready=True, stopping=True, now=NOW + 1)
+    assert manager.told()[1:] == [{"STATUS": "stopping", "WATCHDOG": "1"}]
+
+
 def test_signs_of_life_come_four_times_before_the_limit(manager: Manager) -> None:
     watchdog = Watchdog()
     for second in range(61):
