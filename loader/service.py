@@ -4,6 +4,7 @@ import math
 import resource
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
@@ -53,7 +54,9 @@ _log = structlog.get_logger()
 _KIB = 1024
 #: Seconds to wait for the threads to finish their chunks when stopping.
 _FINISH_TIMEOUT = 30.0
-#: Seconds between two heartbeats while it waits for them.
+#: Seconds to wait then for all periodic tasks, of which some publish or store a last time.
+_TASKS_TIMEOUT = 5.0
+#: Seconds between two heartbeats during these waits.
 _BEAT = 1.0
 #: Open files for each loader thread (one connection, three for its reader), and for the rest.
 _FILES_OF_THREAD, _FILES = 4, 48
@@ -205,7 +208,7 @@ class Loader:
             *(reader.close for reader in self._readers),
             self._consumer.finish,
             self._consumer.close,
-            self._join_tasks,
+            partial(self._join, self._tasks, _TASKS_TIMEOUT),
             self._close_letters,
             self._heartbeat.end,
         )
@@ -217,19 +220,22 @@ class Loader:
         A hanging thread (in a frozen database, for example) ends with the process. The broker
         redelivers its batches, which are not acked.
         """
-        deadline = time.monotonic() + _FINISH_TIMEOUT
-        for worker in self._workers:
-            while worker.is_alive() and (left := deadline - time.monotonic()) > 0:
-                worker.join(min(_BEAT, left))
-                self._heartbeat.beat(held=self._consumer.held, stopping=True)
+        self._join(self._workers, _FINISH_TIMEOUT)
         hanging = [worker.name for worker in self._workers if worker.is_alive()]
         if hanging:
             _log.warning("loader.chunks_unfinished", threads=hanging)
 
-    def _join_tasks(self) -> None:
-        for task in self._tasks:
-            if task.is_alive():
-                task.join(1)
+    def _join(self, threads: Sequence[threading.Thread], timeout: float) -> None:
+        """Wait for threads to end, and write the heartbeat file meanwhile.
+
+        Args:
+            timeout: seconds for all of them together.
+        """
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            while thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+                thread.join(min(_BEAT, left))
+                self._heartbeat.beat(held=self._consumer.held, stopping=True)
 
     def _close_letters(self) -> None:
         """Close the dead-letter publisher, unless a hanging thread may still use it."""

@@ -8,7 +8,8 @@ from types import FrameType
 from runtime.workers.notify import tell_manager
 
 #: Seconds from the first signal until the kernel ends a process that still runs, whatever it waits
-#: for. A clean stop takes 30 at most; supervisors allow 60.
+#: for. A clean stop takes 35 at most while the servers answer: 30 for what the worker holds, and 5
+#: for the last heartbeat and the other last acts of a loader's tasks. Supervisors allow 60.
 _END_WITHIN = 50
 
 

@@ -178,6 +178,30 @@ def test_a_thread_that_hangs_in_the_database_does_not_keep_the_process(
     hanging[0].join(10)
 
 
+def test_tasks_that_hang_delay_the_end_by_one_timeout_together(
+    amqp_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = threading.Barrier(5)
+    release = threading.Event()
+
+    def hang(*_args: object, **_kwargs: object) -> None:
+        began.wait()
+        release.wait()
+
+    monkeypatch.setattr("loader.service._TASKS_TIMEOUT", 0.5)
+    # Totals are two tasks.
+    for act in ("keep_partitions", "keep_totals", "evaluate_collections"):
+        monkeypatch.setattr(f"loader.service.{act}", hang)
+    try:
+        with loading(amqp_url, database_url):
+            began.wait(PATIENCE)
+            stopped = time.monotonic()
+        # A second for each of the four tasks would be more.
+        assert 0.5 < time.monotonic() - stopped < 3.5
+    finally:
+        release.set()
+
+
 def test_a_batch_of_several_chunks_is_acked_after_the_last_one(
     amqp_url: str,
     database_url: str,
