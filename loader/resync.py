@@ -62,7 +62,8 @@ class ResyncTask:
     def run(self) -> timedelta:
         """Check, unless a loader did so within the interval; then publish what is due to be sent.
 
-        Under backlog, only publish operators' requests and postpone the others.
+        Under backlog, only publish requests that an operator made for one client, and postpone the
+        others.
 
         Returns:
             How long to wait until the next call: the interval, or the time to the next request.

@@ -73,7 +73,7 @@ UPDATE client SET duplicate_identity_at = NULL WHERE client_id = %(client_id)s;
 
 -- name: unsent
 -- Requests to send now, with the ranges that are missing now. SKIP LOCKED lets several loaders
--- share the work. Under backlog (%(held)s) only those of operators.
+-- share the work. Under backlog (%(held)s) only those that an operator made for one client.
 WITH taken AS (
     SELECT client_id, request_id FROM resync_request
     WHERE closed_at IS NULL AND sent_at IS NULL AND requested_at <= %(now)s
@@ -93,7 +93,7 @@ RETURNING r.client_id, r.request_id, r.reason, r.ranges, r.highest_serial, r.req
 
 -- name: put_off
 -- Under backlog, moves the requests to be sent now to random later moments, so that they are not
--- all sent at once when the backlog ends.
+-- all sent at once when the backlog ends. Those that an operator made for one client stay.
 UPDATE resync_request r SET
     requested_at = %(now)s + random() * CASE
         WHEN reason = 'missing' OR one_of_many THEN %(spread)s

@@ -230,7 +230,7 @@ class ResyncStore(SharedStore):
 
         Args:
             now: timezone-aware; requests for a later time are left out.
-            held: return only operators' requests, because of a backlog.
+            held: return only requests that an operator made for one client, because of a backlog.
         """
         rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
         return [_unsent(row) for row in rows.fetchall()]
@@ -242,7 +242,12 @@ class ResyncStore(SharedStore):
             return None if row is None else cast(datetime | None, row[0])
 
     def put_off(self, *, now: datetime, spread: timedelta) -> None:
-        """Postpone the requests to be sent by now, except operators'; `spread` as in `check`."""
+        """Postpone the requests to be sent by now, except those an operator made for one client.
+
+        Args:
+            now: timezone-aware.
+            spread: as in `check`.
+        """
         with self._session.transaction():
             self._run("put_off", {"now": now, "spread": spread})
 
