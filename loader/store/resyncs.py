@@ -22,7 +22,7 @@ _SQL = statements("loader", "resync.sql")
 #: No spread: requests are sent at once.
 AT_ONCE = timedelta(0)
 #: Maximum number of requests in one transaction, whose rows stay locked during publishing.
-_PUBLISH_AT_ONCE = 200
+_PUBLISHED_TOGETHER = 200
 #: Topics with fewer current states are counted when somebody asks, which takes milliseconds. So
 #: topics of one client each, of which there may be millions, leave no rows in `state_totals`.
 SMALL_TOPIC = 1000
@@ -232,7 +232,7 @@ class ResyncStore(SharedStore):
             now: timezone-aware; requests for a later time are left out.
             held: return only requests that an operator made for one client, because of a backlog.
         """
-        rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISH_AT_ONCE})
+        rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISHED_TOGETHER})
         return [_unsent(row) for row in rows.fetchall()]
 
     def next_unsent(self) -> datetime | None:
