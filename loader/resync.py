@@ -28,8 +28,8 @@ _log = structlog.get_logger()
 #: Interval of checks for the causes other than missing ranges (reused serials, merged ranges, an
 #: operator), which do not go away by waiting. A shorter `resync_check_interval` applies to all.
 SIGNS_INTERVAL = timedelta(minutes=1)
-#: Requests are spread over the interval, but a loader publishes at most twelve times in it, to save
-#: connections: requests within a twelfth of the interval are sent together.
+#: Each request has its own moment, but a loader publishes at most twelve times in the interval of
+#: `ResyncTask.run`, to save connections: requests of 5 s are sent together if it is a minute.
 _STEPS = 12
 #: A request stays in its queue at least this long, since a client may be between two cycles.
 MIN_EXPIRATION = timedelta(minutes=1)
