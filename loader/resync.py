@@ -25,8 +25,8 @@ from schemas.topology import RESYNC, incoming
 
 _log = structlog.get_logger()
 
-#: Interval of checks for the causes other than missing ranges (reused serials, merged ranges, an
-#: operator), which do not go away by waiting. A shorter `resync_check_interval` applies to all.
+#: Interval of checks for the urgent causes, those that waiting does not cure: reused serials,
+#: merged ranges, an operator. A shorter `resync_check_interval` applies to all causes.
 SIGNS_INTERVAL = timedelta(minutes=1)
 #: Each request has its own moment, but a loader publishes at most twelve times in the interval of
 #: `ResyncTask.run`, to save connections: requests of 5 s are sent together if it is a minute.
@@ -110,7 +110,7 @@ class ResyncTask:
             now=store.now(),
             limit=self._rules.resyncs_per_check,
             check_interval=self._rules.resync_check_interval,
-            others_interval=self.interval,
+            urgent_interval=self.interval,
         )
         for client_id, reason, since in due:
             _log.info(

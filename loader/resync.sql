@@ -17,7 +17,7 @@ WHERE d.client_id = c.client_id AND c.duplicate_identity_at IS NULL;
 -- name: due
 -- The clients to ask now, oldest cause first, with one reason for each.
 SELECT client_id, reason, since
-FROM resync_due(%(now)s, %(min_age)s, %(merge_interval)s, %(signs_only)s, ripe_only => true)
+FROM resync_due(%(now)s, %(min_age)s, %(merge_interval)s, %(urgent_only)s, ripe_only => true)
 WHERE at <= %(now)s
 ORDER BY since, client_id
 LIMIT %(limit)s;
@@ -26,7 +26,8 @@ LIMIT %(limit)s;
 -- Writes one request, to be sent at requested_at. Its missing ranges are added when it is sent.
 --
 -- The requests of a check are spread over the time until the next one: each has a slot of that
--- time, and a random moment in it. Causes that are checked every minute are spread over a minute.
+-- time, and a random moment in it. Those for urgent causes, which are checked every minute, are
+-- spread over a minute.
 INSERT INTO resync_request (client_id, request_id, reason, requested_at)
 SELECT client_id, gen_random_uuid(), %(reason)s,
     %(now)s + (%(slot)s + random()) / %(slots)s * CASE

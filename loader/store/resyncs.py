@@ -83,7 +83,7 @@ class ResyncStore(SharedStore):
         return self.site.rules()._replace(**self._given)
 
     def check_if_due(
-        self, *, now: datetime, limit: int, check_interval: timedelta, others_interval: timedelta
+        self, *, now: datetime, limit: int, check_interval: timedelta, urgent_interval: timedelta
     ) -> list[Due]:
         """Check, unless a loader of the site has already done so within the interval.
 
@@ -94,7 +94,8 @@ class ResyncStore(SharedStore):
             now: timezone-aware.
             limit: maximum number of clients to ask.
             check_interval: interval of checks for missing ranges.
-            others_interval: interval of checks for the other causes.
+            urgent_interval: interval of checks for the urgent causes, those that waiting does not
+                cure: reused serials, merged ranges, an operator.
 
         Returns:
             The clients that are asked.
@@ -103,8 +104,8 @@ class ResyncStore(SharedStore):
             if not self._lock_checks():
                 return []
             missing = self._claim("resync.missing", now=now, interval=check_interval)
-            others = self._claim("resync.signs", now=now, interval=others_interval)
-            if not (missing or others):
+            urgent = self._claim("resync.signs", now=now, interval=urgent_interval)
+            if not (missing or urgent):
                 return []
             return self.check(now=now, limit=limit, with_missing=missing, spread=check_interval)
 
@@ -116,8 +117,8 @@ class ResyncStore(SharedStore):
         Args:
             now: timezone-aware; a parameter, so that tests need not wait.
             limit: maximum number of clients to ask.
-            with_missing: also check for missing ranges; the other causes are always checked.
-            spread: the requests are sent over this time (at most a minute for the other causes),
+            with_missing: also check for missing ranges; the urgent causes are always checked.
+            spread: the requests are sent over this time (at most a minute for the urgent causes),
                 the oldest cause first, so that the answers do not arrive all at once.
 
         Returns:
@@ -275,7 +276,7 @@ class ResyncStore(SharedStore):
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool
     ) -> list[Due]:
-        values = {**ages, "now": now, "limit": limit, "signs_only": not with_missing}
+        values = {**ages, "now": now, "limit": limit, "urgent_only": not with_missing}
         return [
             Due(client_id, ResyncReason(reason), since)
             for client_id, reason, since in self._run("due", values)

@@ -381,7 +381,7 @@ def test_one_process_of_many_gets_the_turn_of_an_interval(
 
     def asks(now: datetime) -> int:
         due = open_resyncs(merge=timedelta(0)).check_if_due(
-            now=now, limit=9, check_interval=HOUR, others_interval=MINUTE
+            now=now, limit=9, check_interval=HOUR, urgent_interval=MINUTE
         )
         tables.rows("DELETE FROM resync_request RETURNING 1")
         return len(due)
@@ -400,7 +400,7 @@ def test_a_check_that_fails_leaves_the_turn_to_the_next(
     def asks() -> int:
         return len(
             open_resyncs().check_if_due(
-                now=later, limit=9, check_interval=HOUR, others_interval=MINUTE
+                now=later, limit=9, check_interval=HOUR, urgent_interval=MINUTE
             )
         )
 

@@ -108,7 +108,7 @@ def _do_the_duties(url: str) -> None:
         resyncs.site.start(loader)
         resyncs.site.seen(loader)
         now = resyncs.now()
-        intervals = {"check_interval": timedelta(0), "others_interval": timedelta(0)}
+        intervals = {"check_interval": timedelta(0), "urgent_interval": timedelta(0)}
         resyncs.check_if_due(now=now, limit=10, **intervals)
         resyncs.request(CLIENT, now=now)
         assert resyncs.keep_state_totals(now=now, interval=timedelta(0))
