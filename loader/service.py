@@ -16,6 +16,7 @@ from loader.consumer import BatchConsumer
 from loader.dead_letters import DeadLetterPublisher
 from loader.heartbeats import HeartbeatTask
 from loader.inbox import Inbox
+from loader.loading_thread import LoaderThread
 from loader.quarantine import QuarantineTask
 from loader.reader import Reader
 from loader.resync import SIGNS_INTERVAL, ResyncTask
@@ -35,7 +36,6 @@ from loader.tasks import (
     keep_totals,
     make_partitions,
 )
-from loader.worker import Worker
 from runtime.broker import declare, require_write
 from runtime.closing import close_in_order
 from runtime.database.timelines import Timelines
@@ -105,7 +105,7 @@ class Loader:
             tally=self._reporter.tally,
         )
         self._readers = [Reader(chunk_bytes) for _ in range(settings.threads)]
-        self._workers = [self._worker(*one) for one in enumerate(self._readers, 1)]
+        self._loader_threads = [self._make_thread(*one) for one in enumerate(self._readers, 1)]
         self._tasks = self._make_tasks()
 
     def run(self, *, exit_when_empty: bool = False) -> None:
@@ -177,7 +177,10 @@ class Loader:
         broker = self._consumer.connect()
         self._heartbeat.progress("loader")
         _log.info(
-            "loader.consuming", threads=len(self._workers), shards=self._consumed, broker=broker
+            "loader.consuming",
+            threads=len(self._loader_threads),
+            shards=self._consumed,
+            broker=broker,
         )
         while not self._stop.is_set():
             if self._cover():
@@ -203,7 +206,7 @@ class Loader:
             self._consumer.stop_taking,
             self._inbox.close,
             self._halt.set,
-            self._join_workers,
+            self._join_loader_threads,
             self._counted.set,
             *(reader.close for reader in self._readers),
             self._consumer.finish,
@@ -214,14 +217,14 @@ class Loader:
         )
         _log.info("loader.stopped")
 
-    def _join_workers(self) -> None:
+    def _join_loader_threads(self) -> None:
         """Wait for the loader threads to finish their chunks.
 
         A hanging thread (in a frozen database, for example) ends with the process. The broker
         redelivers its batches, which are not acked.
         """
-        self._join(self._workers, _FINISH_TIMEOUT)
-        hanging = [worker.name for worker in self._workers if worker.is_alive()]
+        self._join(self._loader_threads, _FINISH_TIMEOUT)
+        hanging = [thread.name for thread in self._loader_threads if thread.is_alive()]
         if hanging:
             _log.warning("loader.chunks_unfinished", threads=hanging)
 
@@ -239,7 +242,7 @@ class Loader:
 
     def _close_letters(self) -> None:
         """Close the dead-letter publisher, unless a hanging thread may still use it."""
-        if not any(worker.is_alive() for worker in self._workers):
+        if not any(thread.is_alive() for thread in self._loader_threads):
             self._letters.close()
 
     def _raise_failures(self) -> None:
@@ -247,11 +250,11 @@ class Loader:
             if thread.failure is not None:
                 raise thread.failure
 
-    def _threads(self) -> list[Worker | PeriodicTask]:
-        return [*self._workers, *self._tasks]
+    def _threads(self) -> list[LoaderThread | PeriodicTask]:
+        return [*self._loader_threads, *self._tasks]
 
-    def _worker(self, number: int, reader: Reader) -> Worker:
-        return Worker(
+    def _make_thread(self, number: int, reader: Reader) -> LoaderThread:
+        return LoaderThread(
             name=f"loader-{number}",
             inbox=self._inbox,
             aside=self._aside,

@@ -47,7 +47,7 @@ class _NotLoaded(NamedTuple):
     why: str
 
 
-class Worker(threading.Thread):
+class LoaderThread(threading.Thread):
     """One thread with one database connection.
 
     Args:
