@@ -119,8 +119,8 @@ WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s);
 UPDATE resync_request SET closed_at = %(now)s, closed_how = 'unroutable', attempts = attempts + 1
 WHERE (client_id, request_id) = (%(client_id)s, %(request_id)s) AND closed_at IS NULL;
 
--- name: claim_duty
--- Claims a periodic task for this interval: returns true to one loader of the site.
+-- name: take_turn
+-- Takes the turn of a periodic task for this interval: returns true to one loader of the site.
 INSERT INTO duty (name, done_at) VALUES (%(name)s, %(now)s)
 ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at
 WHERE duty.done_at + %(interval)s <= excluded.done_at

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from loader.store.duties import claim
+from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from runtime.database import Session
 from runtime.statements import statements
@@ -66,7 +66,7 @@ class ActivityStore(SharedStore):
             if not self._one(_SQL["lock"], key=_SNAPSHOT_LOCK):
                 return None
             mark = now.replace(minute=0, second=0, microsecond=0)
-            if not claim(self._session, "activity", now=mark, interval=_HOUR):
+            if not take_turn(self._session, "activity", now=mark, interval=_HOUR):
                 return None
             number = self._one(_SQL["begin_snapshot"], now=now)
             self._run("drop_snapshots", number=number)
@@ -89,7 +89,7 @@ class ActivityStore(SharedStore):
             # A client that is forgotten meanwhile would be listed anew.
             if not self._one(_SQL["lock"], key=_SNAPSHOT_LOCK):
                 return False
-            if not claim(self._session, "top", now=now, interval=interval):
+            if not take_turn(self._session, "top", now=now, interval=interval):
                 return False
             windows = client_windows(
                 [Snapshot(*row) for row in self._run("snapshots", now=now)], now

@@ -8,18 +8,21 @@ from runtime.statements import statements
 _SQL = statements("loader", "resync.sql")
 
 
-def claim(session: Session, name: str, *, now: datetime, interval: timedelta) -> bool:
-    """Claim a periodic task, in the transaction in which it is done.
+def take_turn(session: Session, name: str, *, now: datetime, interval: timedelta) -> bool:
+    """Take the turn of a periodic task, in the transaction that does the task.
 
     Args:
         session: in a transaction.
         name: of the task, in the table `duty`.
         now: timezone-aware.
-        interval: how long it is done by no other loader.
+        interval: for this long, no other loader gets the turn.
 
     Returns:
-        Whether it is ours to do.
+        Whether this loader is to do the task; False if a loader did it within the interval.
+
+    Raises:
+        DatabaseUnavailable: try again.
     """
     # Without some tolerance, a timer that fires early would skip every second interval.
     values = {"name": name, "now": now, "interval": interval * 0.9}
-    return session.execute(_SQL["claim_duty"], values).fetchone() is not None
+    return session.execute(_SQL["take_turn"], values).fetchone() is not None

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from loader.store.duties import claim
+from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from runtime.statements import statements
 from schemas.errors import StatesysError
@@ -60,7 +60,7 @@ class QuarantineStore(SharedStore):
     def listed_if_due(self, *, interval: timedelta) -> list[UUID] | None:
         """The clients to tell the relays; None if a loader told them within the interval."""
         with self._session.transaction():
-            if not claim(self._session, "quarantine", now=self.now(), interval=interval):
+            if not take_turn(self._session, "quarantine", now=self.now(), interval=interval):
                 return None
             rows = self._run("listed", most=MAX_QUARANTINED).fetchall()
             return [client_id for (client_id,) in rows]

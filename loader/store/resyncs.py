@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from loader.store.duties import claim
+from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from loader.store.sites import Site
 from runtime.client_names import client_ids_of
@@ -103,8 +103,8 @@ class ResyncStore(SharedStore):
         with self._session.transaction():
             if not self._lock_checks():
                 return []
-            missing = self._claim("resync.missing", now=now, interval=check_interval)
-            urgent = self._claim("resync.signs", now=now, interval=urgent_interval)
+            missing = self._take_turn("resync.missing", now=now, interval=check_interval)
+            urgent = self._take_turn("resync.signs", now=now, interval=urgent_interval)
             if not (missing or urgent):
                 return []
             return self.check(now=now, limit=limit, with_missing=missing, spread=check_interval)
@@ -153,7 +153,7 @@ class ResyncStore(SharedStore):
             Whether they were counted.
         """
         with self._session.transaction():
-            if not self._claim("totals", now=now, interval=interval):
+            if not self._take_turn("totals", now=now, interval=interval):
                 return False
             self._run("keep_totals", {**self.rules().ages, "now": now})
             return True
@@ -176,7 +176,7 @@ class ResyncStore(SharedStore):
             Whether they were counted.
         """
         with self._session.transaction():
-            if not self._claim("state_totals", now=now, interval=interval):
+            if not self._take_turn("state_totals", now=now, interval=interval):
                 return False
             self._run("count_in_memory", {})
             self._run("forget_state_totals", {})
@@ -270,8 +270,8 @@ class ResyncStore(SharedStore):
         ).fetchone()
         return row is not None and bool(row[0])
 
-    def _claim(self, name: str, *, now: datetime, interval: timedelta) -> bool:
-        return claim(self._session, name, now=now, interval=interval)
+    def _take_turn(self, name: str, *, now: datetime, interval: timedelta) -> bool:
+        return take_turn(self._session, name, now=now, interval=interval)
 
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool
