@@ -53,7 +53,7 @@ _AGAIN_AFTER = 1.0
 #: Time until the next look for the list of quarantined clients while none has been found.
 _SOON = timedelta(seconds=3)
 #: Finished deliveries that may wait for a common ack behind an unfinished one.
-_FEW = 100
+_MAX_STRAGGLERS = 100
 #: Seconds to wait for the confirms of the last batches when stopping.
 _FINISH_TIMEOUT = 30.0
 #: Seconds between two heartbeats while it waits for them.
@@ -266,7 +266,9 @@ class _Pipeline:
             if isinstance(outcome, PublishOutcome):
                 self._confirm(outcome)
         if self._publisher.refused:
-            self._ack_stragglers(_FEW)
+            # A refused message stays unconfirmed for long. Without single acks, all later reports
+            # would wait behind its reports and fill the prefetch.
+            self._ack_stragglers(_MAX_STRAGGLERS)
         blocked = self._publisher.session.blocked
         if self._consumer.control():
             _log.warning("relay.paused", held_bytes=self._consumer.held_bytes, blocked=blocked)
