@@ -83,7 +83,7 @@ class Relay:
         self._halt = threading.Event()
         self._site = PeriodicTask(
             "site",
-            self._report_to_site,
+            self._exchange_with_site,
             every=REPORT_INTERVAL,
             stop=self._halt,
             heartbeat=self._heartbeat,
@@ -120,10 +120,11 @@ class Relay:
         if self._site.failure is not None:
             raise self._site.failure
 
-    def _report_to_site(self) -> timedelta | None:
+    def _exchange_with_site(self) -> timedelta | None:
         """Read the list of quarantined clients, look for shards, and publish a heartbeat."""
         try:
-            # In this order: during an alarm, the broker reads nothing from who publishes.
+            # The heartbeat comes last: during an alarm the broker stops reading from a connection
+            # that has published.
             self._quarantine.look()
             with suppress(BrokerUnavailable):
                 self._shards.look()
@@ -184,7 +185,7 @@ class _Pipeline:
         settings: sizes and times.
         heartbeat: receives progress.
         quarantine: the clients whose reports are set aside.
-        shards: whose reports it takes.
+        shards: the number of shards whose queues the pipeline consumes; it may grow.
         tally: counts what is confirmed.
     """
 
