@@ -193,7 +193,11 @@ class Loader:
                 return
 
     def _cover(self) -> bool:
-        """Consume the shards that became known; whether there are any."""
+        """Consume also the shards that became known.
+
+        Returns:
+            Whether there were any.
+        """
         new = self._shards.known > self._consumed
         if new:
             self._consumed = self._shards.known
