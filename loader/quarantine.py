@@ -1,4 +1,4 @@
-"""The quarantine task: tells the relays which clients' reports they set aside.
+"""The quarantine task: tells the relays which clients are in quarantine.
 
 The queue `statesys.quarantine` holds one message, the whole list. A new list takes the place of the
 old one. It is published again at each turn, changed or not, so that a list that was lost with its

@@ -1,4 +1,4 @@
--- The clients whose reports the relays set aside.
+-- The clients in quarantine: the relays turn their reports into dead letters.
 
 -- name: lock
 -- One change at a time, so that the limit holds.

@@ -1,4 +1,4 @@
-"""The clients whose reports the relay sets aside, as the loaders publish them.
+"""The clients in quarantine, as the loaders publish them.
 
 A relay has no database. Loaders keep one message in `statesys.quarantine`, the list of all
 quarantined clients; each relay takes it, reads it, and puts it back for the others.

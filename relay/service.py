@@ -184,7 +184,7 @@ class _Pipeline:
         name: name of the relay, written into the batches.
         settings: sizes and times.
         heartbeat: receives progress.
-        quarantine: the clients whose reports are set aside.
+        quarantine: the clients in quarantine.
         shards: the number of shards whose queues the pipeline consumes; it may grow.
         tally: counts what is confirmed.
     """

@@ -56,7 +56,7 @@ def accept(
         delivery: the delivered report.
         received_at: timezone-aware.
         max_bytes: size limit of the body.
-        quarantined: ids of clients whose reports are set aside, as `str(UUID)` writes them.
+        quarantined: ids of the clients in quarantine, as `str(UUID)` writes them.
 
     Raises:
         Refused: the report breaks the contract, or its client is quarantined; carries the reason.
