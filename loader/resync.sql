@@ -169,7 +169,3 @@ SELECT set_config('enable_nestloop', 'off', true);
 INSERT INTO rare_state (topic_type, topic_id, state_id, client_ids, as_of)
 SELECT topic_type, topic_id, state_id, client_ids, %(now)s
 FROM clients_in_rare_states(%(rare)s);
-
--- name: lock_client
--- A separate statement, so that the next one sees what a chunk with this lock has committed.
-SELECT client_id FROM client WHERE client_id = %(client_id)s FOR UPDATE;
