@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 #: Interval of checks for the urgent causes, those that waiting does not cure: reused serials,
 #: merged ranges, an operator. A shorter `resync_check_interval` applies to all causes.
-SIGNS_INTERVAL = timedelta(minutes=1)
+URGENT_INTERVAL = timedelta(minutes=1)
 #: Each request has its own moment, but a loader publishes at most twelve times in the interval of
 #: `ResyncTask.run`, to save connections: requests of 5 s are sent together if it is a minute.
 _STEPS = 12
@@ -57,7 +57,7 @@ class ResyncTask:
     @property
     def interval(self) -> timedelta:
         """The maximum time between two calls of `run`."""
-        return min(self._rules.resync_check_interval, SIGNS_INTERVAL)
+        return min(self._rules.resync_check_interval, URGENT_INTERVAL)
 
     def run(self) -> timedelta:
         """Check, unless a loader did so within the interval; then publish what is due to be sent.

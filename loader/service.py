@@ -19,7 +19,7 @@ from loader.inbox import Inbox
 from loader.loading_thread import LoaderThread
 from loader.quarantine import QuarantineTask
 from loader.reader import Reader
-from loader.resync import SIGNS_INTERVAL, ResyncTask
+from loader.resync import URGENT_INTERVAL, ResyncTask
 from loader.store.activity import ActivityStore
 from loader.store.chunks import ChunkStore
 from loader.store.collections import CollectionStore
@@ -293,7 +293,7 @@ class Loader:
         collections = partial(evaluate_collections, self._collection_store, self._halt)
         task = partial(PeriodicTask, stop=self._halt, heartbeat=self._heartbeat)
         return [
-            task("resync", resync.run, every=SIGNS_INTERVAL, at_end=resync.end),
+            task("resync", resync.run, every=URGENT_INTERVAL, at_end=resync.end),
             task("partitions", partitions, every=PARTITION_INTERVAL),
             task("totals", totals, every=TOTALS_TRIED),
             task("state totals", states, every=TOTALS_TRIED),

@@ -67,7 +67,7 @@ class WorkerTotals(NamedTuple):
 
 
 class InQuarantine(NamedTuple):
-    """How many clients an operator set aside, and since when the first of them."""
+    """How many clients are in quarantine, and since when the first of them."""
 
     clients: int
     since: datetime | None

@@ -127,7 +127,7 @@ class DatabaseStatus(NamedTuple):
         workers: workers at work, and those that were lost within the last day.
         worker_totals: what the workers of each role have done, those that have ended included.
         completeness: of how many clients the server has everything.
-        quarantine: how many clients an operator set aside.
+        quarantine: how many clients are in quarantine.
         missing_since: when the oldest open missing range was detected; None without one.
     """
 

@@ -31,7 +31,7 @@ class Released(Filter):
 
 
 class Quarantined(Filter):
-    """Who is set aside, and why."""
+    """The client to quarantine, and the reason."""
 
     client: Client
     why: Annotated[str, Field(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")] = ""

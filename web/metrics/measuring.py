@@ -12,7 +12,7 @@ from console.queries.history import KeptHistory
 from console.queries.rows import Totals
 from console.queries.workers import TaskRun, WorkerCount, WorkerRow, WorkerTotals
 from console.status.gather import QueueStatus, exit_code_of, queue_status, read_halves
-from loader.resync import SIGNS_INTERVAL
+from loader.resync import URGENT_INTERVAL
 from loader.tasks import TOTALS_INTERVAL
 from runtime.broker import Administration
 from runtime.settings import Settings
@@ -102,7 +102,7 @@ def _database(queries: Queries) -> DatabaseNumbers:
 def _turns(done: Sequence[TaskRun], check_interval: timedelta) -> list[TaskTurn]:
     intervals = {
         "resync.missing": check_interval,
-        "resync.signs": min(check_interval, SIGNS_INTERVAL),
+        "resync.signs": min(check_interval, URGENT_INTERVAL),
         "totals": TOTALS_INTERVAL,
         "state_totals": TOTALS_INTERVAL,
         "activity": timedelta(hours=1),
