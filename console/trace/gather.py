@@ -80,8 +80,8 @@ class SerialTrace(NamedTuple):
     def _written_off(self, client: ClientRow) -> str:
         if self._overtaken:
             return (
-                "overtaken: never received, but a completed resync brought the whole state "
-                f"from serial {client.resynced_below} on"
+                "overtaken: not in the history (it never came, or its partition is gone), and a "
+                f"completed resync brought the whole state from serial {client.resynced_below} on"
             )
         if any(row.closed_at is None and row.merged for row in self.ranges):
             return "missing: in an open merged range, which only a resync closes"
