@@ -34,6 +34,7 @@ from console.why.words import (
     missing_words,
     queue_words,
     seen_words,
+    serial_words,
     state_words,
     topic_words,
     when,
@@ -126,13 +127,13 @@ def _rolled_back(facts: Facts) -> Told:
 def _dead_letter(facts: Facts) -> Told:
     found = facts.lost_letters[-1]
     letter, count = found.letter, len(facts.lost_letters)
-    runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in list(found.serials)[:3])
     more = "" if count == 1 else f", the newest of {count:,} such letters"
     detail = f" ({printable(letter.detail)})" if letter.detail else ""
     refused = printable(letter.first_refused_at[:19].replace("T", " ")) or "at an unknown time"
     return Told(
-        f"sent messages (serials {runs}) that lie in a dead letter{more}: refused by "
-        f"{letter.stage} {refused} for {reason_words(letter.reason)}{detail}{held_words(facts)}",
+        f"sent messages ({serial_words([*found.serials])}) that lie in a dead letter{more}: "
+        f"refused by {letter.stage} {refused} for {reason_words(letter.reason)}{detail}"
+        f"{held_words(facts)}",
         *_mend(facts, letter),
     )
 

@@ -1,5 +1,6 @@
 """Phrases of an answer: who, which state, when, and what was asked."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from console.due import due_words
@@ -76,10 +77,22 @@ def missing_words(facts: Facts) -> str:
     """How many serials are missing, which, and since when."""
     rows = facts.lacking
     serials = sum(row.last_serial - row.first_serial + 1 for row in rows)
-    named = ", ".join(_range(row.first_serial, row.last_serial) for row in rows[:_NAMED])
-    more = "" if len(rows) <= _NAMED else f" and {counted(len(rows) - _NAMED, 'more range')}"
+    named = serial_words([(row.first_serial, row.last_serial) for row in rows])
     since = min(row.detected_at for row in rows)
-    return f"{counted(serials, 'message')} (serials {named}{more}) since {when(since, facts.at)}"
+    return f"{counted(serials, 'message')} ({named}) since {when(since, facts.at)}"
+
+
+def serial_words(ranges: Sequence[tuple[int, int]]) -> str:
+    """The first ranges, and how many more there are: `serials 1-3, 5, 7 and 2 more ranges`.
+
+    Args:
+        ranges: first and last serial of each, at least one range.
+    """
+    named = ", ".join(
+        str(first) if first == last else f"{first}-{last}" for first, last in ranges[:_NAMED]
+    )
+    more = len(ranges) - _NAMED
+    return f"serials {named}" + (f" and {counted(more, 'more range')}" if more > 0 else "")
 
 
 def asked_words(facts: Facts, cause_since: datetime) -> str:
@@ -121,7 +134,3 @@ def queue_words(facts: Facts) -> str:
 
 
 _PLURAL = {"report": "reports", "batch": "batches"}
-
-
-def _range(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"

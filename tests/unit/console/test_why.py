@@ -308,6 +308,12 @@ def test_a_sentence_names_some_ranges_and_counts_the_others() -> None:
     assert "5 messages (serials 1, 3, 5 and 2 more ranges)" in said
 
 
+def test_a_sentence_counts_further_ranges_of_a_dead_letter_too() -> None:
+    found = letter()._replace(serials=SerialRanges([(1, 1), (3, 4), (6, 6), (8, 8), (10, 10)]))
+    said = answer(facts(client=None, broker=BrokerFacts(letters=[found]))).sentence
+    assert "(serials 1, 3-4, 6 and 2 more ranges) that lie in a dead letter" in said
+
+
 @pytest.mark.parametrize(
     ("last_seen", "front", "ready", "waits"),
     [
