@@ -270,7 +270,7 @@ def check(settings: Settings) -> Check:
     except BrokerUnavailable as error:
         return Check(_by_amqp(declared), [*unseen, *_UNSEEN], error)
     # The API shows every difference; a declaration names only the first.
-    return Check(_by_both(declared, found, shards), [])
+    return Check(judge(declared, found, shards), [])
 
 
 def _declared(admin: Administration, queue: Queue, unseen: list[str]) -> list[str]:
@@ -286,7 +286,14 @@ def _by_amqp(declared: dict[str, list[str]]) -> list[Checked]:
     return [Checked(f"queue {name}", problems) for name, problems in declared.items()]
 
 
-def _by_both(declared: dict[str, list[str]], found: Inspection, shards: int) -> list[Checked]:
+def judge(declared: dict[str, list[str]], found: Inspection, shards: int) -> list[Checked]:
+    """The problems of each exchange and queue of a site.
+
+    Args:
+        declared: by queue, the error with which RabbitMQ refused its declaration, if it did.
+        found: what the management API shows.
+        shards: how many there are.
+    """
     there_are = {queue.name: queue for queue in found.queues}
     needed = queues(shards)
     (like,) = (queue for queue in needed if queue.name == RESYNC)
@@ -298,15 +305,16 @@ def _by_both(declared: dict[str, list[str]], found: Inspection, shards: int) -> 
         )
         for exchange, bound in needed_bindings(shards).items()
     ]
+    exchanges_are_right = not any(one.problems for one in checked)
     for queue in (*needed, *replies):
-        there = there_are.get(queue.name)
-        problems = (
-            declared[queue.name] or ["does not exist"]
-            if there is None
-            else judge_queue(queue, there, found.policies)
-        )
+        there, refused = there_are.get(queue.name), declared.get(queue.name, [])
+        if there is None:
+            problems = refused or ["does not exist"]
+        else:
+            problems = judge_queue(queue, there, found.policies)
+            # A refused declaration is a problem even where the API shows none. A queue is declared
+            # with its exchanges, so one that is wrong explains the refusal.
+            if not problems and (queue.exchange is None or exchanges_are_right):
+                problems = refused
         checked.append(Checked(f"queue {queue.name}", problems))
-    # A refused declaration is a problem even where the API shows none.
-    if not any(one.problems for one in checked):
-        checked += [one for one in _by_amqp(declared) if one.problems]
     return checked
