@@ -177,12 +177,13 @@ class Cluster:
             return not waiting
 
         if not until(all_settled, seconds=START):
+            # `settled` would start brokers again, behind the error that reports them.
             for number in numbers:
-                if not settled(number):
+                if not (self._runs(number) and self._servers[number].answers()):
                     raise self._servers[number].failure()
 
-    def _runs(self, *numbers: int) -> bool:
-        return all(processes.alive(self._processes[number]) for number in numbers)
+    def _runs(self, number: int) -> bool:
+        return processes.alive(self._processes[number])
 
     def _require_joined(self) -> None:
         """Check that the first start has made one cluster."""
@@ -200,13 +201,13 @@ def unfinished(home: Path) -> bool:
     return _mark(home).exists()
 
 
-def found(home: Path) -> int:
-    """How many brokers have files in a home, at least 1."""
+def recorded_brokers(home: Path) -> int:
+    """The highest number of a broker with files in a home, at least 1."""
     return max((number for number in range(1, MOST + 1) if base(home, number).exists()), default=1)
 
 
 def remove(home: Path) -> None:
-    """Delete all data of brokers that do not run."""
+    """Delete the data of all brokers. None of them may be running."""
     for number in range(1, MOST + 1):
         if base(home, number).exists():
             shutil.rmtree(base(home, number))

@@ -69,7 +69,7 @@ def down(home: Path, *, purge: bool = False) -> bool:
         with _alone(home) as lock:
             services = _known(home)
             # Without the registry file, running servers are found by their data.
-            found = services or registry.create(home, nodes=cluster.found(home))
+            found = services or registry.create(home, nodes=cluster.recorded_brokers(home))
             ran = _down(found, lock, flush=not purge)
             if services is not None:
                 registry.save(services.stopped())
