@@ -22,7 +22,7 @@ class Reason(StrEnum):
     NO_CLIENT_ID = "no_client_id", "no ClientID in the report header"
     BAD_CLIENT_ID = "bad_client_id", "a ClientID that is no GUID"
     NO_STATE_MESSAGE = "no_state_message", "a report without a state message"
-    BAD_SERIAL = "bad_serial", "a SerialNumber that is not in 1..2^63-2"
+    BAD_SERIAL = "bad_serial", "a serial that is not in 1..2^63-2"
     BAD_DATE = "bad_date", "a date that is no CIM datetime of the years 1970 to 2200"
     BAD_NUMBER = (
         "bad_number",

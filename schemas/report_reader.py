@@ -178,11 +178,15 @@ def _serial(text: str | None, topic_type: int) -> tuple[int | None, str | None]:
         return None, None
     if topic_type in UNNUMBERED_TOPICS:
         return None, _short(text, "SerialNumber")
+    return _serial_number(text, "SerialNumber"), None
+
+
+def _serial_number(text: str, what: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= _SERIAL_LETTERS:
         serial = int(text)
         if FIRST_SERIAL <= serial <= LAST_SERIAL:
-            return serial, None
-    raise Refused(Reason.BAD_SERIAL, f"SerialNumber {text[:40]!r} is not in 1..2^63-2")
+            return serial
+    raise Refused(Reason.BAD_SERIAL, f"{what} {text[:40]!r} is not in 1..2^63-2")
 
 
 def _client_id(machine: _Children) -> UUID:
@@ -205,18 +209,12 @@ def _claim(details: _Children) -> Claim | None:
         raise _bad_structure(f"Resync/@RequestID {text[:60]!r} is no GUID")
     claim = Claim(
         request_id,
-        _claimed(_required(element, "FirstSerial")),
-        _claimed(_required(element, "LastSerial")),
+        _serial_number(_required(element, "FirstSerial"), "Resync/@FirstSerial"),
+        _serial_number(_required(element, "LastSerial"), "Resync/@LastSerial"),
     )
     if claim.first_serial > claim.last_serial:
         raise _bad_structure("Resync: FirstSerial is greater than LastSerial")
     return claim
-
-
-def _claimed(text: str) -> int:
-    serial, _ = _serial(text, topic_type=0)
-    assert serial is not None
-    return serial
 
 
 def _check_cover(claim: Claim, messages: tuple[StateMessage, ...]) -> None:

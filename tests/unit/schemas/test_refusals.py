@@ -209,6 +209,19 @@ def test_it_is_refused_with_its_reason(reason: Reason, text: str) -> None:
     assert len(refusal.value.detail) <= 600
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wrong"),
+    [("0", "5", "Resync/@FirstSerial '0'"), ("1", "many", "Resync/@LastSerial 'many'")],
+)
+def test_a_wrong_serial_of_a_claim_is_named_by_its_attribute(
+    first: str, last: str, wrong: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        parse_report(report(details=claim(first, last)).encode())
+    assert refusal.value.reason is Reason.BAD_SERIAL
+    assert refusal.value.detail == f"{wrong} is not in 1..2^63-2"
+
+
 def test_every_reason_of_the_reader_has_a_case() -> None:
     assert REFUSED.keys() == set(Reason) - ELSEWHERE
 
