@@ -229,7 +229,11 @@ def _check_cover(claim: Claim, messages: tuple[StateMessage, ...]) -> None:
 
 
 def _priority(*places: _Children) -> int | None:
-    """The priority; None for a text that is no number, since unknown priorities are normal."""
+    """The first priority that is a number; None without one, which counts as normal.
+
+    Args:
+        places: where it may stand, in the order in which they are tried.
+    """
     for place in places:
         if (found := place.get("Priority")) is not None:
             text = (found.text or "").strip()
@@ -280,9 +284,9 @@ def _required(element: etree._Element, attribute: str) -> str:
 
 
 def _children(parent: etree._Element, *containers: str) -> _Children:
-    """Child elements by name. An element that is read may occur once.
+    """Child elements by name; of others than `_READ_ONCE`, the last one of a name.
 
-    Reading one of two would silently drop the other.
+    Those of `_READ_ONCE` may occur once, since reading one of two would silently drop the other.
 
     Args:
         containers: the children that the caller reads next. A known name in another place counts

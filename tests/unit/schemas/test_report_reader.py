@@ -90,6 +90,13 @@ def test_priority_chooses_the_lane_wherever_it_stands(priority: str, lane: Lane)
         assert parse_report(report(**where).encode()).lane is lane
 
 
+def test_the_first_priority_that_is_a_number_counts() -> None:
+    machine = f"{CLIENT_ID}<Priority>urgent</Priority>"
+    high, low = "<Priority>0</Priority>", "<Priority>10</Priority>"
+    text = report(machine=machine, header=high, details=low)
+    assert parse_report(text.encode()).lane is Lane.HIGH
+
+
 def test_a_resync_answer_never_overtakes_whatever_its_priority() -> None:
     text = report(header="<Priority>0</Priority>", details=claim("1", "9" * 18))
     read = parse_report(text.encode())
