@@ -30,7 +30,8 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 _INT4 = range(-(2**31), 2**31)
 #: Some states are HRESULTs, which some senders write with a sign and some without.
 _STATE_IDS = range(-(2**31), 2**32)
-#: Sign and ten digits. Longer texts are out of range, and Python reads huge integers slowly.
+#: Sign and ten digits. Longer texts are out of range, or have needless zeros; and Python reads huge
+#: integers slowly.
 _NUMBER_LETTERS = 11
 _SERIAL_LETTERS = 19
 
@@ -52,7 +53,7 @@ def parse_report(body: bytes) -> Report:
     """Read a report as a client sends it.
 
     Args:
-        body: UTF-16 with a byte-order mark, or UTF-8; at most 8 MiB.
+        body: UTF-16 with or without a byte-order mark, or UTF-8; at most 8 MiB.
 
     Raises:
         Refused: with the reason; it is the only exception, for any bytes.
