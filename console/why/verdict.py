@@ -129,10 +129,11 @@ def _dead_letter(facts: Facts) -> Told:
     letter, count = found.letter, len(facts.lost_letters)
     more = "" if count == 1 else f", the newest of {count:,} such letters"
     detail = f" ({printable(letter.detail)})" if letter.detail else ""
-    refused = printable(letter.first_refused_at[:19].replace("T", " ")) or "at an unknown time"
+    at = letter.refused_at
+    refused = "an unknown time" if at is None else when(at, facts.at)
     return Told(
         f"sent messages ({serial_words([*found.serials])}) that lie in a dead letter{more}: "
-        f"refused by {letter.stage} {refused} for {reason_words(letter.reason)}{detail}"
+        f"refused by {letter.stage} at {refused} for {reason_words(letter.reason)}{detail}"
         f"{held_words(facts)}",
         *_mend(facts, letter),
     )

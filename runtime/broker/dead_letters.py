@@ -14,7 +14,7 @@ body's SHA-256. Dead letters with one name are copies of one message, and are ch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,16 @@ class Letter:
         if self.first_serial == self.last_serial:
             return str(self.first_serial)
         return f"{self.first_serial}-{self.last_serial}"
+
+    @property
+    def refused_at(self) -> datetime | None:
+        """The moment of `first_refused_at`, in UTC; None when it is unknown, or no moment."""
+        try:
+            found = datetime.fromisoformat(self.first_refused_at)
+            # The broker's own moments have no zone, and are UTC.
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def client_id(self) -> UUID | None:

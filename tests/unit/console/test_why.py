@@ -503,6 +503,22 @@ def test_any_facts_have_an_answer_in_one_printable_line(given: Facts) -> None:
     assert found.verdict == first
 
 
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("2026-03-01T11:00:00+00:00", "at 2026-03-01 11:00:00 UTC (1 h ago)"),
+        ("2026-03-01T13:00:00+02:00", "at 2026-03-01 11:00:00 UTC (1 h ago)"),
+        # As the broker writes it.
+        ("2026-03-01T11:00:00", "at 2026-03-01 11:00:00 UTC (1 h ago)"),
+        *((header, "at an unknown time") for header in ("", "today", "0001-01-01T00:00:00+23:59")),
+    ],
+)
+def test_a_refusal_is_told_with_its_moment_in_utc(header: str, told: str) -> None:
+    found = letter()._replace(letter=replace(letter().letter, first_refused_at=header))
+    said = answer(facts(client=None, broker=BrokerFacts(letters=[found]))).sentence
+    assert f"refused by relay {told} for " in said
+
+
 def test_a_client_in_quarantine_is_to_be_released() -> None:
     found = letter()._replace(letter=replace(letter().letter, reason="quarantined"))
     said = answer(facts(client=None, broker=BrokerFacts(letters=[found])))
