@@ -13,6 +13,8 @@ The order, and its reason:
 6. *waiting*: a client is not called silent or quiet while its reports may lie in our own queues.
 7. *silent*, *quiet*: as in `client_condition`.
 8. *never reported*, *current*: nothing is the matter, and everything up to a serial arrived.
+9. *unexplained*: the history has messages of the topic, and no rule explains why there is no
+   state.
 
 With a topic, messages that can only be older than its state do not count as lost or missing
 (`Facts.floor`). Without a topic the verdict follows the client's condition, except that rules 1, 2
@@ -200,7 +202,7 @@ def _overtaken(facts: Facts) -> Told:
 def _waiting(facts: Facts) -> Told:
     front = "nothing was loaded yet"
     if facts.front is not None:
-        front = f"loaded is what was sent until about {when(facts.front, facts.at)}"
+        front = f"the database has what clients sent until about {when(facts.front, facts.at)}"
     return Told(
         f"may have sent reports that wait behind or among {queue_words(facts)}: {front}, and it "
         f"was {seen_words(facts)}, {ledger_words(facts)}; whether it sent one cannot be seen"

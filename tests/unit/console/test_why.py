@@ -345,7 +345,10 @@ def test_the_fullest_queue_is_named_with_what_it_holds() -> None:
     queues = {REPORTS: QueueDepth(3, 1), INCOMING[Lane.NORMAL]: QueueDepth(7000, 2)}
     given = replace(signs(Verdict.WAITING), broker=BrokerFacts(queues=queues))
     said = answer(given).sentence
-    assert "behind or among about 7,000 batches in queue statesys.incoming: loaded is" in said
+    assert (
+        "behind or among about 7,000 batches in queue statesys.incoming: the database has what "
+        "clients sent until about 2026-02-28 12:00:00 UTC (1 d ago), and it was last seen" in said
+    )
     assert "whether it sent one cannot be seen" in said
     assert "which nobody takes" in answer(signs(Verdict.WAITING)).sentence
 
