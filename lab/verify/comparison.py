@@ -1,4 +1,4 @@
-"""The promise as a pure function: from the records of a client and of the server to a finding.
+"""The promise as a pure function: from the records of a client and of the server to a result.
 
 Every serial that a client gave has one place. The places are tried in this order:
 
@@ -118,7 +118,7 @@ class Received:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ClientResult:
     """The result for one client.
 
     Attributes:
@@ -152,7 +152,7 @@ class Finding:
         )
 
 
-def compare(sent: Sent, received: Received, dead: SerialRanges) -> Finding:
+def compare(sent: Sent, received: Received, dead: SerialRanges) -> ClientResult:
     """Look for every message and every state of one client.
 
     Args:
@@ -169,7 +169,7 @@ def compare(sent: Sent, received: Received, dead: SerialRanges) -> Finding:
     exempt = _exempt(sent, received, differs=bool(differing or behind))
     if exempt:
         differing = behind = ()
-    return Finding(
+    return ClientResult(
         client_id=sent.client_id,
         places=Counter(places.values()),
         unaccounted=tuple(m.serial for m, p in places.items() if p is Place.UNACCOUNTED),

@@ -1,11 +1,11 @@
-"""The sum of all findings, and the verdict on them."""
+"""The sum of all results, and the verdict on them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from lab.verify.comparison import Finding, Place
+from lab.verify.comparison import ClientResult, Place
 
 #: This many offenders are named; the others are only counted.
 NAMED = 10
@@ -13,7 +13,7 @@ NAMED = 10
 
 @dataclass
 class Tally:
-    """Adds up the findings of all clients in one comparison.
+    """Adds up the results of all clients in one comparison.
 
     Attributes:
         clients: clients of the store.
@@ -38,19 +38,19 @@ class Tally:
     offenders: list[str] = field(default_factory=list)
     exempt: list[str] = field(default_factory=list)
 
-    def add(self, finding: Finding) -> None:
-        """Add the finding of one client."""
+    def add(self, result: ClientResult) -> None:
+        """Add the result of one client."""
         self.clients += 1
-        self.places.update(finding.places)
-        self.equal_states += finding.equal_states
-        self.differing_states += len(finding.differing)
-        self.states_behind += len(finding.behind)
-        self.never_sent += len(finding.never_sent)
-        self.reused_rows += finding.reused_rows
-        if finding.exempt:
-            self.exempt.append(f"{finding.client_id}: {finding.exempt}")
-        if not finding.holds:
-            for sentence in _sentences(finding):
+        self.places.update(result.places)
+        self.equal_states += result.equal_states
+        self.differing_states += len(result.differing)
+        self.states_behind += len(result.behind)
+        self.never_sent += len(result.never_sent)
+        self.reused_rows += result.reused_rows
+        if result.exempt:
+            self.exempt.append(f"{result.client_id}: {result.exempt}")
+        if not result.holds:
+            for sentence in _sentences(result):
                 self.name(sentence)
 
     def add_inconsistent(self, client_id: UUID) -> None:
@@ -118,21 +118,21 @@ class Tally:
         }
 
 
-def _sentences(finding: Finding) -> list[str]:
+def _sentences(result: ClientResult) -> list[str]:
     """One sentence for each kind of problem of a client."""
     serials = (
-        (finding.unaccounted, "unaccounted for"),
-        (finding.altered, "loaded with other content than was sent"),
-        (finding.never_sent, "loaded but never sent"),
+        (result.unaccounted, "unaccounted for"),
+        (result.altered, "loaded with other content than was sent"),
+        (result.never_sent, "loaded but never sent"),
     )
     topics = (
-        (finding.differing, "differs from the client's own"),
-        (finding.behind, "waits for a message that is not loaded"),
+        (result.differing, "differs from the client's own"),
+        (result.behind, "waits for a message that is not loaded"),
     )
     return [
-        *(f"{finding.client_id}: serial {_few(found)} {what}" for found, what in serials if found),
+        *(f"{result.client_id}: serial {_few(found)} {what}" for found, what in serials if found),
         *(
-            f"{finding.client_id}: state of topic {_topic(found[0])} {what}"
+            f"{result.client_id}: state of topic {_topic(found[0])} {what}"
             + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
             for found, what in topics
             if found

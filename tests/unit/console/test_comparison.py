@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.verify.comparison import Finding, Place, Received, Row, Sent, State, compare
+from lab.verify.comparison import ClientResult, Place, Received, Row, Sent, State, compare
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.serials import SerialRanges
 from tests.support.serials import numbers, ranges_of
@@ -45,26 +45,26 @@ def received(serials: SerialRanges, highest: int, *, resynced_below: int = 0) ->
     )
 
 
-def places(finding: Finding) -> dict[Place, int]:
-    return dict(finding.places)
+def places(result: ClientResult) -> dict[Place, int]:
+    return dict(result.places)
 
 
 def test_what_arrived_is_loaded() -> None:
-    finding = compare(sent(3), received(SerialRanges([(1, 3)]), 3), NOTHING)
-    assert finding.holds
-    assert places(finding) == {Place.LOADED: 3}
+    result = compare(sent(3), received(SerialRanges([(1, 3)]), 3), NOTHING)
+    assert result.holds
+    assert places(result) == {Place.LOADED: 3}
 
 
 def test_a_hole_is_missing_and_the_promise_holds() -> None:
-    finding = compare(sent(3), received(SerialRanges([(1, 1), (3, 3)]), 3), NOTHING)
-    assert finding.holds
-    assert places(finding) == {Place.LOADED: 2, Place.MISSING: 1}
+    result = compare(sent(3), received(SerialRanges([(1, 1), (3, 3)]), 3), NOTHING)
+    assert result.holds
+    assert places(result) == {Place.LOADED: 2, Place.MISSING: 1}
 
 
 def test_what_is_lost_at_the_end_is_unaccounted_for() -> None:
-    finding = compare(sent(3), received(SerialRanges([(1, 2)]), 2), NOTHING)
-    assert not finding.holds
-    assert finding.unaccounted == (3,)
+    result = compare(sent(3), received(SerialRanges([(1, 2)]), 2), NOTHING)
+    assert not result.holds
+    assert result.unaccounted == (3,)
 
 
 def test_a_client_nobody_heard_of_has_everything_unaccounted_for() -> None:
@@ -82,16 +82,16 @@ def test_a_client_nobody_heard_of_has_everything_unaccounted_for() -> None:
 def test_dead_letters_and_the_outbox_are_places(
     dead: SerialRanges, outbox: SerialRanges, place: Place
 ) -> None:
-    finding = compare(sent(3, outbox=outbox), received(SerialRanges([(1, 2)]), 2), dead)
-    assert finding.holds
-    assert places(finding) == {Place.LOADED: 2, place: 1}
+    result = compare(sent(3, outbox=outbox), received(SerialRanges([(1, 2)]), 2), dead)
+    assert result.holds
+    assert places(result) == {Place.LOADED: 2, place: 1}
 
 
 def test_a_completed_resync_overtakes_what_never_arrived() -> None:
     ledger = received(SerialRanges([(1, 1), (4, 5)]), 5, resynced_below=4)
-    finding = compare(sent(5), ledger, NOTHING)
-    assert finding.holds
-    assert places(finding) == {Place.LOADED: 3, Place.OVERTAKEN: 2}
+    result = compare(sent(5), ledger, NOTHING)
+    assert result.holds
+    assert places(result) == {Place.LOADED: 3, Place.OVERTAKEN: 2}
 
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
@@ -102,23 +102,23 @@ def test_accounted_for_without_row_or_resync_is_no_place() -> None:
 
 def test_another_digest_is_altered() -> None:
     ledger = Received(accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"other")])
-    finding = compare(sent(1), ledger, NOTHING)
-    assert finding.altered == (1,)
-    assert not finding.holds
+    result = compare(sent(1), ledger, NOTHING)
+    assert result.altered == (1,)
+    assert not result.holds
 
 
 def test_a_serial_used_twice_is_loaded_when_one_row_is_the_clients_own() -> None:
     rows = [Row(1, b"from a former life"), Row(1, digest(1), reused=True)]
     ledger = Received(accounted=SerialRanges([(1, 1)]), rows=rows)
-    finding = compare(sent(1), ledger, NOTHING)
-    assert finding.holds
-    assert finding.reused_rows == 1
+    result = compare(sent(1), ledger, NOTHING)
+    assert result.holds
+    assert result.reused_rows == 1
 
 
 def test_a_row_above_the_last_serial_was_never_sent() -> None:
-    finding = compare(sent(1), received(SerialRanges([(1, 2)]), 2), NOTHING)
-    assert finding.never_sent == (2,)
-    assert not finding.holds
+    result = compare(sent(1), received(SerialRanges([(1, 2)]), 2), NOTHING)
+    assert result.never_sent == (2,)
+    assert not result.holds
 
 
 def test_what_a_running_fleet_sent_meanwhile_is_not_compared() -> None:
@@ -132,9 +132,9 @@ def test_serials_that_were_never_numbered_need_no_place() -> None:
     """A resync moved the counter from 1 to 9."""
     own = sent(10, messages={1: digest(1), 10: digest(10)})
     ledger = received(SerialRanges([(1, 10)]), 10)
-    finding = compare(own, ledger, NOTHING)
-    assert finding.holds
-    assert places(finding) == {Place.LOADED: 2}
+    result = compare(own, ledger, NOTHING)
+    assert result.holds
+    assert places(result) == {Place.LOADED: 2}
 
 
 def test_a_counter_near_its_end_costs_nothing() -> None:
@@ -147,35 +147,35 @@ def test_a_counter_near_its_end_costs_nothing() -> None:
 class TestStates:
     """The current states."""
 
-    def finding(
+    def result(
         self, own: State, theirs: State | None, *, arrived: SerialRanges | None = None
-    ) -> Finding:
+    ) -> ClientResult:
         ledger = received(SerialRanges([(1, 2)]) if arrived is None else arrived, 2)
         states = {} if theirs is None else {TOPIC: theirs}
         ledger = Received(**{**vars(ledger), "states": states})
         return compare(sent(2, states={TOPIC: own}), ledger, NOTHING)
 
     def test_the_same_digest_is_equal(self) -> None:
-        found = self.finding(State(digest(2), 2), State(digest(2), 2))
+        found = self.result(State(digest(2), 2), State(digest(2), 2))
         assert found.holds
         assert found.equal_states == 1
 
     def test_another_digest_differs(self) -> None:
-        found = self.finding(State(digest(2), 2), State(digest(1), 1))
+        found = self.result(State(digest(2), 2), State(digest(1), 1))
         assert found.differing == (TOPIC,)
         assert not found.holds
 
     def test_a_state_the_server_does_not_have_differs(self) -> None:
-        assert self.finding(State(digest(2), 2), None).differing == (TOPIC,)
+        assert self.result(State(digest(2), 2), None).differing == (TOPIC,)
 
     def test_a_state_waits_for_a_message_that_is_missing(self) -> None:
-        found = self.finding(State(digest(1), 1), None, arrived=SerialRanges([(2, 2)]))
+        found = self.result(State(digest(1), 1), None, arrived=SerialRanges([(2, 2)]))
         assert found.behind == (TOPIC,)
         assert not found.differing
         assert not found.holds
 
     def test_a_state_that_was_not_sent_is_not_compared(self) -> None:
-        assert self.finding(State(None, None), State(digest(1), 1)).holds
+        assert self.result(State(None, None), State(digest(1), 1)).holds
 
     def test_a_state_the_client_does_not_know_differs(self) -> None:
         ledger = Received(states={(1, "what", ""): State(digest(1), 1)})
@@ -196,13 +196,13 @@ def test_every_message_has_exactly_one_place(
     arrived = ranges_of(numbers(arrived) & set(range(1, last + 1)))
     highest = max((r.last for r in arrived), default=0)
     ledger = received(arrived, highest, resynced_below=min(below, highest))
-    finding = compare(sent(last, outbox=outbox), ledger, dead)
-    assert sum(finding.places.values()) == last
-    assert finding.places.get(Place.LOADED, 0) == len(numbers(arrived))
+    result = compare(sent(last, outbox=outbox), ledger, dead)
+    assert sum(result.places.values()) == last
+    assert result.places.get(Place.LOADED, 0) == len(numbers(arrived))
     # The server knows every serial up to the highest: only those above can be unaccounted for.
     end = set(range(highest + 1, last + 1))
-    assert set(finding.unaccounted) == end - numbers(dead) - numbers(outbox)
-    assert finding.holds == (not finding.unaccounted)
+    assert set(result.unaccounted) == end - numbers(dead) - numbers(outbox)
+    assert result.holds == (not result.unaccounted)
 
 
 @given(st.integers(1, 40), st.data())
