@@ -101,7 +101,7 @@ class Received:
     """The server's records of a client; without any argument, of an unknown client.
 
     Attributes:
-        accounted: serials that arrived, or were overtaken.
+        accounted: serials that arrived, or that a resync or a merge wrote off.
         resynced_below: serials below are overtaken by a completed resync.
         missing: the open ranges, merged ones included.
         rows: of the history, by serial.
@@ -124,7 +124,7 @@ class ClientResult:
     Attributes:
         places: how many messages are in each place; places without any are left out.
         unaccounted, altered: the serials that break the promise.
-        never_sent: serials of rows that the client never numbered.
+        never_sent: serials of rows above the last serial that the client gave.
         differing: topics whose state differs although its message arrived.
         behind: topics whose state differs because its message is not loaded: it is in a dead
             letter, in the outbox or missing.
@@ -223,7 +223,7 @@ def _states(
     equal = 0
     for topic, own in sent.states.items():
         theirs = received.states.get(topic)
-        if topic[0] in STATELESS_TOPICS or own.digest is None or _newer(theirs, sent):
+        if topic[0] in STATELESS_TOPICS or own.digest is None or _given_since(theirs, sent):
             continue
         if theirs is not None and theirs.digest == own.digest:
             equal += 1
@@ -235,13 +235,13 @@ def _states(
     differing += (
         topic
         for topic, theirs in received.states.items()
-        if topic not in sent.states and not _newer(theirs, sent)
+        if topic not in sent.states and not _given_since(theirs, sent)
     )
     return tuple(differing), tuple(behind), equal
 
 
-def _newer(state: State | None, sent: Sent) -> bool:
-    """Whether the server has a state that was sent after the client's records were read."""
+def _given_since(state: State | None, sent: Sent) -> bool:
+    """Whether the client gave the serial of this state after its own records were read."""
     return (
         state is not None
         and state.serial is not None
