@@ -83,7 +83,11 @@ class Publisher:
 
     @property
     def busy(self) -> bool:
-        """Whether reports wait that cannot be handed over yet: the caller should make no more."""
+        """Whether it cannot take more reports now.
+
+        The reason is no connection, reports that are left in the outbox, or a full window. While
+        `away`, the caller may make reports all the same; they wait in the outbox.
+        """
         return self._publisher is None or not self._caught_up or self._publisher.full
 
     @property
