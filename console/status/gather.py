@@ -47,7 +47,7 @@ class QueueStatus(NamedTuple):
 
     @property
     def described(self) -> str:
-        """What it carries, and what prevents that."""
+        """What it carries; if it carries nothing now, the reason in parentheses."""
         if self.ready is None:
             return f"{self.carries} (not declared yet)"
         return f"{self.carries} (no leader)" if self.available is False else self.carries
@@ -186,7 +186,9 @@ def gather(settings: Settings) -> Status:
 def read_halves(
     read_database: Callable[[], Database], read_broker: Callable[[Database | None], Broker]
 ) -> tuple[Broker | None, Database | None, list[StatesysError]]:
-    """Read both halves of a site; one that is away costs itself only.
+    """Read both halves of a site.
+
+    A half whose server is away is None; the other one is read all the same.
 
     Args:
         read_broker: takes what the database said, None when it is away.
