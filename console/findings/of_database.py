@@ -34,16 +34,16 @@ def _partitions(half: DatabaseStatus, _now: datetime) -> Iterator[Finding]:
 
 
 def _lost(half: DatabaseStatus, now: datetime) -> Iterator[Finding]:
-    late = sorted((w for w in half.workers if w.late), key=lambda worker: worker.seen_at)
-    if late:
-        newest = age(max(now - late[-1].seen_at, timedelta(0)))
+    lost = sorted((w for w in half.workers if w.late), key=lambda worker: worker.seen_at)
+    if lost:
+        newest = age(max(now - lost[-1].seen_at, timedelta(0)))
         yield Finding(
             Severity.WARNING,
             "lost workers",
-            len(late),
-            f"{counted(len(late), 'worker')} {are(len(late))} lost: {_names(late)}, last seen "
+            len(lost),
+            f"{counted(len(lost), 'worker')} {are(len(lost))} lost: {_names(lost)}, last seen "
             f"{newest} ago; what a lost worker held is delivered again",
-            late[0].seen_at,
+            lost[0].seen_at,
             "/pipeline",
             "statesys status",
         )

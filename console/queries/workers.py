@@ -12,7 +12,8 @@ class WorkerRow(NamedTuple):
 
     Attributes:
         first_seen_at, seen_at: when its first and its newest heartbeat were stored.
-        late: not seen for a minute.
+        late: it is lost: not seen for a minute, and it did not tell its end. The name is the key in
+            JSON.
         reports_per_second, messages_per_second: between its two newest heartbeats.
         reports to quarantined: as in `schemas.workers.Counters`.
         settings: what it was started with, as text by name.

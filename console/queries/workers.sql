@@ -3,7 +3,8 @@
 
 -- name: workers
 -- Workers that have not told their end and were seen within the last day, in the order of
--- WorkerRow. Each tells about itself every 15 s: one that was not seen for a minute is late.
+-- WorkerRow. Each tells about itself every 15 s: one that was not seen for a minute is lost (the
+-- column is late).
 SELECT id, role, host, pid, version, started_at, first_seen_at, seen_at,
        seen_at < %(now)s - interval '1 minute' AS late,
        (reports - was_reports) / nullif(uptime - was_uptime, 0) AS reports_per_second,

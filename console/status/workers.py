@@ -16,7 +16,7 @@ _NUMBERS = ("messages/s", "messages", "dead")
 
 
 def show_workers(half: DatabaseStatus, now: datetime, console: Console) -> None:
-    """Print the workers, late ones first, and what all workers of each role have done.
+    """Print the workers, lost ones first, and what all workers of each role have done.
 
     Args:
         now: aware.
@@ -40,7 +40,7 @@ def _row(worker: WorkerRow, now: datetime) -> tuple[object, ...]:
         f"{worker.host}:{worker.pid}",
         worker.version,
         worker.first_seen_at,
-        Text(f"{seen}, late", style="yellow") if worker.late else seen,
+        Text(f"{seen}, lost", style="yellow") if worker.late else seen,
         "-" if worker.late else _rate(worker.messages_per_second),
         worker.messages,
         worker.refused,

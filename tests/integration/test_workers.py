@@ -114,7 +114,7 @@ def test_two_relays_and_two_loaders_are_known_with_all_they_do_and_sums_never_fa
             *(("loader", True), ("relay", True))
         ], "the killed ones, and no other"
         assert {one["pid"] for one in status} == {relays[0].process.pid, loaders[0].process.pid}
-        assert "late" in site.run("status")
+        assert " ago, lost" in site.run("status")
 
 
 def test_without_a_death_the_sums_are_exact(site: Site) -> None:
