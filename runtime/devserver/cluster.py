@@ -12,10 +12,11 @@ from pathlib import Path
 
 from runtime.devserver import epmd, processes
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.processes import Process, until
+from runtime.devserver.processes import until
 from runtime.devserver.rabbitmq import Server, base
 from runtime.devserver.registry import Rabbitmq
 from runtime.files import directory, sync, write_private
+from runtime.process_identity import Process, alive
 
 #: Brokers of one home, at most. RabbitMQ 3.10 gives a queue no more members than that.
 MOST = 3
@@ -183,7 +184,7 @@ class Cluster:
                     raise self._servers[number].failure()
 
     def _runs(self, number: int) -> bool:
-        return processes.alive(self._processes[number])
+        return alive(self._processes[number])
 
     def _require_joined(self) -> None:
         """Check that the first start has made one cluster."""

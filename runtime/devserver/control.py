@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from runtime.devserver import cluster, place, postgres, processes, registry
+from runtime.devserver import cluster, place, postgres, registry
 from runtime.devserver.cluster import Cluster
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.registry import Endpoints, Record, Services
 from runtime.files import our_directory
+from runtime.process_identity import alive
 
 _LOCK = "services.lock"
 
@@ -91,8 +92,8 @@ def running(home: Path) -> Endpoints | None:
     services = registry.load(home.resolve())
     if services is None or services.home != home.resolve() or cluster.unfinished(services.home):
         return None
-    broker = any(processes.alive(one.process) for one in services.brokers)
-    return services.endpoints if broker and processes.alive(services.postgres.process) else None
+    broker = any(alive(one.process) for one in services.brokers)
+    return services.endpoints if broker and alive(services.postgres.process) else None
 
 
 def _up(services: Services, lock: int) -> Endpoints:
@@ -106,7 +107,7 @@ def _up(services: Services, lock: int) -> Endpoints:
     process = services.postgres.process
     database.require_port(process)
     brokers.launch()
-    if process is None or not processes.alive(process):
+    if process is None or not alive(process):
         process = database.launch(record.note_database)
     database.wait(process)
     brokers.wait()
@@ -157,7 +158,7 @@ def _known(home: Path) -> Services | None:
     if services is None or services.home == home:
         return services
     theirs = [services.postgres.process, *(one.process for one in services.brokers)]
-    if any(map(processes.alive, theirs)):
+    if any(map(alive, theirs)):
         msg = (
             f"{home} was copied or moved from {services.home} while its servers ran: stop them "
             f"(`statesys down --home {services.home}`, or kill the pids in {registry.FILE}), "

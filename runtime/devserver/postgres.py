@@ -15,9 +15,10 @@ from pathlib import Path
 from runtime.devserver import place, ports, processes, programs
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.place import for_postgres
-from runtime.devserver.processes import Process, tail, until
+from runtime.devserver.processes import tail, until
 from runtime.devserver.registry import NAME, Postgres
 from runtime.files import sync, write_private
+from runtime.process_identity import Process, alive, identify
 
 # Seconds. A start after a crash first replays up to max_wal_size of log.
 START = 120
@@ -82,7 +83,7 @@ class Server:
         Raises:
             ServicesError: the port is taken.
         """
-        if not processes.alive(known) and _postmaster(self._data) is None:
+        if not alive(known) and _postmaster(self._data) is None:
             ports.require_free(self._service.port, purpose="PostgreSQL")
 
     def launch(self, write_down: Callable[[Process], None]) -> Process:
@@ -123,9 +124,9 @@ class Server:
         def settled() -> bool:
             words = _pid_file(self._data)
             ready = words[:1] == [str(process.pid)] and words[7:8] == ["ready"]
-            return ready or not processes.alive(process)
+            return ready or not alive(process)
 
-        if not until(settled, seconds=START) or not processes.alive(process):
+        if not until(settled, seconds=START) or not alive(process):
             msg = f"PostgreSQL did not come up\n{tail(self._data.parent / _LOG)}"
             raise ServicesError(msg)
 
@@ -239,7 +240,7 @@ class Server:
 
 def _shut_down(data: Path, known: Process | None) -> bool:
     """Stop the server of this data; False when none runs."""
-    process = known if processes.alive(known) else _postmaster(data)
+    process = known if alive(known) else _postmaster(data)
     if process is None:
         return False
 
@@ -265,7 +266,7 @@ def _postmaster(data: Path) -> Process | None:
         here = Path(f"/proc/{pid}/cwd").samefile(data)
     except (IndexError, ValueError, OSError):
         return None
-    return processes.identify(pid) if here else None
+    return identify(pid) if here else None
 
 
 def _pid_file(data: Path) -> list[str]:

@@ -1,8 +1,4 @@
-"""Start processes without a terminal, and identify them later.
-
-A pid alone is not enough: the kernel gives it to another process later. A pid together with the
-start time and the boot identifies one process.
-"""
+"""Start processes without a terminal, find them, and end them."""
 
 import os
 import resource
@@ -11,11 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.place import Account
+from runtime.process_identity import Process, alive, identify
 
 # Seconds between two checks: short compared with a server's start, long compared with a check.
 PAUSE = 0.05
@@ -80,33 +76,6 @@ def require_files() -> None:
             f"raise the hard limit (ulimit -H -n)"
         )
         raise ServicesError(msg)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Process:
-    """One process of one boot; `started` is in clock ticks since that boot."""
-
-    pid: int
-    started: int
-    boot: str
-
-
-def identify(pid: int) -> Process | None:
-    """The process that has this pid now; None when there is none, or only a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The second field is the name in parentheses, which may contain blanks and parentheses.
-    state, *fields = stat.rpartition(")")[2].split()
-    if state in "ZX":
-        return None
-    return Process(pid=pid, started=int(fields[18]), boot=boot())
-
-
-def alive(process: Process | None) -> bool:
-    """Whether this very process still runs."""
-    return process is not None and identify(process.pid) == process
 
 
 def running(program: str | None = None, *, name: str, value: str) -> Iterator[Process]:
@@ -206,8 +175,3 @@ def _send(process: Process, number: signal.Signals) -> None:
         # It may end between the two.
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
-
-
-def boot() -> str:
-    """The id of this machine's current boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -18,10 +18,11 @@ from typing import Any
 from runtime.devserver import epmd, ports, processes, programs
 from runtime.devserver.errors import ServicesError
 from runtime.devserver.place import Account
-from runtime.devserver.processes import Process, tail, until
+from runtime.devserver.processes import tail, until
 from runtime.devserver.rabbitmq_conf import configuration, node_name
 from runtime.devserver.registry import NAME, Rabbitmq
 from runtime.files import directory, write_private
+from runtime.process_identity import Process, alive
 
 # Seconds; quorum queues flush at the end.
 STOP = 60
@@ -130,7 +131,7 @@ class Server:
 
     def process(self, known: Process | None) -> Process | None:
         """The recorded process if it runs, else an unrecorded one that uses this data."""
-        return known if processes.alive(known) else self._stray()
+        return known if alive(known) else self._stray()
 
     def mapper_port(self, process: Process | None) -> int:
         """The port of its port mapper; a running broker may have another than the recorded one."""
@@ -148,7 +149,7 @@ class Server:
 
         if not processes.stop(process, by=signal.SIGTERM, listens=listens, seconds=STOP):
             processes.kill(process)
-            until(lambda: not processes.alive(process), seconds=1)
+            until(lambda: not alive(process), seconds=1)
             msg = f"RabbitMQ did not stop within {STOP} s and was killed\n{tail(*self._logs)}"
             raise ServicesError(msg)
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from runtime.devserver import ports
 from runtime.devserver.errors import ServicesError
-from runtime.devserver.processes import Process
 from runtime.files import sync, write_private
+from runtime.process_identity import Process
 
 
 class Endpoints(NamedTuple):

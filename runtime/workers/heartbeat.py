@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runtime.devserver.processes import Process, alive, boot, identify
 from runtime.files import our_directory
 from runtime.log_stream import unwritten_lines
+from runtime.process_identity import Process, alive, boot, identify
 from runtime.workers.watchdog import Watchdog
 
 #: Seconds between two writes.

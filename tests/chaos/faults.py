@@ -14,7 +14,7 @@ from random import Random
 
 import click
 
-from runtime.devserver.processes import Process
+from runtime.process_identity import Process
 from schemas.errors import StatesysError
 from tests.chaos.forwarder import Forwarder
 from tests.chaos.servers import Servers

@@ -12,7 +12,8 @@ from runtime import devserver
 from runtime.broker import Administration
 from runtime.broker.management import queue_statistics
 from runtime.devserver import Endpoints, ServicesError, processes, registry
-from runtime.devserver.processes import Process, until
+from runtime.devserver.processes import until
+from runtime.process_identity import Process, alive
 from schemas.errors import BrokerUnavailable
 from tests.support.brokers import rabbitmqctl
 
@@ -66,7 +67,7 @@ class Servers:
     def stop(self, server: Process, how: signal.Signals) -> None:
         """Shut a server down in order (PostgreSQL: SIGINT is a fast shutdown), and wait."""
         os.kill(server.pid, how)
-        _must(until(lambda: not processes.alive(server), seconds=_PATIENCE), f"{server} goes on")
+        _must(until(lambda: not alive(server), seconds=_PATIENCE), f"{server} goes on")
 
     def up_again(self) -> float:
         """Start the stopped servers; retry until the last children of a killed one have ended.

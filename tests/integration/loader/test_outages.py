@@ -16,6 +16,7 @@ from loader.migrations import migrate
 from runtime import devserver
 from runtime.broker import Administration, persistent
 from runtime.devserver import Endpoints, ServicesError, processes, registry
+from runtime.process_identity import Process, alive
 from schemas.errors import BrokerUnavailable
 from schemas.report_writer import render_report
 from schemas.topology import DEAD, INCOMING, REPORTS
@@ -139,7 +140,7 @@ def up_again(site: Site) -> None:
     wait_until(started, timeout=PATIENCE, what="the servers to be up again")
 
 
-def kill(process: processes.Process | None) -> None:
+def kill(process: Process | None) -> None:
     """Kill a server and wait until its zombie is gone, which PostgreSQL takes for a running one."""
     assert process is not None
     processes.kill(process)
@@ -152,7 +153,7 @@ def restart_postgres(site: Site) -> None:
     process = kept(site.home).postgres.process
     assert process is not None
     os.kill(process.pid, signal.SIGINT)
-    wait_until(lambda: not processes.alive(process), timeout=PATIENCE, what="its end")
+    wait_until(lambda: not alive(process), timeout=PATIENCE, what="its end")
     site.loader.await_event("worker.waiting", holding="PostgreSQL")
     up_again(site)
 
@@ -183,7 +184,7 @@ def restart_rabbitmq(site: Site) -> None:
     process = kept(site.home).brokers[0].process
     assert process is not None
     os.kill(process.pid, signal.SIGTERM)
-    wait_until(lambda: not processes.alive(process), timeout=PATIENCE, what="its end")
+    wait_until(lambda: not alive(process), timeout=PATIENCE, what="its end")
     for program in (site.relay, site.loader):
         program.await_event("worker.waiting", holding="RabbitMQ")
     up_again(site)

@@ -29,12 +29,12 @@ from runtime.devserver import (
     cli,
     place,
     ports,
-    processes,
     programs,
     registry,
 )
 from runtime.devserver.place import for_postgres
 from runtime.files import directory, our_directory, write_private
+from runtime.process_identity import alive, identify
 from runtime.settings import Settings
 from schemas.errors import StatesysError
 from tests.chaos.disk import why_none
@@ -173,8 +173,8 @@ def test_down_leaves_no_process_behind(home: Path) -> None:
     devserver.up(home)
     before = kept(home)
     devserver.down(home)
-    assert not processes.alive(before.postgres.process)
-    assert not processes.alive(before.brokers[0].process)
+    assert not alive(before.postgres.process)
+    assert not alive(before.brokers[0].process)
     assert ports.free(before.brokers[0].epmd_port)
 
 
@@ -330,11 +330,11 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(
 
 
 def test_a_pid_that_was_given_away_is_not_the_same_process() -> None:
-    me = processes.identify(os.getpid())
+    me = identify(os.getpid())
     assert me is not None
-    assert processes.alive(me)
-    assert not processes.alive(replace(me, started=me.started + 1))
-    assert not processes.alive(replace(me, boot="another"))
+    assert alive(me)
+    assert not alive(replace(me, started=me.started + 1))
+    assert not alive(replace(me, boot="another"))
 
 
 def test_a_broken_registry_says_what_to_do(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pika.exceptions import AMQPError
 from runtime import devserver
 from runtime.devserver import ServicesError, cli, cluster, processes, registry
 from runtime.devserver.rabbitmq import Server
+from runtime.process_identity import alive
 from tests.support.brokers import rabbitmqctl
 from tests.support.management import Management
 from tests.support.promises import promise
@@ -56,7 +57,7 @@ def kill(home: Path, number: int) -> None:
     process = kept(home).brokers[number - 1].process
     assert process is not None
     processes.kill(process)
-    wait_until(lambda: not processes.alive(process), what="its end")
+    wait_until(lambda: not alive(process), what="its end")
 
 
 @contextmanager
@@ -136,7 +137,7 @@ def test_all_start_again_after_down(home: Path) -> None:
     endpoints = devserver.up(home)
     before = kept(home)
     assert devserver.down(home)
-    assert not any(processes.alive(node.process) for node in before.brokers)
+    assert not any(alive(node.process) for node in before.brokers)
     assert devserver.running(home) is None
     assert devserver.up(home) == endpoints
     require_message(home, 3)

@@ -15,6 +15,7 @@ import pytest
 from runtime import devserver
 from runtime.devserver import ServicesError, processes, rabbitmq, registry
 from runtime.devserver.place import Account
+from runtime.process_identity import Process, alive
 from tests.support.waiting import wait_until
 
 # Seconds. Some starts and stops of an Erlang machine on a busy computer.
@@ -178,11 +179,11 @@ def test_servers_that_are_not_written_down_are_stopped_in_order(lasting: Path) -
 
 
 def test_a_program_that_could_not_be_written_down_is_never_started(tmp_path: Path) -> None:
-    waiting: list[processes.Process] = []
+    waiting: list[Process] = []
 
-    def fail(process: processes.Process) -> None:
+    def fail(process: Process) -> None:
         waiting.append(process)
-        assert processes.alive(process)
+        assert alive(process)
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="disk is full"):
@@ -194,7 +195,7 @@ def test_a_program_that_could_not_be_written_down_is_never_started(tmp_path: Pat
             output=tmp_path / "log",
             write_down=fail,
         )
-    wait_until(lambda: not processes.alive(waiting[0]), what="its end")
+    wait_until(lambda: not alive(waiting[0]), what="its end")
     assert not (tmp_path / "started").exists()
 
 

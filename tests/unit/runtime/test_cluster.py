@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime.devserver import ServicesError, cluster, registry
-from runtime.devserver.processes import Process
 from runtime.devserver.registry import Rabbitmq
+from runtime.process_identity import Process
 
 #: No process has this pid.
 ENDED = Process(pid=2**31 - 1, started=1, boot="none")
