@@ -84,12 +84,22 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_given_twice(
     arguments = ("publish", "--fleet", directory, "--clients", "300", "--json")
     with a_process(amqp_url, *arguments, "--cycles", "1000") as process:
 
-        def in_the_middle() -> bool:
+        def seen_in_the_middle() -> bool:
             if not (directory / "fleet.sqlite3").is_file():
                 return False
             with StoreReader(directory) as store:
                 totals = store.totals()
                 return totals.reports > 600 and totals.outbox > 50
+
+        def in_the_middle() -> bool:
+            if not seen_in_the_middle():
+                return False
+            # It went on meanwhile; stopped, it stays where it is until it is killed.
+            process.send_signal(signal.SIGSTOP)
+            if seen_in_the_middle():
+                return True
+            process.send_signal(signal.SIGCONT)
+            return False
 
         wait_until(in_the_middle, timeout=30, what="reports in the outbox")
         process.send_signal(signal.SIGKILL)
