@@ -115,7 +115,7 @@ def base(home: Path) -> Iterator[str]:
         yield found[0]
     finally:
         process.terminate()
-        assert process.wait(10) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
 
 
 @pytest.fixture(scope="module")

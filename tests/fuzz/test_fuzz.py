@@ -15,6 +15,9 @@ from tests.fuzz.largest import MAX_GROWTH, SHAPES, SIZES, Measured, measure
 from tests.fuzz.laws import KINDS, Outcome, made
 from tests.support.world import open_tables
 
+# Seconds, on a busy machine.
+pytestmark = pytest.mark.timeout(240)
+
 SEED = 1
 #: Reasons for which a relay refuses mutated reports; too large ones are tried as shapes.
 REASONS = {None, *Reason} - {

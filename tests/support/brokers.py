@@ -36,7 +36,7 @@ def cut(management: Management, amqp_url: str, name: str) -> None:
             None,
         )
 
-    listed = wait_until(found, timeout=30, what="the connection to be listed")
+    listed = wait_until(found, timeout=60, what="the connection to be listed")
     management.call("DELETE", "connections", str(listed))
 
 

@@ -64,6 +64,6 @@ def viewing(environment: Mapping[str, str]) -> Iterator[Viewer]:
             yield Viewer(found[0])
         finally:
             started.process.terminate()
-            started.process.join(10)
+            started.process.join(60)
             assert "Traceback" not in started.err, started.err
             assert started.process.exitcode == 0

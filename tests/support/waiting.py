@@ -13,7 +13,7 @@ T = TypeVar("T")
 PAUSE, _SHARE = 0.02, 0.05
 
 
-def wait_until(predicate: Callable[[], T], *, timeout: float = 10.0, what: str) -> T:
+def wait_until(predicate: Callable[[], T], *, timeout: float = 30.0, what: str) -> T:
     """Call the predicate until its result is true, and return the result.
 
     Args:

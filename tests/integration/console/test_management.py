@@ -96,7 +96,7 @@ def test_it_tells_what_is_unacked(endpoints: Endpoints, amqp_url: str) -> None:
             found = queue_statistics(url, amqp_url)
             return bool(found and RESYNC in found and found[RESYNC].unacked == 1)
 
-        wait_until(unacked, timeout=20, what="the unacked message in the statistics")
+        wait_until(unacked, timeout=60, what="the unacked message in the statistics")
     empty_virtual_host(url, amqp_url)
     with Administration(amqp_url, name="test") as admin:
         assert admin.depth(RESYNC) is None

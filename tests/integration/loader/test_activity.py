@@ -166,7 +166,7 @@ def test_forgetting_waits_for_a_snapshot(
         )
         # What a snapshot that is under way writes last.
         tables.rows("INSERT INTO client_activity VALUES (%s, 1, '{1}') RETURNING 1", CLIENT)
-    thread.join(10)
+    thread.join(60)
     assert tables.rows("SELECT * FROM client_activity") == []
 
 
@@ -386,7 +386,7 @@ def test_erasing_waits_for_a_chunk_and_takes_what_it_brought(
             "details, details_type, report_date, forwarded_at, received_at, smx_id, batch_id, "
             "reused, resync_request_id, loaded_at FROM state_message RETURNING 1"
         )
-    thread.join(10)
+    thread.join(60)
     assert [removed.messages for removed in erased] == [2]
     assert tables.rows("SELECT FROM state_message") == []
 

@@ -229,7 +229,7 @@ def test_threads_may_settle_while_sessions_come_and_go(
     finally:
         inbox.close()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
     assert problems == []
     intake.close()
     assert ready(amqp_url) == 0

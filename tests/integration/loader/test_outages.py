@@ -303,7 +303,7 @@ def test_queues_that_vanish_are_made_again(
         with Administration(amqp_url, name="test") as admin:
             wait_until(lambda: admin.depth(NORMAL), what="the queue to be there again")
         fill(amqp_url, [batch(report(message(2)))])
-        wait_until(lambda: count_of(tables) == 2, timeout=20, what="the second")
+        wait_until(lambda: count_of(tables) == 2, timeout=60, what="the second")
 
 
 # -- queues that other programs made ----------------------------------------------------------

@@ -260,7 +260,7 @@ def test_a_database_in_trouble_is_waited_for_and_buries_nothing(
         assert serials(tables) == set()
         assert ready(amqp_url, DEAD) == 0
         tables.connection.execute(repairs)
-        wait_until(lambda: serials(tables) == set(range(1, 61)), timeout=30, what="the load")
+        wait_until(lambda: serials(tables) == set(range(1, 61)), timeout=60, what="the load")
         assert loader.process.poll() is None
         assert ready(amqp_url, DEAD) == 0
         assert tables.law()["stored twice"] == []

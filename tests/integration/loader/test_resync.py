@@ -434,7 +434,7 @@ def test_forgetting_waits_for_a_chunk_and_sees_what_it_brought(
         thread.start()
         wait_until(
             lambda: tables.rows("SELECT FROM pg_locks WHERE NOT granted") != [],
-            timeout=10,
+            timeout=60,
             what="forget waits for the client's lock",
         )
         tables.connection.execute(
@@ -442,7 +442,7 @@ def test_forgetting_waits_for_a_chunk_and_sees_what_it_brought(
             " VALUES (%s, 5, 6, now())",
             [CLIENT],
         )
-    thread.join(10)
+    thread.join(60)
     assert [(removed.clients, removed.ranges) for removed in forgotten] == [(1, 1)]
     assert tables.open_ranges() == []
 

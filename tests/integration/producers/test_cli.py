@@ -101,9 +101,9 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_given_twice(
             process.send_signal(signal.SIGCONT)
             return False
 
-        wait_until(in_the_middle, timeout=30, what="reports in the outbox")
+        wait_until(in_the_middle, timeout=60, what="reports in the outbox")
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     with StoreReader(directory) as store:
         at_the_kill = set(store.sent())
         owed = {r.message_id for r in store.outbox_ranges()}
@@ -136,7 +136,7 @@ def test_a_stopped_publish_says_what_is_left_and_fails(directory: Path, amqp_url
         with StoreReader(directory) as store:
             wait_until(lambda: store.totals().reports > 100, what="reports")
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert "stopped before the end" in err
@@ -148,9 +148,9 @@ def test_a_running_fleet_stops_in_good_order(directory: Path, amqp_url: str) -> 
     with a_process(amqp_url, *arguments) as process:
         wait_until((directory / "fleet.sqlite3").is_file, what="a store")
         with StoreReader(directory) as store:
-            wait_until(lambda: store.totals().reports > 60, timeout=20, what="two cycles")
+            wait_until(lambda: store.totals().reports > 60, timeout=60, what="two cycles")
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == 0
     events = [json.loads(line)["event"] for line in err.splitlines()]

@@ -197,7 +197,7 @@ def living(
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         with StoreReader(directory) as reader:
             yield reader
     finally:
@@ -366,7 +366,7 @@ def test_what_a_full_queue_refuses_stays_in_the_outbox(
         arrived.extend(taken(amqp_url))
         return publisher.empty()
 
-    wait_until(lambda: stepped(emptied), timeout=30, what="the rest to be taken")
+    wait_until(lambda: stepped(emptied), timeout=60, what="the rest to be taken")
     publisher.close(0)
     arrived += taken(amqp_url)
     assert messages([one for one in arrived if one.body]) == set(store.sent())

@@ -112,7 +112,7 @@ def test_a_session_whose_host_falls_silent_ends_after_the_heartbeat(amqp_url: st
                     return True
                 return False
 
-            wait_until(lost, timeout=30, what="the end of the session")
+            wait_until(lost, timeout=60, what="the end of the session")
     # The forwarder is gone.
     with closing(Session(url, name="test")) as session:
         assert session.where == host_of(amqp_url)

@@ -195,7 +195,7 @@ def test_the_line_that_tells_what_is_lost_is_a_line_of_the_log(pipe: Pipe) -> No
         written = [json.loads(line) for line in pipe.text().splitlines()]
         child.stdin.write("\n")
         child.stdin.close()
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     lost, again = (json.loads(line) for line in pipe.text().splitlines())
     assert (lost["event"], lost["lines"]) == ("log.lines_lost", 5000 - len(written))
     assert {"level", "timestamp", "since"} <= set(lost)

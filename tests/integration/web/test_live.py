@@ -81,7 +81,7 @@ def test_sigterm_ends_the_viewer_and_its_streams(environment: dict[str, str]) ->
                 for stream in streams:
                     for _ in stream.events():
                         pass
-                _, said = process.communicate(timeout=10)
+                _, said = process.communicate(timeout=60)
         finally:
             # A failed test must not wait for it.
             process.kill()

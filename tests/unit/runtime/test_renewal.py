@@ -39,7 +39,7 @@ def test_a_signal_is_handled_whichever_thread_it_reaches() -> None:
     def work() -> bool:
         wait_until(waited_for, what="the main thread to wait")
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
-        return handled.wait(20)
+        return handled.wait(60)
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
