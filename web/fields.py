@@ -1,12 +1,11 @@
 """Values in URLs: an empty field of a form is a value that is not given."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import click
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,7 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from console.topic_type import TopicType as NamedTopicType
-from runtime.options import ClientType, GivenClient
+from runtime.options import ClientType, GivenClient, MomentType
 from runtime.settings import Duration
 from schemas.report import MAX_NAME_LENGTH
 from schemas.serials import FIRST_SERIAL, LAST_SERIAL
@@ -71,19 +70,12 @@ def _read_by(kind: click.ParamType[Any]) -> Callable[[Any], Any]:
     return read
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _told(value: datetime) -> datetime:
-    """Refuse what a duration cannot be taken from, or PostgreSQL cannot store."""
-    if not 1970 <= value.year < 9999:
-        raise ValueError("the year is not one from 1970 to 9998")
-    return value
-
-
-#: A moment as ISO 8601; UTC unless it names another zone.
-Moment = Annotated[datetime, AfterValidator(_told), AfterValidator(_in_utc)]
+#: A moment as ISO 8601; UTC unless it names another zone. pydantic alone would take numbers, too.
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_read_by(MomentType())),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 #: A client: its id, or its name in any letter case.
 Client = Annotated[
     GivenClient,
