@@ -36,7 +36,7 @@ UNION ALL
 SELECT 'EXECUTE ON FUNCTION ' || called::text
 FROM unnest('{answer_comes,asked,duplicate_identity,silent,client_condition,resync_due,count_totals,
              count_state_totals,clients_in_rare_states,version_parts,sent_since,sent_by_clients,
-             larger_counts,sum_of_counts}'::regproc[]) AS called
+             larger_counts,sum_of_counts,name_parts}'::regproc[]) AS called
 WHERE NOT has_function_privilege(called, 'EXECUTE')
 UNION ALL
 -- Partition maintenance creates a table for each day, which only the owner of state_message may

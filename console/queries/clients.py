@@ -88,8 +88,10 @@ class ClientFilter:
     @property
     def parts(self) -> dict[str, object]:
         """The values of the restrictions that are given, by name."""
+        name = None if self.name is None else self.name.lower()
         given = {
-            "name": None if self.name is None else _like(self.name.lower()),
+            "name": None if name is None else _like(name),
+            "name_parts": name if name is not None and _has_parts(name) else None,
             "version": None if self.version is None else _like(self.version),
             "stale": self.stale,
             "collection": self.collection,
@@ -198,6 +200,11 @@ class _Count(NamedTuple):
 
 def _order(order: Order, of: str) -> sql.Composed:
     return sql.SQL(named_text(f"order_{order}")).format(of=sql.Identifier(of))
+
+
+def _has_parts(pattern: str) -> bool:
+    """Whether the index of parts of three characters helps; the other one finds a beginning."""
+    return any(len(text) >= 3 for text in pattern.split("*")[1:])
 
 
 def _like(pattern: str) -> str:

@@ -66,6 +66,10 @@ c.client_id > %(after_client_id)s::uuid;
 -- name: where_name
 lower(c.name) COLLATE "C" LIKE %(name)s;
 
+-- name: where_name_parts
+-- Of a pattern with `*` these parts are in each name that fits; an index finds them.
+statesys.name_parts(c.name) COLLATE "C" @> statesys.name_parts(%(name_parts)s);
+
 -- name: where_version
 c.version LIKE %(version)s;
 

@@ -95,6 +95,39 @@ def test_filters_restrict_the_list_together(run: Run, environment: dict[str, str
 
 
 @pytest.mark.usefixtures("truth")
+def test_the_index_of_name_parts_changes_no_list(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["abc*def", "ABC", "xabcx", "ab", "", "%abc_", "éabcÉ", "İstanbul-1", "a*bc", "ab\\c1"]
+    with psycopg.connect(database_url) as connection:
+        for number, one in enumerate(names):
+            connection.execute(
+                "UPDATE statesys.client SET name = %s WHERE client_id = %s",
+                [one, client_id(number)],
+            )
+    texts = [
+        "abc",
+        "bc*d",
+        "c*def",
+        "*",
+        "a*b*c",
+        "%abc",
+        "éabcé",
+        "stanbul",
+        "İstan",
+        "b\\c1",
+        "zzz",
+    ]
+    with Queries.open(database_url, name="test") as queries:
+        for pattern in [f"*{text}{end}" for text in texts for end in ("", "*")]:
+            found = []
+            for helps in (True, False):
+                monkeypatch.setattr("console.queries.clients._has_parts", lambda _, h=helps: h)
+                found.append(queries.clients(ClientFilter(name=pattern)))
+            assert found[0] == found[1], pattern
+
+
+@pytest.mark.usefixtures("truth")
 @pytest.mark.parametrize("pattern", ["*ürich*", "*ÜRICH-*", "*RICH-?", "zü*", "*H-1"])
 def test_letters_beyond_ascii_have_cases_too(
     run: Run, environment: dict[str, str], database_url: str, pattern: str

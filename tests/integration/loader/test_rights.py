@@ -11,8 +11,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from console.queries import Queries
-from console.queries.clients import ClientFilter, Order
 from loader.migrations import migrate
 from loader.rights import require_place_to_load
 from loader.store.activity import TOPICS_KEPT, ActivityStore
@@ -166,33 +164,6 @@ def test_a_migration_says_what_it_needs_to_create(empty_database_url: str) -> No
             assert error.value.exit_code == told.code
             role.get(f"CREATE ON DATABASE {name}")
             assert migrate(role.url)
-        finally:
-            connection.execute(f"DROP OWNED BY {role.name} CASCADE".encode())
-            connection.execute(f"DROP ROLE {role.name}".encode())
-
-
-def test_a_site_whose_owner_may_make_no_extension_works_without_one(
-    empty_database_url: str,
-) -> None:
-    with psycopg.connect(empty_database_url, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA statesys")
-        role = Role(connection, empty_database_url)
-        try:
-            connection.execute(f"ALTER SCHEMA statesys OWNER TO {role.name}".encode())
-            migrate(role.url)
-            made = connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
-            assert made.fetchone() == (0,)
-            with Queries.open(role.url, name="test") as queries:
-                assert (
-                    queries.clients(
-                        ClientFilter(name="*9"),
-                        order=Order.NAME,
-                        after=None,
-                        limit=9,
-                        now=queries.now(),
-                    )
-                    == []
-                )
         finally:
             connection.execute(f"DROP OWNED BY {role.name} CASCADE".encode())
             connection.execute(f"DROP ROLE {role.name}".encode())
