@@ -5,6 +5,9 @@
 -- shared: a snapshot that had read the client before would write its row anew.
 SELECT pg_try_advisory_xact_lock(%(key)s);
 
+-- name: exclusive_lock
+SELECT pg_advisory_xact_lock(%(key)s);
+
 -- name: shared_lock
 SELECT pg_advisory_xact_lock_shared(%(key)s);
 

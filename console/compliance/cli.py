@@ -73,7 +73,7 @@ def compliance(
       statesys compliance 301
       statesys compliance 301 '{5D9A1B2C-0000-4000-8000-000000000001}'
       statesys compliance SUM_ASSIGNMENT_ENFORCEMENT --clients 'Failed to install update(s)'
-      statesys compliance 301 --clients never --csv > never.csv
+      statesys compliance 301 --clients never --csv --limit 1000000 > never.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     if state is None and (after is not None or limit is not None or at_once):

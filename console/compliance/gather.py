@@ -74,8 +74,6 @@ def find(
     """
     now, rules = queries.now(), queries.rules()
     totals = queries.state_totals(*question, now=now, rules=rules)
-    if state_ids is not None and nobody_in(state_ids, totals):
-        require_known(question, state, state_ids, totals)
     kept = None if at_once else queries.kept_clients(*question, totals, state_ids)
     found = queries.clients_in_state(
         *question,
@@ -86,6 +84,8 @@ def find(
         now=now,
         rules=rules,
     )
+    if not found and state_ids is not None and nobody_in(state_ids, totals):
+        require_known(question, state, state_ids, totals)
     shown, last = cut(found, limit)
     return Found(now if kept is None else kept.as_of, state_ids, shown, more=last is not None)
 
@@ -101,8 +101,8 @@ def find_quickly(
 ) -> tuple[Sequence[ClientInState], UUID | None]:
     """Find clients in a state without looking at all of them: for a page that must come soon.
 
-    Some hundreds of a million clients may be in the state, so that many have to be looked at. A
-    page of few or none may therefore have a next one.
+    Of a million clients only some thousands may be in the state, so that many have to be looked at
+    to fill a page. A page of few or none may therefore have a next one.
 
     Args:
         state_ids: None means the clients that never told.

@@ -171,13 +171,15 @@ class ComplianceQueries(QuerySession):
 
         Returns:
             None when they were counted now, or when many clients have one of the states: it is then
-            quicker to look for a page of them. Of clients that never told, only that there were
-            none is known.
+            quicker to look for a page of them. Of clients that never told of a type, only that
+            there were none is known.
         """
         if totals.counted_now:
             return None
         if state_ids is None:
-            return None if totals.never else KeptClients((), totals.as_of)
+            # The clients that told of one topic may have been counted later than all clients.
+            looks = totals.never or topic_id is not None
+            return None if looks else KeptClients((), totals.as_of)
         counted = totals.states.keys() & set(state_ids)
         values = {"topic_type": topic_type, "topic_id": topic_id, "state_ids": list(counted)}
         kept = self._all("rare_states", _RareState, **values)

@@ -26,6 +26,14 @@ def keep_snapshots_out(session: Session) -> None:
     session.execute(_SQL["shared_lock"], {"key": _SNAPSHOT_LOCK})
 
 
+def keep_deletions_out(session: Session) -> None:
+    """Wait for clients that are being deleted, and keep others until the end of the transaction.
+
+    What is written down of clients meanwhile would name a client that is gone.
+    """
+    session.execute(_SQL["exclusive_lock"], {"key": _SNAPSHOT_LOCK})
+
+
 class ActivityStore(SharedStore):
     """A connection for counts of what is sent.
 

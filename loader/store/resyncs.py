@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from loader.store.activity import keep_deletions_out
 from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from loader.store.sites import Site
@@ -182,6 +183,7 @@ class ResyncStore(SharedStore):
             self._run("forget_state_totals", {})
             values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
             self._run("keep_state_totals", values)
+            keep_deletions_out(self._session)
             self._run("forget_rare_states", {})
             self._run("read_states_once", {})
             self._run("keep_rare_states", {"now": now, "rare": RARE})

@@ -2,9 +2,10 @@
 --
 -- Locks no existing table: it makes an empty one, in milliseconds, however large the others are.
 
--- An index on state_id would end the updates of a state within its page (HOT), so a list of the few
--- clients in a state would look at all that told of the topic. With each count of state_totals, the
--- clients of its rare states are written down. topic_id null: the state in any topic of the type.
+-- There is no index on state_id, since with one PostgreSQL could not update a state within its page
+-- (HOT). Without this table, a list of the few clients in a state would look at all that told of the
+-- topic. It is written with each count of state_totals. topic_id null: the state in any topic of the
+-- type.
 CREATE TABLE rare_state (
     topic_type integer NOT NULL,
     topic_id   text COLLATE "C",

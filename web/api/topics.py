@@ -123,6 +123,13 @@ class InState(OneTopic):
         Optional[UUID], Field(description="Goes on behind this client: `next` of the last page.")
     ] = None
     limit: Limit = 50
+    now: Annotated[
+        bool,
+        Field(
+            description="Look at all clients now. Else, on a large site, the clients of a state "
+            "that few have are those of the last count; `as_of` says when that was."
+        ),
+    ] = False
 
 
 @router.get(
@@ -149,6 +156,7 @@ def clients(site: TheSite, topic_type: Asked, asked: Annotated[InState, Query()]
             states,
             after=asked.after,
             limit=asked.limit,
+            at_once=asked.now,
         )
     return answer(
         as_of=found.now,

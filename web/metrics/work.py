@@ -51,7 +51,7 @@ def work_families(
 def _of_relays(totals: WorkerTotals, counts: Counts) -> Iterator[Metric]:
     reports = _counter(
         "relay_reports",
-        "Reports that relays settled: forwarded, refused, or set aside as quarantined.",
+        "Reports that relays settled: forwarded, or refused, also those of clients in quarantine.",
         "result",
         "reason",
     )

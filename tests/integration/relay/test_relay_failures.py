@@ -81,7 +81,7 @@ def test_a_relay_that_waits_for_a_confirm_before_its_end_gives_signs_of_life(
 ) -> None:
     # The batch is returned, and not published again before the end.
     monkeypatch.setattr(service, "_AGAIN_AFTER", 60.0)
-    monkeypatch.setattr(service, "_FINISH_TIMEOUT", 5.0)
+    monkeypatch.setattr(service, "_FINISH_TIMEOUT", 10.0)
     settings = load_settings(home=tmp_path, amqp_url=world.amqp_url, batch_linger="1h")
     stop = threading.Event()
     relay = threading.Thread(target=service.Relay(settings, stop).run)
