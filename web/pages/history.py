@@ -9,13 +9,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from console.names import state_name, topic_name
 from console.queries.one_client import ClientMessage, HistoryKey
 from web.command import command_line
 from web.csv_stream import PAGE, Part, csv_of_search
-from web.fields import Filter, Moment, Optional, Serial
+from web.fields import Filter, Optional, Serial
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite
@@ -34,7 +34,7 @@ class History(Filter):
     changes: bool = False
     after_digest: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")] = ""
     after_serial: Optional[Serial] = None
-    after_loaded: Optional[Moment] = None
+    after_loaded: Optional[AwareDatetime] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
 
     @property
