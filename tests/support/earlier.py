@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from loader.migrations import migrate
 from loader.store import chunks
 from schemas import tables
 from tests.support.paths import DATA
@@ -14,6 +15,14 @@ _DUMPED = datetime(2026, 11, 26, 21, 55, tzinfo=UTC)
 _DAYS = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b|(?<=state_message_)(\d{4})(\d\d)(\d\d)")
 #: A line of the statement that stores messages, which counts them in a column of a later file.
 _COUNTING = b"messages = c.messages + a.copies,"
+
+
+def migrate_before(url: str, file: str) -> None:
+    """Make the tables as they were before a file, such as `0013`."""
+    earlier = [one for one in tables.files() if one[0] < file]
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(tables, "files", lambda: earlier)
+        migrate(url)
 
 
 def with_first_tables(before: pytest.MonkeyPatch) -> None:

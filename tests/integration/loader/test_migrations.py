@@ -17,7 +17,7 @@ from loader.store.chunks import ChunkStore
 from loader.store.sites import SiteStore
 from runtime.devserver import Endpoints
 from schemas import tables as schema
-from tests.support.earlier import with_first_tables
+from tests.support.earlier import migrate_before, with_first_tables
 from tests.support.processes import PATIENCE
 from tests.support.waiting import wait_until
 from tests.support.world import CLIENT, Tables, chunk_store, load, message, open_tables, report
@@ -125,12 +125,9 @@ def test_states_sort_by_their_bytes_whatever_the_collation_of_the_database(
 
 
 def test_what_older_workers_counted_stays_without_reason_and_verdict(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str,
 ) -> None:
-    files = [file for file in schema.files() if file[0] < "0013"]
-    with monkeypatch.context() as before:
-        before.setattr(schema, "files", lambda: files)
-        migrations.migrate(empty_database_url)
+    migrate_before(empty_database_url, "0013")
     with open_tables(empty_database_url) as tables:
         for role in ("relay", "loader"):
             tables.connection.execute(
@@ -152,12 +149,9 @@ def test_what_older_workers_counted_stays_without_reason_and_verdict(
 
 
 def test_a_site_keeps_its_rules_and_its_loaders_when_it_learns_to_import(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str,
 ) -> None:
-    files = [file for file in schema.files() if file[0] < "0014"]
-    with monkeypatch.context() as before:
-        before.setattr(schema, "files", lambda: files)
-        migrations.migrate(empty_database_url)
+    migrate_before(empty_database_url, "0014")
     with open_tables(empty_database_url) as tables:
         tables.connection.execute(
             "UPDATE site SET heartbeat_interval = '1 h', origin = 'loader', written_by = 'a:1'"
@@ -203,12 +197,9 @@ def test_a_migration_begins_again_when_a_loader_holds_what_it_needs(
 
 
 def test_clients_of_an_older_site_are_found_by_a_part_of_their_names(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str,
 ) -> None:
-    files = [file for file in schema.files() if file[0] < "0015"]
-    with monkeypatch.context() as before:
-        before.setattr(schema, "files", lambda: files)
-        migrations.migrate(empty_database_url)
+    migrate_before(empty_database_url, "0015")
     with open_tables(empty_database_url) as tables:
         tables.connection.execute(
             "INSERT INTO client (client_id, name, version, first_seen, last_seen) "
