@@ -5,8 +5,9 @@ from operator import attrgetter
 import click
 
 from console.csv_output import csv_option, refuse_csv_with_json
-from console.listing import cut, going_on, limit_option, print_rows
+from console.listing import going_on, limit_option, print_rows
 from console.output import print_json
+from console.paging import page_of
 from console.queries.audit import AuditQueries
 from console.reading import reading
 from runtime.command import settings_without_logs
@@ -42,7 +43,7 @@ def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None
     with reading(AuditQueries, settings, name="statesys audit") as queries, queries.snapshot():
         now = queries.now()
         found = queries.audit(limit=limit + 1, after=after)
-    shown, last = cut(found, limit)
+    shown, last = page_of(found, limit)
     following = None if last is None else last.id
     if as_json:
         print_json({"as_of": now, "entries": shown, "next": following})

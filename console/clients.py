@@ -7,8 +7,9 @@ import click
 
 from console.completeness import sentence
 from console.csv_output import csv_option, refuse_csv_with_json
-from console.listing import cut, going_on, limit_option, print_rows
+from console.listing import going_on, limit_option, print_rows
 from console.output import moment, print_json
+from console.paging import page_of
 from console.queries import Queries
 from console.queries.clients import ClientFilter, ClientKey, Condition, Order
 from console.reading import reading
@@ -89,7 +90,7 @@ def clients(
             now=now,
         )
         completeness = queries.completeness(now=now)
-    shown, last = cut(found, limit)
+    shown, last = page_of(found, limit)
     following = None if last is None else last.client_id
     if as_json:
         print_json(

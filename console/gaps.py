@@ -3,8 +3,9 @@
 import click
 
 from console.due import asked_words, due_words
-from console.listing import cut, limit_option
+from console.listing import limit_option
 from console.output import age, counted, moment, print_json, stdout, table
+from console.paging import page_of
 from console.queries import Queries
 from console.reading import reading
 from runtime.command import settings_without_logs
@@ -43,7 +44,7 @@ def gaps(
         now, rules = queries.now(), queries.rules()._replace(**given)
         found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)
 
-    shown, last = cut(found, limit)
+    shown, last = page_of(found, limit)
     if as_json:
         print_json([row._asdict() for row in shown])
     else:

@@ -1,14 +1,12 @@
-"""Lists by pages: the option, the end of a page, and the same rows as a table or CSV."""
+"""Lists on the console: the option, the same rows as a table or CSV, and how a list goes on."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from console.csv_output import print_csv
 from console.output import stdout, table
-
-Row = TypeVar("Row")
 
 
 def limit_option(noun: str, *, default: int = 50) -> Callable[[Any], Any]:
@@ -25,17 +23,6 @@ def limit_option(noun: str, *, default: int = 50) -> Callable[[Any], Any]:
         show_default=True,
         help=f"{noun} at most.",
     )
-
-
-def cut(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], Row | None]:
-    """The rows of a page, and the last of them if the list goes on.
-
-    Args:
-        found: one row more than the page has, if there are so many.
-        limit: rows of a page.
-    """
-    shown = found[:limit]
-    return shown, shown[-1] if len(found) > limit else None
 
 
 def print_rows(

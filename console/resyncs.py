@@ -6,8 +6,9 @@ import click
 from pydantic import AwareDatetime, TypeAdapter
 
 from console.csv_output import csv_option, print_csv, refuse_csv_with_json
-from console.listing import cut, going_on, limit_option
+from console.listing import going_on, limit_option
 from console.output import moment, print_json, stdout, table
+from console.paging import page_of
 from console.places import place, token
 from console.queries.resyncs import RequestKey, RequestState, ResyncQueries, SiteRequest
 from console.reading import reading
@@ -68,7 +69,7 @@ def list_requests(
     with reading(ResyncQueries, settings, name="statesys resync") as queries, queries.snapshot():
         now = queries.now()
         found = queries.site_requests(RequestState(state), after=start, limit=limit + 1)
-    shown, last = cut(found, limit)
+    shown, last = page_of(found, limit)
     following = None if last is None else token(RequestKey.of(last))
     if as_json:
         print_json({"as_of": now, "requests": shown, "next": following})

@@ -11,7 +11,8 @@ from console.collections import changing, gather
 from console.collections.gather import conditions_now, known
 from console.collections.view import print_collection, print_collections, print_members
 from console.csv_output import csv_option, refuse_csv_with_json
-from console.listing import cut, limit_option
+from console.listing import limit_option
+from console.paging import page_of
 from console.queries.collections import CollectionQueries
 from console.reading import reading
 from runtime.command import settings_without_logs
@@ -139,7 +140,7 @@ def members(
             joined_since=joined_since,
             at_once=at_once,
         )
-    shown, last = cut(rows, limit)
+    shown, last = page_of(rows, limit)
     print_members(found, shown, last, as_of=as_of, as_csv=as_csv, as_json=as_json)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.compliance.state import catalogued_states, unknown_state
-from console.listing import cut
+from console.paging import page_of
 from console.queries.compliance import ClientInState, ComplianceQueries, StateTotals
 
 #: Clients that a quick search looks at in one statement, and seconds after which it ends.
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
     now: datetime
     state_ids: Sequence[int] | None
-    clients: Sequence[ClientInState]
+    clients: list[ClientInState]
     more: bool
 
 
@@ -75,18 +75,13 @@ def find(
     now, rules = queries.now(), queries.rules()
     totals = queries.state_totals(*question, now=now, rules=rules)
     kept = None if at_once else queries.kept_clients(*question, totals, state_ids)
+    among = None if kept is None else kept.client_ids
     found = queries.clients_in_state(
-        *question,
-        state_ids,
-        among=None if kept is None else kept.client_ids,
-        after=after,
-        limit=limit + 1,
-        now=now,
-        rules=rules,
+        *question, state_ids, among=among, after=after, limit=limit + 1, now=now, rules=rules
     )
     if not found and state_ids is not None and nobody_in(state_ids, totals):
         require_known(question, state, state_ids, totals)
-    shown, last = cut(found, limit)
+    shown, last = page_of(found, limit)
     return Found(now if kept is None else kept.as_of, state_ids, shown, more=last is not None)
 
 
@@ -98,7 +93,7 @@ def find_quickly(
     *,
     after: UUID | None,
     limit: int,
-) -> tuple[Sequence[ClientInState], UUID | None]:
+) -> tuple[list[ClientInState], UUID | None]:
     """Find clients in a state without looking at all of them: for a page that must come soon.
 
     Of a million clients only some thousands may be in the state, so that many have to be looked at
@@ -115,18 +110,11 @@ def find_quickly(
     now, rules = queries.now(), queries.rules()
     kept = queries.kept_clients(*question, totals, state_ids)
     if kept is not None:
-        shown, last = cut(
-            queries.clients_in_state(
-                *question,
-                state_ids,
-                among=kept.client_ids,
-                after=after,
-                limit=limit + 1,
-                now=now,
-                rules=rules,
-            ),
-            limit,
+        among = kept.client_ids
+        listed = queries.clients_in_state(
+            *question, state_ids, among=among, after=after, limit=limit + 1, now=now, rules=rules
         )
+        shown, last = page_of(listed, limit)
         return shown, None if last is None else last.client_id
     found: list[ClientInState] = []
     begun = monotonic()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field, TypeAdapter
 
+from console.paging import page_of
 from console.places import place, token
 from console.queries.clients import ClientKey, ListedClient
 from console.queries.one_client import StateKey
@@ -26,7 +27,6 @@ from web.fields import Client, Filter, Optional, Serial, StoredText, TopicId
 from web.fields import Topic as TopicType
 from web.fields import TopicType as StoredTopicType
 from web.pages.clients import ClientList
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1/clients", tags=["clients"], responses=PROBLEMS)

@@ -12,6 +12,7 @@ from console.collections import gather
 from console.collections.gather import known
 from console.collections.view import collection_as_data
 from console.findings import Finding
+from console.paging import page_of
 from console.places import place, token
 from console.queries.collections import CollectionRow, MemberRow
 from console.queries.missing import RangeKey
@@ -25,7 +26,6 @@ from web.api.answers import PROBLEMS, Limit, Listed, answer
 from web.api.shapes import row, shape
 from web.fields import Age, Filter, Optional, Text
 from web.pages import gaps as gaps_page
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1", tags=["site"], responses=PROBLEMS)

@@ -12,13 +12,13 @@ from console.compliance.gather import Question, count, find
 from console.compliance.state import catalogued_states, read_state
 from console.compliance.view import totals_as_data
 from console.names import topic_name, topic_sentence
+from console.paging import page_of
 from console.places import place, token
 from console.queries.compliance import ClientInState
 from schemas.topics import topic_types
 from web.api.answers import PROBLEMS, Limit, Listed, answer
 from web.api.shapes import shape
 from web.fields import Filter, Optional, Text, Topic, TopicId
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1/topics", tags=["topics"], responses=PROBLEMS)

@@ -8,12 +8,12 @@ from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
+from console.paging import page_of
 from console.queries import Queries
 from console.queries.audit import AuditRow
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional
 from web.page import Page, render
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter()

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import Field
 
 from console.names import state_name, topic_name
+from console.paging import page_of
 from console.queries.one_client import StateKey
 from console.queries.rows import StateRow
 from console.trace.places import places
@@ -24,7 +25,6 @@ from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional, StoredText, TopicType
 from web.page import Page, render
-from web.paging import page_of
 from web.readers import SiteQueries
 from web.site import TheSite
 from web.strip import Strip, strip

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from console.completeness import CONDITIONS, sentence
+from console.paging import page_of
 from console.places import Token, place, token
 from console.queries import Queries
 from console.queries.clients import ClientFilter, ClientKey, Condition, ListedClient, Order
@@ -17,7 +18,6 @@ from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Age, Filter, Optional, StoredText, Text
 from web.page import Page, render
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter()

@@ -13,6 +13,7 @@ from pydantic import Field
 from console.collections.gather import conditions_now, known, members
 from console.collections.view import MEMBER_COLUMNS, evaluated_words, member_cells, problem_of
 from console.completeness import sentence
+from console.paging import page_of
 from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
 from runtime.collection_rules import RuleRefused, parse_rule
@@ -21,7 +22,6 @@ from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
 from web.fields import Age, Filter, Optional
 from web.page import Page, render
-from web.paging import page_of
 from web.readers import SiteQueries
 from web.site import TheSite
 

@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from console.dead.view import readable, reason_words
+from console.paging import page_of
 from runtime.printable import printable
 from web.command import command_line
 from web.fields import Filter, Optional, Text
 from web.hexdump import hexdump
 from web.letters import KEPT
 from web.page import Page, render
-from web.paging import page_of
 from web.site import TheSite
 from web.watching import Look
 

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 
 from console.completeness import sentence
 from console.due import asked_words, due_words
+from console.paging import page_of
 from console.places import Token, place, token
 from console.queries import Queries
 from console.queries.missing import RangeKey
@@ -17,7 +18,6 @@ from console.queries.rows import MissingRow
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional, Serial
 from web.page import Page, render
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter()

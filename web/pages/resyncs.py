@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
+from console.paging import page_of
 from console.places import Token, token
 from console.queries import Queries
 from console.queries.resyncs import RequestKey, RequestState, SiteRequest
@@ -15,7 +16,6 @@ from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional
 from web.page import Page, render
-from web.paging import page_of
 from web.site import TheSite
 
 router = APIRouter()

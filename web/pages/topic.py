@@ -113,7 +113,7 @@ def compliance_csv(site: TheSite, asked: Annotated[Compliance, Query()]) -> Stre
 
     def following(queries: SiteQueries, last: ClientInState | None) -> list[ClientInState]:
         after = None if last is None else last.client_id
-        return [*find(queries, question, state, states, after=after, limit=PAGE).clients]
+        return find(queries, question, state, states, after=after, limit=PAGE).clients
 
     cells = attrgetter(*_CLIENT_COLUMNS)
     return csv_stream(site.readers, "clients.csv", _CLIENT_COLUMNS, following, cells)
@@ -121,7 +121,7 @@ def compliance_csv(site: TheSite, asked: Annotated[Compliance, Query()]) -> Stre
 
 def _topic(request: Request, site: Site, question: Question, asked: TopicPage) -> HTMLResponse:
     states = None if asked.state is None else read_state(question.topic_type, asked.state)
-    listed: Sequence[ClientInState] | None = None
+    listed: list[ClientInState] | None = None
     goes_on: UUID | None = None
     topics = []
     with site.readers.snapshot() as queries:
