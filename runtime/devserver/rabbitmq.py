@@ -7,6 +7,7 @@ environment, and binds everything to 127.0.0.1. It shares nothing with a system-
 import base64
 import json
 import os
+import shlex
 import signal
 import socket
 import urllib.request
@@ -20,12 +21,16 @@ from runtime.devserver.errors import ServicesError
 from runtime.devserver.place import Account
 from runtime.devserver.processes import tail, until
 from runtime.devserver.rabbitmq_conf import configuration, node_name
+from runtime.devserver.rabbitmq_plugins import link_plugins
 from runtime.devserver.registry import NAME, Rabbitmq
 from runtime.files import directory, write_private
 from runtime.process_identity import Process, alive
 
 # Seconds; quorum queues flush at the end.
 STOP = 60
+
+# Beside the broker itself.
+_PLUGINS = ("rabbitmq_management", "rabbitmq_consistent_hash_exchange")
 
 # Variables in a running broker's environment that show which home it belongs to.
 _PID_FILE = "RABBITMQ_PID_FILE"
@@ -86,7 +91,7 @@ class Server:
             ServicesError: its log cannot be written.
         """
         script = programs.rabbitmq_server()
-        self._configure()
+        self._configure(script)
         # It has the pid of an old process, and the new one may get that pid by accident.
         self._pid_file.unlink(missing_ok=True)
         return processes.spawn(
@@ -185,13 +190,22 @@ class Server:
     def _logs(self) -> tuple[Path, Path]:
         return self._output, self._base / "log" / f"{self._name}.log"
 
-    def _configure(self) -> None:
+    @property
+    def _home(self) -> Path:
+        """What the start script takes for the installation's directory, to look for plugins."""
+        return self._base / "home"
+
+    def _configure(self, script: Path) -> None:
         directory(self._base)
+        directory(self._home)
         directory(self._base / "log")
         text = configuration(self._service, nodes=self._nodes)
         write_private(self._base / "rabbitmq.conf", text)
-        plugins = "[rabbitmq_management,rabbitmq_consistent_hash_exchange].\n"
-        write_private(self._base / "enabled_plugins", plugins)
+        write_private(self._base / "enabled_plugins", f"[{','.join(_PLUGINS)}].\n")
+        # Read by the start script; without it, that of the system-wide broker would be.
+        linked = link_plugins(script, self._home / "plugins", enabled=_PLUGINS)
+        home = f"RABBITMQ_HOME={shlex.quote(str(self._home))}\n" if linked else ""
+        write_private(self._base / "rabbitmq-env.conf", home)
         # Erlang requires that only the owner can read it.
         write_private(self._base / ".erlang.cookie", self._service.cookie, mode=0o400)
 
@@ -216,7 +230,6 @@ class Server:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
             _PID_FILE: str(self._pid_file),
-            # A missing file, so that the system-wide broker's is not read.
             "RABBITMQ_CONF_ENV_FILE": str(here / "rabbitmq-env.conf"),
             # Makes the script exec the Erlang machine: the recorded pid is then the broker's own,
             # and SIGTERM reaches it.
