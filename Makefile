@@ -4,6 +4,10 @@
 PYTHON ?= python3
 export PYTHON
 
+# Even where the environment says otherwise, keep compiled modules: tests start hundreds of
+# processes, and each would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN := .venv/bin
 STAMP := .venv/.installed
 

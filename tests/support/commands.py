@@ -1,7 +1,7 @@
 """List all commands, and run one as an operator does, in a process of its own.
 
-The process is forked from one that has imported everything (`tests.support.forked`), unless the
-environment has variables that an interpreter reads only when it starts.
+The process is forked from one that has imported everything (`tests.support.everything`), unless
+the environment has variables that an interpreter reads only when it starts.
 """
 
 import multiprocessing
@@ -25,7 +25,7 @@ from tests.support import forked
 _TIMEOUT = 60
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([forked.__name__])
+_SERVER.set_forkserver_preload(["tests.support.everything"])
 
 
 def bare_environment(home: object) -> dict[str, str]:

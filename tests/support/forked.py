@@ -6,25 +6,11 @@ code. `tests.support.commands.run` uses it.
 """
 
 import os
-import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 
 import statesys
-
-_PACKAGES = ("lab", "web", "console", "loader", "producers", "relay", "runtime", "schemas")
-
-
-def _import_everything() -> None:
-    for name in _PACKAGES:
-        package = import_module(name)
-        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-            import_module(module.name)
-
-
-_import_everything()
 
 
 def command(

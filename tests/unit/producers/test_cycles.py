@@ -155,7 +155,8 @@ def test_an_answer_has_every_state_also_what_was_not_sent(open_owned: OpenStore)
         answer_requests(store, [render_request(request)], NOW)
 
         assert all(s.serial and s.serial > 500 for s in store.states(client.client_id))
-        (answered,) = (r for r in reports(store) if r.client_id == client.client_id)
+        (outgoing,) = (r for r in outbox(store) if r.client_id == client.client_id)
+        answered = parse_report(outgoing.body)
         assert answered.messages[0].topic_type == RESYNC_TOPIC
         assert len(answered.messages) == 1 + len(unsent)
     assert not store.unsent_between(0, 200)
