@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from runtime.settings import load_settings
 from web.access.forms import _guarded
@@ -32,14 +33,25 @@ def routes(app: FastAPI) -> list[BaseRoute]:
     return found
 
 
-@pytest.mark.parametrize("path", ["/broken", "/api/broken"])
-def test_a_defect_is_told_with_the_headers_of_every_answer(path: str) -> None:
-    app = create_app(Site(load_settings(database_url=URL, amqp_url="amqp://u:p@127.0.0.1/")))
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    return create_app(Site(load_settings(database_url=URL, amqp_url="amqp://u:p@127.0.0.1/")))
 
-    @app.get(path)
-    def broken() -> None:
+
+@pytest.fixture(scope="module")
+def broken(app: FastAPI) -> FastAPI:
+    """One with two routes that fail."""
+
+    @app.get("/broken")
+    @app.get("/api/broken")
+    def fail() -> None:
         raise ZeroDivisionError
 
+    return app
+
+
+@pytest.mark.parametrize("path", ["/broken", "/api/broken"])
+def test_a_defect_is_told_with_the_headers_of_every_answer(broken: FastAPI, path: str) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -58,16 +70,16 @@ def test_a_defect_is_told_with_the_headers_of_every_answer(path: str) -> None:
         "headers": [(b"host", b"localhost")],
     }
     # The server logs what it raises once more.
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(app(scope, receive, send))
+    with capture_logs() as logged, pytest.raises(ZeroDivisionError):
+        asyncio.run(broken(scope, receive, send))
+    assert [one["event"] for one in logged] == ["web.failed"]
     assert sent[0]["status"] == 500
     assert b"its log says how" in sent[1]["body"]
     headers = Headers(raw=sent[0]["headers"])
     assert {name: headers.get(name) for name in HEADERS} == HEADERS
 
 
-def test_whatever_changes_something_is_guarded() -> None:
-    app = create_app(Site(load_settings(database_url=URL, amqp_url="amqp://u:p@127.0.0.1/")))
+def test_whatever_changes_something_is_guarded(app: FastAPI) -> None:
     changing = {
         route.path: [one.call for one in route.dependant.dependencies]
         for route in routes(app)
