@@ -26,12 +26,14 @@ from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 Value = TypeVar("Value")
 
 
-def _none_if_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
+#: What a person leaves in a field. Python and JavaScript each count other characters as space.
+_SPACE = " \t\r\n"
 #: What is as good as no value, in the document of the API.
-BLANK = {"type": "string", "pattern": r"^\s*$"}
+BLANK = {"type": "string", "pattern": r"^[ \t\r\n]*$"}
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip(_SPACE) else value
 
 
 class _Blank:

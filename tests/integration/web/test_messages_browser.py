@@ -28,7 +28,10 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
 
 
 def rows(browser: Chrome) -> list[str]:
-    return [row.text for row in browser.find_elements(By.CSS_SELECTOR, "main tbody tr")]
+    """The texts of all rows at one moment: a live page may replace them at any other."""
+    script = "return Array.from(document.querySelectorAll('main tbody tr'), row => row.innerText)"
+    found: list[str] = browser.execute_script(script)
+    return found
 
 
 def test_a_live_page_shows_what_is_loaded_meanwhile(
@@ -37,7 +40,7 @@ def test_a_live_page_shows_what_is_loaded_meanwhile(
     load(store, report(message(1, topic="the first")))
     browser.get(f"{viewer.url}messages")
     browser.find_element(By.LINK_TEXT, "Follow what is loaded").click()
-    assert len(rows(browser)) == 1
+    WebDriverWait(browser, 30).until(lambda _: len(rows(browser)) == 1)
     load(store, report(message(2, topic="the second")))
     WebDriverWait(browser, 30).until(lambda _: len(rows(browser)) == 2)
     assert "the second" in rows(browser)[0]
