@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from runtime.database import Session
 from runtime.statements import statements
@@ -45,6 +44,8 @@ class ActivityStore(SharedStore):
         SchemaMissing: from every method; the database is not migrated.
     """
 
+    _sql = _SQL
+
     def __init__(self, url: str) -> None:
         super().__init__(url, name="statesys activity")
 
@@ -71,12 +72,12 @@ class ActivityStore(SharedStore):
             nothing to do, or another process works on it.
         """
         with self._session.transaction():
-            if not self._one(_SQL["lock"], key=_SNAPSHOT_LOCK):
+            if not self._one("lock", key=_SNAPSHOT_LOCK):
                 return None
             mark = now.replace(minute=0, second=0, microsecond=0)
-            if not take_turn(self._session, "activity", now=mark, interval=_HOUR):
+            if not self._take_turn("activity", now=mark, interval=_HOUR):
                 return None
-            number = self._one(_SQL["begin_snapshot"], now=now)
+            number = self._one("begin_snapshot", now=now)
             self._run("drop_snapshots", number=number)
             changed = self._run("continue_clients", number=number).rowcount
             return cast(int, changed + self._run("begin_clients", number=number).rowcount)
@@ -95,9 +96,9 @@ class ActivityStore(SharedStore):
         """
         with self._session.transaction():
             # A client that is forgotten meanwhile would be listed anew.
-            if not self._one(_SQL["lock"], key=_SNAPSHOT_LOCK):
+            if not self._one("lock", key=_SNAPSHOT_LOCK):
                 return False
-            if not take_turn(self._session, "top", now=now, interval=interval):
+            if not self._take_turn("top", now=now, interval=interval):
                 return False
             windows = client_windows(
                 [Snapshot(*row) for row in self._run("snapshots", now=now)], now
@@ -114,9 +115,6 @@ class ActivityStore(SharedStore):
             )
             return True
 
-    def _one(self, query: str, **values: Any) -> Any:
-        row = self._session.execute(query, values or None).fetchone()
+    def _one(self, statement: str, **values: Any) -> Any:
+        row = self._run(statement, **values).fetchone()
         return None if row is None else row[0]
-
-    def _run(self, name: str, **values: Any) -> Any:
-        return self._session.execute(_SQL[name], values or None)

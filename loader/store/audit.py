@@ -5,11 +5,11 @@ from typing import cast
 from loader.store.shared import SharedStore
 from runtime.statements import statements
 
-_SQL = statements("loader", "audit.sql")
-
 
 class AuditStore(SharedStore):
     """A connection for audit entries."""
+
+    _sql = statements("loader", "audit.sql")
 
     def begin(self, *, who: str, address: str, action: str, command: str) -> int:
         """Write that somebody is about to act, and commit it.
@@ -23,14 +23,13 @@ class AuditStore(SharedStore):
         Returns:
             The id of the entry.
         """
-        values = {"who": who, "address": address, "action": action, "command": command}
         with self._session.transaction():
-            row = self._session.execute(_SQL["begin"], values).fetchone()
+            values = {"who": who, "address": address, "action": action, "command": command}
+            row = self._run("begin", **values).fetchone()
             assert row is not None
             return cast(int, row[0])
 
     def end(self, entry: int, result: str, *, failed: bool) -> None:
         """Write what was done, or why it failed."""
-        values = {"id": entry, "result": result, "failed": failed}
         with self._session.transaction():
-            self._session.execute(_SQL["end"], values)
+            self._run("end", id=entry, result=result, failed=failed)

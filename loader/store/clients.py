@@ -7,8 +7,6 @@ from loader.store.activity import keep_snapshots_out
 from loader.store.shared import SharedStore
 from runtime.statements import statements
 
-_SQL = statements("loader", "clients.sql")
-
 
 class Removed(NamedTuple):
     """How many rows of a client there are or were, by table.
@@ -41,6 +39,8 @@ class ClientStore(SharedStore):
         StatesysError: a newer version made the tables.
     """
 
+    _sql = statements("loader", "clients.sql")
+
     def __init__(self, url: str) -> None:
         super().__init__(url, name="statesys client")
         try:
@@ -52,13 +52,13 @@ class ClientStore(SharedStore):
     def name(self, client_id: UUID) -> str:
         """Return the name of a client; empty if the client or its name is not known."""
         with self._session.transaction():
-            row = self._run("name", client_id)
+            row = self._row("name", client_id)
             return "" if row is None else cast(str, row[0])
 
     def held(self, client_id: UUID) -> Removed:
         """Return what there is of a client, the history included."""
         with self._session.transaction():
-            return Removed(*self._run("held", client_id))
+            return Removed(*self._row("held", client_id))
 
     def forget(self, client_id: UUID) -> Removed:
         """Delete a client with its states, ranges and requests; its history stays.
@@ -77,13 +77,13 @@ class ClientStore(SharedStore):
         """
         with self._session.transaction():
             removed = self._forget(client_id)
-            erased = self._session.execute(_SQL["erase_history"], {"client_id": client_id})
+            erased = self._run("erase_history", client_id=client_id)
             return removed._replace(messages=erased.rowcount)
 
     def _forget(self, client_id: UUID) -> Removed:
         keep_snapshots_out(self._session)
-        self._run("lock", client_id)
-        return Removed(*self._run("forget", client_id))
+        self._row("lock", client_id)
+        return Removed(*self._row("forget", client_id))
 
-    def _run(self, name: str, client_id: UUID) -> Any:
-        return self._session.execute(_SQL[name], {"client_id": client_id}).fetchone()
+    def _row(self, statement: str, client_id: UUID) -> Any:
+        return self._run(statement, client_id=client_id).fetchone()

@@ -10,8 +10,6 @@ from runtime.collection_rules import Rule, RuleRefused, compiled, parse_rule
 from runtime.database import StatementFailed, sql
 from runtime.statements import statements
 
-_SQL = statements("loader", "collections.sql")
-
 
 class Evaluated(NamedTuple):
     """One evaluation of a collection.
@@ -29,6 +27,8 @@ class Evaluated(NamedTuple):
 
 class CollectionStore(SharedStore):
     """A connection for collections."""
+
+    _sql = statements("loader", "collections.sql")
 
     def __init__(self, url: str, *, name: str) -> None:
         super().__init__(url, name=name)
@@ -89,7 +89,7 @@ class CollectionStore(SharedStore):
     ) -> tuple[int, int, dict[str, int]]:
         source, parameters = compiled(rule)
         # The file is part of the package and constant, so it is safe as a LiteralString.
-        text = cast(LiteralString, _SQL["evaluate"])  # type: ignore[redundant-cast]
+        text = cast(LiteralString, self._sql["evaluate"])  # type: ignore[redundant-cast]
         values = {
             **parameters,
             **self._site.rules().ages,
@@ -103,6 +103,3 @@ class CollectionStore(SharedStore):
     def _one(self, statement: str, **values: Any) -> Any:
         with self._session.transaction():
             return self._run(statement, **values).fetchone()
-
-    def _run(self, statement: str, **values: Any) -> Any:
-        return self._session.execute(_SQL[statement], values)

@@ -1,16 +1,13 @@
 """The quarantined clients in the database. The SQL is `quarantine.sql`."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from runtime.statements import statements
 from schemas.errors import StatesysError
 from schemas.quarantine import MAX_QUARANTINED
-
-_SQL = statements("loader", "quarantine.sql")
 
 
 class Quarantined(NamedTuple):
@@ -24,6 +21,8 @@ class Quarantined(NamedTuple):
 
 class QuarantineStore(SharedStore):
     """A connection for the quarantine."""
+
+    _sql = statements("loader", "quarantine.sql")
 
     def quarantine(self, client_id: UUID, *, by: str, why: str) -> bool:
         """Put a client into quarantine.
@@ -60,10 +59,7 @@ class QuarantineStore(SharedStore):
     def listed_if_due(self, *, interval: timedelta) -> list[UUID] | None:
         """The clients to tell the relays; None if a loader told them within the interval."""
         with self._session.transaction():
-            if not take_turn(self._session, "quarantine", now=self.now(), interval=interval):
+            if not self._take_turn("quarantine", now=self.now(), interval=interval):
                 return None
             rows = self._run("listed", most=MAX_QUARANTINED).fetchall()
             return [client_id for (client_id,) in rows]
-
-    def _run(self, statement: str, **values: Any) -> Any:
-        return self._session.execute(_SQL[statement], values)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from loader.store.activity import keep_deletions_out
-from loader.store.duties import take_turn
 from loader.store.shared import SharedStore
 from loader.store.sites import Site
 from runtime.client_names import client_ids_of
@@ -19,7 +18,6 @@ from schemas.serials import SerialRange
 #: Key of the transaction-level advisory lock with which one loader checks at a time. It is released
 #: with the transaction, also if the loader is killed.
 _CHECK_LOCK = 7828379702
-_SQL = statements("loader", "resync.sql")
 #: No spread: requests are sent at once.
 AT_ONCE = timedelta(0)
 #: Maximum number of requests in one transaction, whose rows stay locked during publishing.
@@ -62,6 +60,8 @@ class ResyncStore(SharedStore):
         DatabaseUnavailable: from every method; try again.
         SchemaMissing: from every method; the database is not migrated.
     """
+
+    _sql = statements("loader", "resync.sql")
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class ResyncStore(SharedStore):
             if not self._lock_checks():
                 return []
             ages = self.rules().ages
-            self._run("close_requests", {**ages, "now": now})
-            self._run("mark_duplicate_identities", {"now": now})
+            self._run("close_requests", **ages, now=now)
+            self._run("mark_duplicate_identities", now=now)
             due = self._due(ages, now=now, limit=limit, with_missing=with_missing)
             for slot, (client_id, reason, _) in enumerate(due):
                 self._request(client_id, reason, now, spread=spread, slot=slot, slots=len(due))
@@ -156,7 +156,7 @@ class ResyncStore(SharedStore):
         with self._session.transaction():
             if not self._take_turn("totals", now=now, interval=interval):
                 return False
-            self._run("keep_totals", {**self.rules().ages, "now": now})
+            self._run("keep_totals", **self.rules().ages, now=now)
             return True
 
     def client_ids_of(self, given: Sequence[GivenClient]) -> list[UUID]:
@@ -179,14 +179,14 @@ class ResyncStore(SharedStore):
         with self._session.transaction():
             if not self._take_turn("state_totals", now=now, interval=interval):
                 return False
-            self._run("count_in_memory", {})
-            self._run("forget_state_totals", {})
-            values = {**self.rules().ages, "now": now, "min_states": SMALL_TOPIC}
-            self._run("keep_state_totals", values)
+            self._run("count_in_memory")
+            self._run("forget_state_totals")
+            ages = self.rules().ages
+            self._run("keep_state_totals", **ages, now=now, min_states=SMALL_TOPIC)
             keep_deletions_out(self._session)
-            self._run("forget_rare_states", {})
-            self._run("read_states_once", {})
-            self._run("keep_rare_states", {"now": now, "rare": RARE})
+            self._run("forget_rare_states")
+            self._run("read_states_once")
+            self._run("keep_rare_states", now=now, rare=RARE)
             return True
 
     def request(self, client_id: UUID, *, now: datetime) -> UUID | None:
@@ -196,7 +196,7 @@ class ResyncStore(SharedStore):
             Its id; None if the client is unknown.
         """
         with self._session.transaction():
-            self._run("forgive", {"client_id": client_id})
+            self._run("forgive", client_id=client_id)
             return self._request(client_id, ResyncReason.OPERATOR, now)
 
     def request_many(
@@ -211,20 +211,20 @@ class ResyncStore(SharedStore):
         """
         values = {"client_ids": list(client_ids), "now": now, "spread": spread}
         with self._session.transaction():
-            self._run("forgive_many", values)
-            return dict(self._run("request_many", values).fetchall())
+            self._run("forgive_many", **values)
+            return dict(self._run("request_many", **values).fetchall())
 
     def members(self, collection: str) -> list[UUID] | None:
         """Return a collection's members at its last evaluation; None if there is no such name."""
         with self._session.transaction():
-            row = self._run("collection_id", {"name": collection}).fetchone()
+            row = self._run("collection_id", name=collection).fetchone()
             if row is None:
                 return None
-            return [client_id for (client_id,) in self._run("members", {"id": row[0]})]
+            return [client_id for (client_id,) in self._run("members", id=row[0])]
 
     def askable(self, client_ids: Sequence[UUID]) -> int:
         """How many of some clients have no open request."""
-        row = self._run("askable", {"client_ids": list(client_ids)}).fetchone()
+        row = self._run("askable", client_ids=list(client_ids)).fetchone()
         self._session.commit()
         return cast(int, row[0])
 
@@ -235,13 +235,13 @@ class ResyncStore(SharedStore):
             now: timezone-aware; requests for a later time are left out.
             held: return only requests that an operator made for one client, because of a backlog.
         """
-        rows = self._run("unsent", {"now": now, "held": held, "limit": _PUBLISHED_TOGETHER})
+        rows = self._run("unsent", now=now, held=held, limit=_PUBLISHED_TOGETHER)
         return [_unsent(row) for row in rows.fetchall()]
 
     def next_unsent(self) -> datetime | None:
         """Return when the next request is to be sent, maybe in the past; None if there is none."""
         with self._session.transaction():
-            row = self._run("next_unsent", {}).fetchone()
+            row = self._run("next_unsent").fetchone()
             return None if row is None else cast(datetime | None, row[0])
 
     def put_off(self, *, now: datetime, spread: timedelta) -> None:
@@ -252,14 +252,12 @@ class ResyncStore(SharedStore):
             spread: as in `check`.
         """
         with self._session.transaction():
-            self._run("put_off", {"now": now, "spread": spread})
+            self._run("put_off", now=now, spread=spread)
 
     def mark(self, request: ResyncRequest, *, sent: bool, now: datetime) -> None:
         """Note that a request was published (`sent`), or that its queue does not exist."""
-        self._run(
-            "sent" if sent else "unroutable",
-            {"client_id": request.client_id, "request_id": request.request_id, "now": now},
-        )
+        which = {"client_id": request.client_id, "request_id": request.request_id}
+        self._run("sent" if sent else "unroutable", **which, now=now)
 
     def commit(self) -> None:
         """End the transaction of `unsent`."""
@@ -272,17 +270,11 @@ class ResyncStore(SharedStore):
         ).fetchone()
         return row is not None and bool(row[0])
 
-    def _take_turn(self, name: str, *, now: datetime, interval: timedelta) -> bool:
-        return take_turn(self._session, name, now=now, interval=interval)
-
     def _due(
         self, ages: dict[str, timedelta], *, now: datetime, limit: int, with_missing: bool
     ) -> list[Due]:
-        values = {**ages, "now": now, "limit": limit, "urgent_only": not with_missing}
-        return [
-            Due(client_id, ResyncReason(reason), since)
-            for client_id, reason, since in self._run("due", values)
-        ]
+        rows = self._run("due", **ages, now=now, limit=limit, urgent_only=not with_missing)
+        return [Due(client_id, ResyncReason(reason), since) for client_id, reason, since in rows]
 
     def _request(
         self,
@@ -296,11 +288,8 @@ class ResyncStore(SharedStore):
     ) -> UUID | None:
         who = {"client_id": client_id, "reason": reason.value}
         when = {"now": now, "spread": spread, "slot": slot, "slots": slots}
-        row = self._run("request", {**who, **when}).fetchone()
+        row = self._run("request", **who, **when).fetchone()
         return None if row is None else cast(UUID, row[0])
-
-    def _run(self, name: str, values: dict[str, Any]) -> Any:
-        return self._session.execute(_SQL[name], values)
 
 
 def _unsent(row: tuple[Any, ...]) -> UnsentRequest:

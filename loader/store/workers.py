@@ -8,11 +8,11 @@ from loader.store.shared import SharedStore
 from runtime.statements import statements
 from schemas.workers import Counters, WorkerHeartbeat
 
-_SQL = statements("loader", "workers.sql")
-
 
 class WorkerStore(SharedStore):
     """A connection for heartbeats of workers."""
+
+    _sql = statements("loader", "workers.sql")
 
     def fold(self, heartbeats: Iterable[WorkerHeartbeat]) -> None:
         """Store heartbeats, in one transaction; repeated ones change nothing."""
@@ -25,12 +25,12 @@ class WorkerStore(SharedStore):
                 values["counts"] = json.dumps(one.counts)
                 values["role"] = one.role.value
                 del values["counters"]
-                self._session.execute(_SQL["fold"], values)
+                self._run("fold", **values)
 
     def retire(self) -> None:
         """Remove workers that have not been seen for a week; their counters stay in the sums."""
         with self._session.transaction():
-            self._session.execute(_SQL["retire"], {})
+            self._run("retire")
 
 
 def _newest(heartbeats: Iterable[WorkerHeartbeat]) -> dict[UUID, WorkerHeartbeat]:

@@ -12,7 +12,6 @@ import pytest
 from console.queries import Queries
 from console.queries.workers import WorkerRow, WorkerTotals
 from loader.heartbeats import HeartbeatTask
-from loader.store import workers as module
 from loader.store.workers import WorkerStore
 from runtime.broker import Administration, persistent
 from runtime.settings import load_settings
@@ -204,9 +203,9 @@ def test_a_loader_of_the_time_before_keeps_the_finer_counts(
 
 def _edit(before: pytest.MonkeyPatch, old: str, new: str) -> None:
     """Change the statement that stores a heartbeat."""
-    text = module._SQL["fold"]
+    text = WorkerStore._sql["fold"]
     assert old in text
-    before.setitem(module._SQL, "fold", text.replace(old, new))
+    before.setattr(WorkerStore, "_sql", {**WorkerStore._sql, "fold": text.replace(old, new)})
 
 
 def test_a_worker_that_is_not_seen_for_a_minute_is_late_and_for_a_day_is_gone(
