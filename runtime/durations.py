@@ -33,6 +33,11 @@ def parse_duration(value: object) -> object:
     return number * unit
 
 
+def render_value(value: object) -> str:
+    """Write a setting as a person writes it in a flag; only a duration has a form of its own."""
+    return render_duration(value) if isinstance(value, timedelta) else str(value)
+
+
 def render_duration(value: timedelta) -> str:
     """Write a duration in the largest unit that gives a whole number."""
     for name in ("d", "h", "m", "s"):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import SecretStr
 
-from runtime.durations import render_duration
+from runtime.durations import render_value
 from runtime.settings import Settings, variable_of
 from runtime.site_settings import DEFAULT, OF_A_FILE, SiteSettings
 from runtime.urls import strictly_split
@@ -76,7 +76,7 @@ def published_settings(settings: Settings) -> dict[str, str]:
     for name in Settings.model_fields:
         value = _effective(name, settings)
         if not is_secret(name) and name not in _LOCAL and value is not None:
-            found[name] = _text(value)
+            found[name] = render_value(value)
     return found
 
 
@@ -101,11 +101,7 @@ def _shown(name: str, settings: Settings) -> str | None:
     value = _effective(name, settings)
     if value is None:
         return None
-    return mask(value.get_secret_value()) if isinstance(value, SecretStr) else _text(value)
-
-
-def _text(value: object) -> str:
-    return render_duration(value) if isinstance(value, timedelta) else str(value)
+    return mask(value.get_secret_value()) if isinstance(value, SecretStr) else render_value(value)
 
 
 def _origin(name: str, given: Settings, completed: Settings) -> str:

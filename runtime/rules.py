@@ -1,22 +1,10 @@
 """The site's rules for resync requests: one set for the site, kept in its database."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from runtime.durations import render_duration
+from runtime.durations import render_value
 from runtime.settings import Settings, load_settings
-from schemas.errors import SchemaMissing
-
-if TYPE_CHECKING:
-    # psycopg is slow to import, and options are made without it.
-    from runtime.database import Session
-
-#: Columns in the order of SiteRules.
-_RULES = """
-SELECT min_missing_message_age, resync_merge_interval, resync_check_interval, resyncs_per_check,
-       resync_backlog_threshold, heartbeat_interval
-FROM statesys.site
-"""
 
 
 class SiteRules(NamedTuple):
@@ -45,24 +33,7 @@ class SiteRules(NamedTuple):
 
     def as_text(self) -> dict[str, str]:
         """Name -> value, as a person writes it in a flag."""
-        return {
-            name: render_duration(value) if isinstance(value, timedelta) else str(value)
-            for name, value in self._asdict().items()
-        }
-
-
-def site_rules(session: "Session") -> SiteRules:
-    """Return the rules that all loaders of the site follow.
-
-    Raises:
-        SchemaMissing: the database is not migrated, or lost the row.
-        DatabaseUnavailable: as every query.
-    """
-    with session.transaction() as connection:
-        row = connection.execute(_RULES).fetchone()
-    if row is None:
-        raise SchemaMissing("statesys.site has lost its row; a loader that starts writes it")
-    return SiteRules(*row)
+        return {name: render_value(value) for name, value in self._asdict().items()}
 
 
 def given_rules(**flags: str | None) -> dict[str, Any]:

@@ -5,10 +5,9 @@ so it does not replace what a person imported from a site control file.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.durations import render_duration
+from runtime.durations import render_value
 from runtime.rules import SiteRules
 from runtime.settings import Settings
 from schemas.errors import SchemaMissing
@@ -57,10 +56,7 @@ class SiteSettings(NamedTuple):
 
     def as_text(self) -> dict[str, str]:
         """Name -> value, as a person writes it in a flag."""
-        return {
-            name: render_duration(value) if isinstance(value, timedelta) else str(value)
-            for name, value in self.values.items()
-        }
+        return {name: render_value(value) for name, value in self.values.items()}
 
     def followed_by(self, given: Settings) -> Settings:
         """The settings of a loader: given ones, then imported ones, then defaults.

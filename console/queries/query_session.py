@@ -19,7 +19,7 @@ from runtime.database import (
     sql,
 )
 from runtime.options import GivenClient
-from runtime.rules import SiteRules, site_rules
+from runtime.rules import SiteRules
 from runtime.site_settings import SiteSettings, site_settings
 from runtime.statements import statements
 
@@ -117,7 +117,7 @@ class QuerySession:
 
     def rules(self) -> SiteRules:
         """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        return site_rules(self._session)
+        return self.site_settings().rules
 
     def site_settings(self) -> SiteSettings:
         """The row of the site: its rules, and what else was imported."""

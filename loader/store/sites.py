@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from loader.store.shared import SharedStore
 from runtime.database import Session
-from runtime.rules import SiteRules, site_rules
+from runtime.rules import SiteRules
 from runtime.site_settings import OWN, SiteSettings, site_settings
 from runtime.statements import statements
 
@@ -50,7 +50,7 @@ class Site:
 
     def rules(self) -> SiteRules:
         """Return the rules that all loaders of the site follow."""
-        return site_rules(self._session)
+        return site_settings(self._session).rules
 
     def start(self, loader: RunningLoader) -> bool:
         """Make a loader's rules those of the site, and note that it is running.
