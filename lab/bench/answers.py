@@ -6,20 +6,15 @@ import time
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import NamedTuple
-from uuid import UUID
 
 import click
 
 from console.output import print_json, stdout, table
-from lab.bench.job import Existing
+from lab.bench.large_site import existing_options, large_site, somebody
 from lab.bench.result import machine
-from lab.bench.tables import fill
-from lab.bench.testbed import Testbed, steps, testbed
-from runtime.command import settings_and_logs
-from runtime.database import own_session
+from lab.bench.testbed import Testbed
 from runtime.options import json_option
 from runtime.settings import environment
-from runtime.workers.signals import interrupt_on_signals
 from schemas.errors import StatesysError
 
 #: What operators ask. {name} and {id} are a client of the site, {tail} is the end of its name. Of
@@ -51,9 +46,6 @@ QUESTIONS = (
     "resync check --dry-run",
     "audit",
 )
-#: State messages in a report of the site before.
-_SIZE = 4
-_NAME = "statesys bench"
 
 
 class Answer(NamedTuple):
@@ -65,15 +57,11 @@ class Answer(NamedTuple):
 
 
 @click.command()
-@click.option("--existing-clients", "clients", type=click.IntRange(1), default=1_000_000)
-@click.option("--existing-messages", "messages", type=click.IntRange(_SIZE), default=20_000_000)
-@click.option("--existing-days", "days", type=click.IntRange(1), default=8, show_default=True)
+@existing_options
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Of each.")
 @click.option("--keep", is_flag=True, help="Leave the servers running, with the data.")
 @json_option
-def answers(
-    *, clients: int, messages: int, days: int, runs: int, keep: bool, as_json: bool
-) -> None:
+def answers(*, runs: int, keep: bool, as_json: bool, **existing: int) -> None:
     """Ask a large site what operators ask: the seconds from the start of a command to its end.
 
     \b
@@ -81,13 +69,7 @@ def answers(
       statesys bench answers
       statesys bench answers --existing-clients 10000 --existing-messages 200000
     """
-    settings = settings_and_logs(log_level="error")
-    if messages < clients * _SIZE:
-        raise click.UsageError(f"--existing-messages must be {_SIZE} for each client at least")
-    interrupt_on_signals()
-    with steps() as show, testbed(settings.home / "bench", show, keep=keep, nodes=1) as found:
-        found.clear()
-        fill(found.servers.database_url, Existing(clients, messages // _SIZE, _SIZE, days), show)
+    with large_site(**existing, keep=keep) as found:
         asked = list(_ask(found, runs))
     if as_json:
         print_json({"machine": machine(), "answers": asked})
@@ -125,15 +107,3 @@ def _seconds(words: list[str], variables: Mapping[str, str]) -> float:
     if done.returncode:
         raise StatesysError(f"statesys {' '.join(words)}: {done.stderr.strip()}")
     return seconds
-
-
-def somebody(url: str) -> tuple[str, UUID]:
-    """A client that has a gap."""
-    with own_session(url, _NAME) as session, session.transaction() as connection:
-        row = connection.execute(
-            "SELECT name, client_id FROM client JOIN missing_message_range USING (client_id) "
-            "ORDER BY client_id LIMIT 1"
-        ).fetchone()
-    if row is None:
-        raise StatesysError("no client of the site has a gap: fill it with more messages")
-    return row[0], row[1]

@@ -12,7 +12,7 @@ from lab.bench.answers import answers
 from lab.bench.job import NOTHING, Existing, Job, Shape, WorkerSettings, combinations
 from lab.bench.result import Result, last_line, machine, results_table
 from lab.bench.runs import run_drain, run_loader, run_publish, run_relay, run_steady
-from lab.bench.testbed import Testbed, steps, testbed
+from lab.bench.testbed import Testbed, testbed
 from lab.bench.viewer import viewer
 from producers.options import CLIENTS
 from runtime.command import settings_and_logs
@@ -329,8 +329,7 @@ def _measure(
     as_json: bool,
 ) -> None:
     interrupt_on_signals()
-    directory = settings.home / "bench"
-    with steps() as show, testbed(directory, show, keep=keep, nodes=int(nodes)) as found:
+    with testbed(settings.home / "bench", keep=keep, nodes=int(nodes)) as found:
         results = [run(found) for run in runs]
     if as_json:
         print_json({"machine": machine(), "runs": [result.as_data() for result in results]})

@@ -25,7 +25,7 @@ from lab.bench.job import Job, Shape, WorkerSettings
 from lab.bench.meter import Meter
 from lab.bench.result import Result, machine
 from lab.bench.runs import prefill, run_drain
-from lab.bench.testbed import Testbed, steps, testbed
+from lab.bench.testbed import Testbed, testbed
 from runtime.command import settings_and_logs
 from runtime.settings import environment
 from runtime.workers.signals import interrupt_on_signals
@@ -49,7 +49,7 @@ def main(repetitions: int, reports: int, write: bool) -> None:  # noqa: FBT001 (
     worker_settings = WorkerSettings(settings.threads, settings.loader_chunk_size)
     drains: dict[str, list[Result]] = {shape.value: [] for shape in Shape}
     bare: list[Result] = []
-    with steps() as show, testbed(settings.home / "bench", show, keep=False, nodes=1) as found:
+    with testbed(settings.home / "bench", keep=False, nodes=1) as found:
         for _ in range(repetitions):
             for shape in Shape:
                 drains[shape].append(run_drain(found, replace(job, shape=shape), worker_settings))

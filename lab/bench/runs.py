@@ -34,7 +34,7 @@ class Run(NamedTuple):
     meter: Meter
 
     def fast_path(self) -> int:
-        """Reports that the relays read by the fast path; only while the relays run."""
+        """Reports that the relays read by the fast path."""
         return sum(event.canonical for event in self.workers.events("relay"))
 
     def result(self, kind: str, *, first: float, last: float, fast_path: int) -> Result:
@@ -94,7 +94,6 @@ def run_relay(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> Re
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("relay", job.total)
         fast_path = running.fast_path()
-        running.workers.stop("relay")
     return running.result("relay", first=first, last=last, fast_path=fast_path)
 
 
@@ -110,7 +109,6 @@ def run_loader(testbed: Testbed, job: Job, worker_settings: WorkerSettings) -> R
         testbed.show("loading")
         first = running.workers.start("loader", worker_settings.loaders)
         last = running.workers.work("loader", job.total)
-        running.workers.stop("loader")
     check_loaded(testbed, job, first)
     return running.result("loader", first=first, last=last, fast_path=fast_path)
 
@@ -134,8 +132,6 @@ def run_drain(
         first = running.workers.start("relay", worker_settings.relays)
         last = running.workers.work("loader", job.total)
         fast_path = running.fast_path()
-        running.workers.stop("relay")
-        running.workers.stop("loader")
     check_loaded(testbed, job, first)
     found = running.result("drain", first=first, last=last, fast_path=fast_path)
     return replace(found, queue=times(testbed.servers.database_url, first).queue)
@@ -232,8 +228,6 @@ def run_steady(
         fast_path = running.fast_path()
         drop = dropped()
         events = workers.events("loader"), workers.events("relay")
-        workers.stop("relay")
-        workers.stop("loader")
     check_loaded(testbed, job, first)
     took = times(testbed.servers.database_url, first)
     return replace(

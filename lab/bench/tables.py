@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
-from typing import LiteralString, NamedTuple, TypeAlias, cast
+from typing import Any, LiteralString, NamedTuple, TypeAlias, cast
 
 from lab.bench.job import GAP_EVERY, Existing
 from loader.activity import TOP_INTERVAL
@@ -99,19 +99,13 @@ def wipe(url: str) -> None:
 
 def loaded(url: str, since: float) -> int:
     """Count the state messages loaded since a moment (seconds since 1970)."""
-    with own_session(url, _NAME, autocommit=True) as session:
-        found = session.execute(_statement("loaded"), [since]).fetchone()
-        assert found is not None
-        return int(found[0])
+    return int(_row(url, "loaded", since)[0])
 
 
 def times(url: str, since: float) -> Times:
     """Return how long the messages loaded since a moment (seconds since 1970) took."""
-    with own_session(url, _NAME, autocommit=True) as session:
-        found = session.execute(_statement("times"), [since]).fetchone()
-        assert found is not None
-        queue, total = found
-        return Times(Percentiles(*queue), Percentiles(*total))
+    queue, total = _row(url, "times", since)
+    return Times(Percentiles(*queue), Percentiles(*total))
 
 
 def partitions(url: str) -> set[str]:
@@ -127,6 +121,13 @@ def reading(url: str) -> Iterator[None]:
         session.execute(_statement("begin_reading"))
         session.execute(_statement("read"))
         yield
+
+
+def _row(url: str, name: str, since: float) -> tuple[Any, ...]:
+    with own_session(url, _NAME, autocommit=True) as session:
+        row: tuple[Any, ...] | None = session.execute(_statement(name), [since]).fetchone()
+    assert row is not None
+    return row
 
 
 def _statement(name: str) -> LiteralString:

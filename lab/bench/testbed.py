@@ -26,7 +26,7 @@ _LOCK = "bench.lock"
 
 
 @contextmanager
-def steps() -> Iterator[Show]:
+def _steps() -> Iterator[Show]:
     """Show the current step in one line on stderr, on a terminal only."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -64,8 +64,8 @@ class Testbed:
 
 
 @contextmanager
-def testbed(directory: Path, show: Show, *, keep: bool, nodes: int) -> Iterator[Testbed]:
-    """Start servers in a directory, and remove them with their data at the end.
+def testbed(directory: Path, *, keep: bool, nodes: int) -> Iterator[Testbed]:
+    """Start servers in a directory, and remove them with their data at the end; show each step.
 
     Args:
         directory: for these servers alone.
@@ -82,7 +82,7 @@ def testbed(directory: Path, show: Show, *, keep: bool, nodes: int) -> Iterator[
             f"{directory} was not made by a bench, which would delete what is in it; remove it if "
             "nobody needs it, or set another STATESYS_HOME"
         )
-    with (directory / _LOCK).open("w", encoding="utf-8") as lock:
+    with _steps() as show, (directory / _LOCK).open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -14,18 +14,15 @@ from urllib.parse import quote, urlsplit
 import click
 
 from console.output import print_json, stdout, table
-from lab.bench.answers import somebody
-from lab.bench.job import Existing, Job, WorkerSettings
+from lab.bench.job import Job, WorkerSettings
+from lab.bench.large_site import existing_options, large_site, somebody
 from lab.bench.meter import Meter
 from lab.bench.result import Result, machine
 from lab.bench.runs import run_drain
-from lab.bench.tables import fill
-from lab.bench.testbed import Testbed, steps, testbed
+from lab.bench.testbed import Testbed
 from lab.program import Program
-from runtime.command import settings_and_logs
 from runtime.options import json_option
 from runtime.settings import load_settings
-from runtime.workers.signals import interrupt_on_signals
 from schemas.errors import StatesysError
 
 #: Pages and their filters. {name} and {id} are a client of the site, {tail} is the end of its name.
@@ -101,9 +98,7 @@ class Cost(NamedTuple):
 
 
 @click.command()
-@click.option("--existing-clients", "clients", type=click.IntRange(1), default=1_000_000)
-@click.option("--existing-messages", "messages", type=click.IntRange(4), default=20_000_000)
-@click.option("--existing-days", "days", type=click.IntRange(1), default=8, show_default=True)
+@existing_options
 @click.option("--runs", type=click.IntRange(2), default=20, show_default=True, help="Of each page.")
 @click.option("--viewers", type=click.IntRange(1), default=20, show_default=True)
 @click.option(
@@ -114,16 +109,7 @@ class Cost(NamedTuple):
     help="Drains with viewers, each beside one without.",
 )
 @json_option
-def viewer(
-    *,
-    clients: int,
-    messages: int,
-    days: int,
-    runs: int,
-    viewers: int,
-    rounds: int,
-    as_json: bool,
-) -> None:
+def viewer(*, runs: int, viewers: int, rounds: int, as_json: bool, **existing: int) -> None:
     """Time the pages of `statesys web` on a large site, and the drain while viewers watch.
 
     The drains are three times the standard job on empty tables, in turns without and with
@@ -134,13 +120,7 @@ def viewer(
       statesys bench viewer
       statesys bench viewer --existing-clients 10000 --existing-messages 200000 --rounds 1
     """
-    settings = settings_and_logs(log_level="error")
-    if messages < clients * 4:
-        raise click.UsageError("--existing-messages must be 4 for each client at least")
-    interrupt_on_signals()
-    with steps() as show, testbed(settings.home / "bench", show, keep=False, nodes=1) as found:
-        found.clear()
-        fill(found.servers.database_url, Existing(clients, messages // 4, 4, days), show)
+    with large_site(**existing, keep=False) as found:
         with _web(found) as (_, address):
             pages = list(_time(found, address, runs))
         costs = list(_costs(found, viewers, rounds))
@@ -167,7 +147,6 @@ def viewer(
 def _web(found: Testbed) -> Iterator[tuple[Program, tuple[str, int]]]:
     """Run the viewer; yield it with its host and port."""
     log = found.directory / "web.log"
-    log.unlink(missing_ok=True)
     urls = found.servers._asdict()
     program = Program(
         *("web", "--listen", "127.0.0.1:0"), log=log, settings={"home": found.directory, **urls}

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -117,7 +116,8 @@ class BenchWorkers:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        close_in_order(*(partial(self.stop, role) for role in self._running))
+        programs = [worker.program for some in self._running.values() for worker in some]
+        close_in_order(self._meter.sample, *(program.stop for program in programs))
 
     def start(self, role: str, processes: int = 1) -> float:
         """Start the workers of a role and wait until they consume.
@@ -128,7 +128,6 @@ class BenchWorkers:
         workers = self._running[role] = []
         for number in range(1, processes + 1):
             log = self._directory / f"{role}-{number}.log"
-            log.unlink(missing_ok=True)
             worker = _Worker(Program(role, "run", log=log, settings=self._settings), EventLog(log))
             workers.append(worker)
             self._meter.watch(role, worker.program.process.pid)
@@ -154,11 +153,6 @@ class BenchWorkers:
     def events(self, role: str) -> list[Event]:
         """All events so far of a role's workers, unordered."""
         return [event for worker in self._running[role] for event in worker.log.read()]
-
-    def stop(self, role: str) -> None:
-        """Stop the workers of a role."""
-        workers = self._running.pop(role, [])
-        close_in_order(self._meter.sample, *(worker.program.stop for worker in workers))
 
     def _wait(self, role: str, event: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
         seen, moved_at = -1, time.monotonic()
