@@ -97,7 +97,7 @@ def demo(
     with Display() as display:
         display.step("preparing", "RabbitMQ and PostgreSQL")
         summary = Demo(
-            plan,
+            plan=plan,
             cycles=cycles,
             directory=directory,
             servers=prepare(directory),

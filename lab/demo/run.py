@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,10 +95,11 @@ _VERIFY_TIMEOUT = 60.0
 _NAME = "statesys demo"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Demo:
     """One demo.
 
-    Args:
+    Attributes:
         plan: clients and faults.
         cycles: forward cycles of every client.
         directory: the demo's own (`lab.demo.site`).
@@ -106,23 +108,12 @@ class Demo:
         stop: ends the demo in order, between two steps.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        cycles: int,
-        directory: Path,
-        servers: Servers,
-        display: Display,
-        stop: Stop,
-    ) -> None:
-        self._plan = plan
-        self._cycles = cycles
-        self._directory = directory
-        self._fleet = directory / FLEET
-        self._servers = servers
-        self._display = display
-        self._stop = stop
+    plan: Plan
+    cycles: int
+    directory: Path
+    servers: Servers
+    display: Display
+    stop: Stop
 
     def run(self) -> DemoSummary:
         """Publish with faults, resync until nothing is missing, verify, count.
@@ -132,31 +123,31 @@ class Demo:
             StatesysError: a worker died, or nothing changed for a minute.
         """
         started = time.monotonic()
-        plan = self._plan
-        self._display.step("preparing", "clients")
+        plan = self.plan
+        self.display.step("preparing", "clients")
         now = datetime.now(UTC)
-        with Store(self._fleet, seed=plan.seed, clients=plan.clients, now=now) as store:
-            with DemoWorkers(self._servers, self._directory) as workers:
+        with Store(self.directory / FLEET, seed=plan.seed, clients=plan.clients, now=now) as store:
+            with DemoWorkers(self.servers, self.directory) as workers:
                 workers.start()
                 self._run_fleet(store, workers)
-                self._display.step("verifying", "every message and every state")
+                self.display.step("verifying", "every message and every state")
                 problems = self._prove()
-                self._display.step("stopping", "relay and loader")
+                self.display.step("stopping", "relay and loader")
                 workers.stop()
             return self._count(store, problems, seconds=time.monotonic() - started)
 
     def _run_fleet(self, store: Store, workers: DemoWorkers) -> None:
         """Publish all reports of the clients, and answer their resync requests."""
-        url = self._servers.amqp_url
+        url = self.servers.amqp_url
 
         def show(step: Step) -> None:
             # Publishing is useless once a worker has died.
             workers.check()
-            self._display.fleet(step)
+            self.display.fleet(step)
 
         with (
-            Queries.open(self._servers.database_url, name=_NAME) as queries,
-            Fleet(store, url, self._plan, stop=self._stop, on_progress=show) as fleet,
+            Queries.open(self.servers.database_url, name=_NAME) as queries,
+            Fleet(store, url, self.plan, stop=self.stop, on_progress=show) as fleet,
         ):
 
             def answer(step: str) -> None:
@@ -164,11 +155,11 @@ class Demo:
                     store,
                     queries,
                     check=workers.check,
-                    show=lambda state: self._display.step(step, state),
+                    show=lambda state: self.display.step(step, state),
                 )
                 fleet.answer_requests(until=arrived.reached)
 
-            fleet.publish_cycles(self._cycles)
+            fleet.publish_cycles(self.cycles)
             # The next message reveals that a client's last report was lost.
             fleet.heartbeat_all()
             answer("loading and resyncing")
@@ -181,18 +172,18 @@ class Demo:
         """Verify; return what breaks the promise, empty when nothing does."""
 
         def pause(seconds: float) -> None:
-            self._stop.wait(seconds)
+            self.stop.wait(seconds)
             self._look_for_stop()
 
-        outcome = verify(self._fleet, self._servers, timeout=_VERIFY_TIMEOUT, pause=pause)
+        outcome = verify(self.directory / FLEET, self.servers, timeout=_VERIFY_TIMEOUT, pause=pause)
         if outcome.tally is None:
             return (f"still on the way: {outcome.backlog}",)
         return (*outcome.tally.problems, *outcome.tally.offenders)
 
     def _count(self, store: Store, problems: tuple[str, ...], *, seconds: float) -> DemoSummary:
         with (
-            Administration(self._servers.amqp_url, name=_NAME) as admin,
-            Queries.open(self._servers.database_url, name=_NAME) as queries,
+            Administration(self.servers.amqp_url, name=_NAME) as admin,
+            Queries.open(self.servers.database_url, name=_NAME) as queries,
         ):
             depth = admin.depth(DEAD)
             return DemoSummary(
@@ -205,5 +196,5 @@ class Demo:
             )
 
     def _look_for_stop(self) -> None:
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise click.Abort
