@@ -10,8 +10,8 @@ import structlog
 from loader.store.workers import WorkerStore
 from runtime.broker import Administration
 from runtime.workers import HeartbeatFile
-from runtime.workers.reporting import LASTING, Notice, Reporter
-from schemas.errors import BrokerUnavailable, Refused
+from runtime.workers.reporting import Notice, Reporter
+from schemas.errors import Refused, TopologyWrong
 from schemas.topology import WORKERS
 from schemas.workers import WorkerHeartbeat, parse_heartbeat
 
@@ -67,19 +67,13 @@ class HeartbeatTask:
         self._store()
 
     def _store(self) -> None:
-        try:
-            with Administration(self._url, name="statesys loader heartbeats") as admin:
-                if admin.depth(WORKERS) is None:
-                    self._tell(f"queue '{WORKERS}' does not exist")
-                    return
-                self._store_all(admin)
-        except BrokerUnavailable:
-            # The loader's other connections tell this trouble.
-            return
-        except LASTING as error:
-            self._tell(str(error))
-            return
-        self._notice.clear()
+        with (
+            self._notice.watching("heartbeats of workers are not stored"),
+            Administration(self._url, name="statesys loader heartbeats") as admin,
+        ):
+            if admin.depth(WORKERS) is None:
+                raise TopologyWrong(f"queue '{WORKERS}' does not exist")
+            self._store_all(admin)
 
     def _store_all(self, admin: Administration) -> None:
         with closing(self._open_store()) as store:
@@ -93,9 +87,6 @@ class HeartbeatTask:
             if time.monotonic() >= self._retire_at:
                 self._retire_at = time.monotonic() + _RETIRE_EVERY
                 store.retire()
-
-    def _tell(self, why: str) -> None:
-        self._notice.tell(f"heartbeats of workers are not stored: {why}")
 
 
 def _take(admin: Administration) -> tuple[list[WorkerHeartbeat], int | None]:

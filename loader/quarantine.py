@@ -11,8 +11,7 @@ from contextlib import closing
 from loader.store.quarantine import QuarantineStore
 from runtime.broker import Administration, persistent
 from runtime.workers import HeartbeatFile
-from runtime.workers.reporting import LASTING, REPORT_INTERVAL, Notice
-from schemas.errors import BrokerUnavailable
+from runtime.workers.reporting import REPORT_INTERVAL, Notice
 from schemas.quarantine import render_quarantine
 from schemas.topology import QUARANTINE
 
@@ -47,13 +46,9 @@ class QuarantineTask:
             return
         body = render_quarantine(clients)
         properties = persistent(content_type="application/json")
-        try:
-            with Administration(self._url, name="statesys loader quarantine") as admin:
-                admin.publish(routing_key=QUARANTINE, body=body, properties=properties)
-        except BrokerUnavailable:
-            # The loader's other connections tell this trouble; the next turn publishes.
-            return
-        except LASTING as error:
-            self._notice.tell(f"the list of quarantined clients is not published: {error}")
-            return
-        self._notice.clear()
+        # While the broker is away, the next turn publishes.
+        with (
+            self._notice.watching("the list of quarantined clients is not published"),
+            Administration(self._url, name="statesys loader quarantine") as admin,
+        ):
+            admin.publish(routing_key=QUARANTINE, body=body, properties=properties)

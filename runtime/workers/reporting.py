@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from uuid import uuid4
@@ -69,6 +71,24 @@ class Notice:
         self._event = event
         self._told: str | None = None
 
+    @contextmanager
+    def watching(self, failure: str) -> Iterator[None]:
+        """Do something at the broker inside: a lasting trouble is told, success ends it.
+
+        While the broker is away, nothing is told: the worker's own connections tell that trouble.
+
+        Args:
+            failure: what is then not done, as the begin of a sentence.
+        """
+        try:
+            yield
+        except BrokerUnavailable:
+            return
+        except LASTING as error:
+            self.tell(f"{failure}: {error}")
+            return
+        self.clear()
+
     def tell(self, why: str) -> None:
         """Tell the trouble; a repeated one is not logged again."""
         self._heartbeat.note(why, about=self._about)
@@ -108,23 +128,18 @@ class Reporter:
     def publish(self, *, ended: bool = False) -> None:
         """Publish a heartbeat; never raises for a broker or a permission.
 
-        While the broker is away, heartbeats are left out: the worker's own connections tell that
-        trouble, and the next heartbeat has all counts.
+        While the broker is away, heartbeats are left out: the next one has all counts.
 
         Args:
             ended: this is the last one.
         """
         body = render_heartbeat(self.heartbeat(ended=ended))
         properties = persistent(content_type="application/json")
-        try:
-            with Administration(self._url, name=f"statesys {self._role} heartbeat") as admin:
-                admin.publish(routing_key=WORKERS, body=body, properties=properties)
-        except BrokerUnavailable:
-            return
-        except LASTING as error:
-            self._notice.tell(f"heartbeats are not published: {error}")
-            return
-        self._notice.clear()
+        with (
+            self._notice.watching("heartbeats are not published"),
+            Administration(self._url, name=f"statesys {self._role} heartbeat") as admin,
+        ):
+            admin.publish(routing_key=WORKERS, body=body, properties=properties)
 
     def heartbeat(self, *, ended: bool = False) -> WorkerHeartbeat:
         """Describe this process now."""
