@@ -1,20 +1,17 @@
 """Commands about clients in the database: `client`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 import click
 
 from loader.quarantine_cli import quarantine, quarantined, release
+from loader.store.clients import ClientStore, Removed
+from loader.store.shared import checked
 from runtime.command import settings_and_logs
 from runtime.options import GivenClient, client_argument, json_option
 from runtime.printable import printable
 from schemas.errors import StatesysError
-
-if TYPE_CHECKING:
-    from loader.store.clients import ClientStore, Removed
 
 
 @click.group("client")
@@ -91,7 +88,7 @@ _LEFT = (
 )
 
 
-def _counts(removed: "Removed", *, history: bool = False) -> str:
+def _counts(removed: Removed, *, history: bool = False) -> str:
     counts = [
         (removed.states, "current state"),
         (removed.ranges, "missing range"),
@@ -101,10 +98,6 @@ def _counts(removed: "Removed", *, history: bool = False) -> str:
     return ", ".join(f"{count:,} {noun}" + ("" if count == 1 else "s") for count, noun in counts)
 
 
-@contextmanager
-def _clients() -> "Iterator[ClientStore]":
-    """Open the client store of the configured database, after a check of its schema version."""
-    from loader.store.clients import ClientStore  # noqa: PLC0415
-
-    with closing(ClientStore(settings_and_logs().required_database_url())) as store:
-        yield store
+def _clients() -> AbstractContextManager[ClientStore]:
+    """The client store of the configured database."""
+    return checked(ClientStore(settings_and_logs().required_database_url()))

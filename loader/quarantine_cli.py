@@ -1,13 +1,13 @@
 """`statesys client quarantine`, `release` and `quarantined`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 
 import click
 
 from loader.quarantining import operator, put_in, take_out
 from loader.store.quarantine import QuarantineStore
+from loader.store.shared import checked
 from runtime.command import settings_and_logs
 from runtime.options import GivenClient, client_argument, json_option
 from runtime.printable import printable
@@ -72,9 +72,6 @@ def quarantined(*, as_json: bool) -> None:
     click.echo(f"{len(clients)} clients are in quarantine, as of {moment} UTC", err=True)
 
 
-@contextmanager
-def _quarantine() -> Iterator[QuarantineStore]:
+def _quarantine() -> AbstractContextManager[QuarantineStore]:
     url = settings_and_logs().required_database_url()
-    with closing(QuarantineStore(url, name="statesys client")) as store:
-        store.require_current_tables()
-        yield store
+    return checked(QuarantineStore(url, name="statesys client"))

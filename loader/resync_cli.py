@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 _HEADERS = frozenset({"id", "name", "client", "client_id"})
 
 
-@contextmanager
-def open_resyncs(**rules: timedelta | None) -> Iterator["ResyncStore"]:
+def open_resyncs(**rules: timedelta | None) -> AbstractContextManager["ResyncStore"]:
     """Open the request store of the configured database, after a check of its schema version."""
     from loader.store.resyncs import ResyncStore  # noqa: PLC0415
+    from loader.store.shared import checked  # noqa: PLC0415
 
     url = settings_and_logs().required_database_url()
-    with closing(ResyncStore(url, name="statesys resync", **rules)) as store:
-        store.require_current_tables()
-        yield store
+    return checked(ResyncStore(url, name="statesys resync", **rules))
 
 
 @click.command()

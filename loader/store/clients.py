@@ -35,19 +35,13 @@ class ClientStore(SharedStore):
 
     Raises:
         DatabaseUnavailable: from every method; try again.
-        SchemaMissing: the tables are not migrated to this version.
-        StatesysError: a newer version made the tables.
+        SchemaMissing: from every method; the database is not migrated.
     """
 
     _sql = statements("loader", "clients.sql")
 
     def __init__(self, url: str) -> None:
         super().__init__(url, name="statesys client")
-        try:
-            self.require_current_tables()
-        except BaseException:
-            self.close()
-            raise
 
     def name(self, client_id: UUID) -> str:
         """Return the name of a client; empty if the client or its name is not known."""

@@ -1,8 +1,9 @@
 """What every store on a connection that a pooler may share can do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from runtime.client_names import client_id_of
@@ -72,3 +73,14 @@ class SharedStore:
         # Without some tolerance, a timer that fires early would skip every second interval.
         values = {"name": task, "now": now, "interval": interval * 0.9}
         return self._session.execute(_DUTIES["take_turn"], values).fetchone() is not None
+
+
+Store = TypeVar("Store", bound=SharedStore)
+
+
+@contextmanager
+def checked(store: Store) -> Iterator[Store]:
+    """Use a store after a check of the tables, and close it; errors as `require_current_tables`."""
+    with closing(store):
+        store.require_current_tables()
+        yield store
