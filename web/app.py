@@ -44,7 +44,7 @@ def create_app(site: Site, access: Access | None = None) -> FastAPI:
     )
     app.state.site = site
     app.state.access = access
-    for router in (*pages.ROUTERS, *actions.ROUTERS):
+    for router in (*pages.ROUTERS, actions.router):
         app.include_router(router)
     add_api(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,48 +1,142 @@
 """How every action goes: a page that asks, then the deed with its audit entry."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, NamedTuple, TypeVar
 
-import click
 import structlog
-from fastapi import Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from pydantic import BeforeValidator, Field
+from pydantic import Field, create_model
 
 from loader.store.audit import AuditStore
 from loader.store.shared import SharedStore
-from runtime.options import ClientType, GivenClient
 from schemas.errors import StatesysError
 from web.access.forms import TOKEN, access_of
-from web.access.people import Person
+from web.access.people import Person, ThePerson
 from web.fields import Filter
 from web.page import Page, render
-from web.site import Site
+from web.site import Site, TheSite
 
 _log = structlog.get_logger()
 
 Store = TypeVar("Store", bound=SharedStore)
+Deed = Callable[[], str]
 
 #: Name of the sessions in pg_stat_activity.
 NAME = "statesys web action"
 
 
-def _client(value: object) -> object:
-    try:
-        return ClientType().convert(value, None, None)
-    except click.BadParameter as error:
-        raise ValueError(error.message) from None
+class Question(NamedTuple):
+    """What a page asks before something is done.
+
+    Attributes:
+        facts: what the person should know before.
+        fields: names and values that the form sends.
+        possible: whether there is anything to do; without, the page has no form.
+        command: if it is not the action's own.
+    """
+
+    words: str
+    facts: Sequence[tuple[str, object]]
+    fields: Sequence[tuple[str, object]]
+    possible: bool = True
+    command: str | None = None
 
 
-#: A client, by id or name.
-Client = Annotated[GivenClient, BeforeValidator(_client)]
+class Action(Filter):
+    """Something that an operator does, with the values that its URL and its form have.
+
+    Attributes:
+        audited: its name in the audit, and with dashes in the path.
+        title: of the page that asks.
+        button: the words on it.
+    """
+
+    audited: ClassVar[str]
+    title: ClassVar[str]
+    button: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def command(self) -> str:
+        """The command line that does the same."""
+
+    @abstractmethod
+    def ask(self, site: Site) -> Question:
+        """Look at what would be done."""
+
+    @abstractmethod
+    def deed(self, site: Site, person: Person) -> Deed:
+        """What does it, and then returns what was done.
+
+        Raises:
+            HTTPException: the values say nothing that can be done; there is no audit entry then.
+        """
 
 
-class Sent(Filter):
-    """The values of a form; the token is checked before they are read."""
+class _Sent(Filter):
+    """What every form sends too; the token is checked before the values are read."""
 
     form_token: Annotated[str, Field(max_length=200)] = ""
+
+
+def add_action(router: APIRouter, kind: type[Action]) -> None:
+    """Add the page of an action that asks, and what its form is sent to."""
+
+    def ask(request: Request, site: TheSite, person: ThePerson, asked: Action) -> HTMLResponse:
+        question = asked.ask(site)
+        return render(
+            request,
+            "action.html",
+            Page(title=kind.title, command=question.command or asked.command),
+            question=question.words,
+            button=kind.button,
+            facts=question.facts,
+            fields=[*question.fields, (TOKEN, access_of(request).form_token(person))],
+            possible=question.possible,
+        )
+
+    def act(request: Request, site: TheSite, person: ThePerson, sent: Action) -> RedirectResponse:
+        deed = sent.deed(site, person)
+        address = request.client.host if request.client else ""
+        return _done(site, person, address, sent, deed)
+
+    form = create_model(f"Sent{kind.__name__}", __base__=(kind, _Sent))
+    # The framework reads from here which values there are.
+    ask.__annotations__["asked"] = Annotated[kind, Query()]
+    act.__annotations__["sent"] = Annotated[form, Form()]
+    path = f"/{kind.audited.replace(' ', '-')}"
+    router.get(path)(ask)
+    router.post(path)(act)
+
+
+def _done(site: Site, person: Person, address: str, action: Action, deed: Deed) -> RedirectResponse:
+    """Do it, with an audit entry that is written before, and completed after.
+
+    Returns:
+        Where the browser goes: the page of the entry.
+
+    Raises:
+        StatesysError: of the deed, after the entry says so; or the entry cannot be written, and
+            nothing is done; or the deed is done, but its entry cannot be completed and stays begun.
+    """
+    with opened(site, AuditStore) as audit:
+        entry = audit.begin(
+            who=person.name, address=address, action=action.audited, command=action.command
+        )
+        try:
+            result = deed()
+        except StatesysError as error:
+            audit.end(entry, str(error), failed=True)
+            raise
+        except BaseException as error:
+            audit.end(entry, f"{type(error).__name__}; the viewer's log says more", failed=True)
+            raise
+        audit.end(entry, result, failed=False)
+        _log.info("web.acted", who=person.name, action=action.audited, entry=entry)
+    return RedirectResponse(f"/audit/{entry}", 303)
 
 
 @contextmanager
@@ -54,72 +148,11 @@ def opened(site: Site, store: Callable[..., Store]) -> Iterator[Store]:
         yield found
 
 
-def ask(
-    request: Request,
-    person: Person,
-    *,
-    title: str,
-    question: str,
-    button: str,
-    command: str,
-    facts: Sequence[tuple[str, object]] = (),
-    fields: Sequence[tuple[str, object]] = (),
-    possible: bool = True,
-) -> HTMLResponse:
-    """A page that says what would be done, with the form that does it.
+def change_of(site: Site, store: Callable[..., Store], change: Callable[[Store], str]) -> Deed:
+    """The deed that changes something in a store."""
 
-    Args:
-        button: the words on it.
-        facts: what the person should know before.
-        fields: names and values that the form sends.
-        possible: whether there is anything to do; without, the page has no form.
-    """
-    return render(
-        request,
-        "action.html",
-        Page(title=title, command=command),
-        question=question,
-        button=button,
-        facts=facts,
-        fields=[*fields, (TOKEN, access_of(request).form_token(person))],
-        possible=possible,
-    )
+    def deed() -> str:
+        with opened(site, store) as found:
+            return change(found)
 
-
-def act(
-    request: Request,
-    site: Site,
-    person: Person,
-    *,
-    action: str,
-    command: str,
-    deed: Callable[[], str],
-) -> RedirectResponse:
-    """Do it, with an audit entry that is written before, and completed after.
-
-    Args:
-        action: in one word.
-        command: the command line that does the same.
-        deed: does it, and returns what was done.
-
-    Returns:
-        Where the browser goes: the page of the entry.
-
-    Raises:
-        StatesysError: of the deed, after the entry says so; or the entry cannot be written, and
-            nothing is done; or the deed is done, but its entry cannot be completed and stays begun.
-    """
-    address = request.client.host if request.client else ""
-    with opened(site, AuditStore) as audit:
-        entry = audit.begin(who=person.name, address=address, action=action, command=command)
-        try:
-            result = deed()
-        except StatesysError as error:
-            audit.end(entry, str(error), failed=True)
-            raise
-        except BaseException as error:
-            audit.end(entry, f"{type(error).__name__}; the viewer's log says more", failed=True)
-            raise
-        audit.end(entry, result, failed=False)
-        _log.info("web.acted", who=person.name, action=action, entry=entry)
-    return RedirectResponse(f"/audit/{entry}", 303)
+    return deed

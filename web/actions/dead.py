@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import Form, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import HTTPException
 from pydantic import Field
 
 from console.dead.box import Box, Choice
@@ -13,14 +12,11 @@ from console.dead.moving import check_replayed, chosen_of, moved_words, purge_se
 from console.output import counted
 from runtime.broker import Administration
 from schemas.errors import BrokerUnavailable
-from web.access.forms import guarded_router
-from web.access.people import ThePerson
-from web.actions.acting import NAME, Sent, act, ask
+from web.access.people import Person
+from web.actions.acting import NAME, Action, Deed, Question
 from web.command import command_line
-from web.fields import Filter, Optional, Text
-from web.site import Site, TheSite
-
-router = guarded_router()
+from web.fields import Optional, Text
+from web.site import Site
 
 #: Dead letters that a form may name; by reason there may be any number.
 _NAMED = 100
@@ -29,8 +25,8 @@ _WAIT = 20.0
 _NAME = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
 
-class Chosen(Filter):
-    """Which letters: those named, those of a reason, or all."""
+class _Chosen(Action):
+    """What is done to dead letters: to those named, those of a reason, or all."""
 
     id: Annotated[list[_NAME], Field(max_length=_NAMED, default_factory=list)]
     reason: Optional[Text] = None
@@ -46,99 +42,80 @@ class Chosen(Filter):
         reason: list[tuple[str, object]] = [] if self.reason is None else [("reason", self.reason)]
         return [*(("id", name) for name in self.id), *reason]
 
-    def command(self, name: str) -> str:
-        """The command that does the same; `name` is `replay` or `purge`."""
-        words = command_line(
-            f"statesys dead {name}", {"reason": self.reason} if self.reason else None, *self.id
-        )
-        everything = name == "replay" and not self.fields
-        return f"{words} --all" if everything else words
+    @property
+    def command(self) -> str:
+        """The command that does the same."""
+        reason = {"reason": self.reason} if self.reason else None
+        return command_line(f"statesys dead {self.audited}", reason, *self.id)
 
 
-class _Replay(Chosen, Sent):
-    pass
+class Replay(_Chosen):
+    """Puts dead letters back into their queues."""
+
+    audited = "replay"
+    title = "Replay dead letters"
+    button = "Put them back"
+
+    @property
+    def command(self) -> str:
+        """The command that does the same."""
+        return super().command if self.fields else f"{super().command} --all"
+
+    def ask(self, site: Site) -> Question:
+        """How many letters would be put back."""
+        with _box(site) as box:
+            seen = chosen_of(box, self.choice)
+        stuck = sum(not letter.replayable for letter in seen)
+        facts: list[tuple[str, object]] = [("Chosen", counted(len(seen), "dead letter"))]
+        if stuck:
+            facts.append(("Stay", f"{counted(stuck, 'letter')}, whose queue is not known"))
+        words = "Put these dead letters back into the queues they came from?"
+        return Question(words, facts, self.fields, possible=bool(seen))
+
+    def deed(self, site: Site, _person: Person) -> Deed:
+        """Put them back."""
+
+        def replay() -> str:
+            with _box(site) as box:
+                moved = box.replay(self.choice)
+            check_replayed(self.choice, moved)
+            return moved_words(moved, "replayed")
+
+        return replay
 
 
-class _Purge(Chosen, Sent):
+class Purge(_Chosen):
+    """Deletes dead letters; `question` is of the page that showed them, and sent by its form."""
+
+    audited = "purge"
+    title = "Delete dead letters"
+    button = "Delete them for good"
+
     question: Annotated[str, Field(max_length=100)] = ""
 
-
-@router.get("/replay")
-def ask_replay(
-    request: Request, site: TheSite, person: ThePerson, asked: Annotated[Chosen, Query()]
-) -> HTMLResponse:
-    """How many letters would be put back."""
-    with _box(site) as box:
-        seen = chosen_of(box, asked.choice)
-    stuck = sum(not letter.replayable for letter in seen)
-    facts: list[tuple[str, object]] = [("Chosen", counted(len(seen), "dead letter"))]
-    if stuck:
-        facts.append(("Stay", f"{counted(stuck, 'letter')}, whose queue is not known"))
-    return ask(
-        request,
-        person,
-        title="Replay dead letters",
-        question="Put these dead letters back into the queues they came from?",
-        facts=facts,
-        button="Put them back",
-        command=asked.command("replay"),
-        fields=asked.fields,
-        possible=bool(seen),
-    )
-
-
-@router.post("/replay")
-def replay(
-    request: Request, site: TheSite, person: ThePerson, sent: Annotated[_Replay, Form()]
-) -> RedirectResponse:
-    """Put them back."""
-
-    def deed() -> str:
+    def ask(self, site: Site) -> Question:
+        """How many letters would be deleted."""
         with _box(site) as box:
-            moved = box.replay(sent.choice)
-        check_replayed(sent.choice, moved)
-        return moved_words(moved, "replayed")
+            names = frozenset(letter.name for letter in chosen_of(box, self.choice))
+        return Question(
+            "Delete these dead letters for good? "
+            "Deleted messages stay missing until their client answers a resync.",
+            [("Chosen", counted(len(names), "dead letter"))],
+            [*self.fields, ("question", site.questions.remember(names))],
+            possible=bool(names),
+        )
 
-    command = sent.command("replay")
-    return act(request, site, person, action="replay", command=command, deed=deed)
+    def deed(self, site: Site, _person: Person) -> Deed:
+        """Delete those that the page showed; letters that arrived since then stay."""
+        names = site.questions.recall(self.question)
+        if names is None:
+            raise HTTPException(409, "The question is too old, or was answered already: ask again.")
 
+        def purge() -> str:
+            with _box(site) as box:
+                return moved_words(purge_seen(box, self.choice, names), "deleted")
 
-@router.get("/purge")
-def ask_purge(
-    request: Request, site: TheSite, person: ThePerson, asked: Annotated[Chosen, Query()]
-) -> HTMLResponse:
-    """How many letters would be deleted."""
-    with _box(site) as box:
-        names = frozenset(letter.name for letter in chosen_of(box, asked.choice))
-    return ask(
-        request,
-        person,
-        title="Delete dead letters",
-        question="Delete these dead letters for good? "
-        "Deleted messages stay missing until their client answers a resync.",
-        facts=[("Chosen", counted(len(names), "dead letter"))],
-        button="Delete them for good",
-        command=asked.command("purge"),
-        fields=[*asked.fields, ("question", site.questions.remember(names))],
-        possible=bool(names),
-    )
-
-
-@router.post("/purge")
-def purge(
-    request: Request, site: TheSite, person: ThePerson, sent: Annotated[_Purge, Form()]
-) -> RedirectResponse:
-    """Delete those that the page showed; letters that arrived since then stay."""
-    names = site.questions.recall(sent.question)
-    if names is None:
-        raise HTTPException(409, "The question is too old, or was answered already: ask again.")
-
-    def deed() -> str:
-        with _box(site) as box:
-            return moved_words(purge_seen(box, sent.choice, names), "deleted")
-
-    command = sent.command("purge")
-    return act(request, site, person, action="purge", command=command, deed=deed)
+        return purge
 
 
 @contextmanager
