@@ -7,7 +7,7 @@ import click
 from console.csv_output import csv_option, refuse_csv_with_json
 from console.listing import going_on, limit_option, print_rows
 from console.output import print_json
-from console.paging import page_of
+from console.places import page_of
 from console.queries.audit import AuditQueries
 from console.reading import reading
 from runtime.command import settings_without_logs

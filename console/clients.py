@@ -9,7 +9,7 @@ from console.completeness import sentence
 from console.csv_output import csv_option, refuse_csv_with_json
 from console.listing import going_on, limit_option, print_rows
 from console.output import moment, print_json
-from console.paging import page_of
+from console.places import page_of
 from console.queries import Queries
 from console.queries.clients import ClientFilter, ClientKey, Condition, Order
 from console.reading import reading

@@ -5,7 +5,7 @@ import click
 from console.due import asked_words, due_words
 from console.listing import limit_option
 from console.output import age, counted, moment, print_json, stdout, table
-from console.paging import page_of
+from console.places import page_of
 from console.queries import Queries
 from console.reading import reading
 from runtime.command import settings_without_logs

@@ -1,15 +1,11 @@
 """`statesys resync`: whom the site asks for the whole state, and what came of it."""
 
-from uuid import UUID
-
 import click
-from pydantic import AwareDatetime, TypeAdapter
 
 from console.csv_output import csv_option, print_csv, refuse_csv_with_json
 from console.listing import going_on, limit_option
 from console.output import moment, print_json, stdout, table
-from console.paging import page_of
-from console.places import place, token
+from console.places import behind, paged
 from console.queries.resyncs import RequestKey, RequestState, ResyncQueries, SiteRequest
 from console.reading import reading
 from loader.resync_cli import check, request
@@ -17,16 +13,6 @@ from runtime.command import settings_without_logs
 from runtime.options import json_option
 
 _COLUMNS = ("client", "reason", "requested", "sent", "attempts", "closed", "how")
-_PLACE = TypeAdapter(tuple[AwareDatetime, UUID, UUID])
-
-
-def behind(word: str | None) -> RequestKey | None:
-    """Where a list goes on, as its last page said; None: at its beginning.
-
-    Raises:
-        Unusable: it is no place in this list.
-    """
-    return None if word is None else RequestKey(*place(word, _PLACE))
 
 
 @click.group()
@@ -64,13 +50,12 @@ def list_requests(
       statesys resync list --state unanswered --limit 1000000 --csv > unanswered.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    start = behind(after)
+    start = behind(after, RequestKey)
     settings = settings_without_logs()
     with reading(ResyncQueries, settings, name="statesys resync") as queries, queries.snapshot():
         now = queries.now()
         found = queries.site_requests(RequestState(state), after=start, limit=limit + 1)
-    shown, last = page_of(found, limit)
-    following = None if last is None else token(RequestKey.of(last))
+    shown, following = paged(found, limit, RequestKey.of)
     if as_json:
         print_json({"as_of": now, "requests": shown, "next": following})
         return

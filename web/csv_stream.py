@@ -23,25 +23,33 @@ class Part(NamedTuple, Generic[Row, Place]):
     behind: Place | None
 
 
+def _unchanged(row: Any) -> Sequence[Any]:
+    found: Sequence[Any] = row
+    return found
+
+
 def csv_stream(
     readers: Readers,
     filename: str,
     columns: Sequence[str],
-    next_page: Callable[[SiteQueries, Row | None], list[Row]],
-    cells: Callable[[Row], Sequence[Any]],
+    find: Callable[[SiteQueries, Place | None], list[Row]],
+    *,
+    key: Callable[[Row], Place],
+    cells: Callable[[Row], Sequence[Any]] = _unchanged,
 ) -> StreamingResponse:
     """A file for a spreadsheet.
 
     The first page is read before the answer begins, so an error is still an error page.
 
     Args:
-        next_page: the next rows behind the last one, at most `PAGE`; None means the first ones.
+        find: the next rows behind a place, at most `PAGE`; None means the first ones.
+        key: the place of a row.
         cells: the values of a row, as many as columns.
     """
 
-    def next_part(queries: SiteQueries, last: Row | None) -> Part[Row, Row]:
-        page = next_page(queries, last)
-        return Part(page, page[-1] if len(page) >= PAGE else None)
+    def next_part(queries: SiteQueries, behind: Place | None) -> Part[Row, Place]:
+        page = find(queries, behind)
+        return Part(page, key(page[-1]) if len(page) >= PAGE else None)
 
     return csv_of_search(readers, filename, columns, next_part, cells)
 
@@ -51,7 +59,7 @@ def csv_of_whole(
     filename: str,
     columns: Sequence[str],
     rows: Callable[[SiteQueries], list[Row]],
-    cells: Callable[[Row], Sequence[Any]],
+    cells: Callable[[Row], Sequence[Any]] = _unchanged,
 ) -> StreamingResponse:
     """A file as of `csv_stream`, of a list that is read at once."""
 

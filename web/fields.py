@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 
 import click
 from pydantic import (
@@ -11,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    StringConstraints,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -97,11 +97,6 @@ Topic = Annotated[
     BeforeValidator(_read_by(NamedTopicType())),
     WithJsonSchema({"type": "string", "examples": ["301", "SUM_ASSIGNMENT_COMPLIANCE"]}),
 ]
-#: Text as it stands in a table, blanks included: the id of a topic, or a user.
-StoredText = Annotated[
-    str,
-    StringConstraints(strip_whitespace=False, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$"),
-]
 #: A topic type, as PostgreSQL stores it.
 TopicType = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 #: The id of a topic, as a report carries it.
@@ -118,6 +113,18 @@ class Filter(BaseModel):
     def text(self, name: str) -> str:
         """One value as text for a form; empty when it is not given."""
         return self.with_values().get(name, "")
+
+    def url(self, path: str, **changed: object) -> str:
+        """These values at a path, some of them changed."""
+        return f"{path}?{urlencode(self.with_values(**changed))}".rstrip("?")
+
+    def whole(self, path: str) -> str:
+        """The URL of the whole list."""
+        return self.url(path, after=None, limit=None)
+
+    def following(self, after: object | None) -> str | None:
+        """What the URL of the next page has behind its path; None if there is none."""
+        return None if after is None else urlencode(self.with_values(after=after))
 
     def with_values(self, **changed: object) -> dict[str, str]:
         """The values that are given, as text for a URL, some of them changed."""

@@ -12,7 +12,7 @@ from console.collections.gather import conditions_now, known
 from console.collections.view import print_collection, print_collections, print_members
 from console.csv_output import csv_option, refuse_csv_with_json
 from console.listing import limit_option
-from console.paging import page_of
+from console.places import page_of
 from console.queries.collections import CollectionQueries
 from console.reading import reading
 from runtime.command import settings_without_logs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.compliance.state import catalogued_states, unknown_state
-from console.paging import page_of
+from console.places import page_of
 from console.queries.compliance import ClientInState, ComplianceQueries, StateTotals
 
 #: Clients that a quick search looks at in one statement, and seconds after which it ends.

@@ -7,8 +7,10 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from console.queries.query_session import QuerySession, all_of, named_text
-from console.queries.rows import ClientRow
+from console.queries.rows import ClientRow, StoredText
 from runtime.database import sql
 from schemas.errors import UnknownCollection
 
@@ -59,8 +61,8 @@ class ClientKey(NamedTuple):
     A client may report, or be deleted, before the next page is read.
     """
 
-    name: str
-    last_seen: datetime | None
+    name: StoredText
+    last_seen: AwareDatetime | None
     client_id: UUID
 
     @classmethod

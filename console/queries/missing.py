@@ -1,21 +1,24 @@
 """Missing ranges: of one client, or page by page of all."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
+
+from pydantic import AwareDatetime, Field
 
 from console.queries.query_session import QuerySession, all_of, named_text
 from console.queries.rows import MissingRow
 from runtime.database import sql
 from runtime.rules import SiteRules
+from schemas.serials import FIRST_SERIAL, LAST_SERIAL
 
 
 class RangeKey(NamedTuple):
     """The place of a range in a list."""
 
-    detected_at: datetime
+    detected_at: AwareDatetime
     client_id: UUID
-    range_id: int
+    range_id: Annotated[int, Field(ge=FIRST_SERIAL, le=LAST_SERIAL)]
 
     @classmethod
     def of(cls, row: MissingRow) -> "RangeKey":

@@ -1,11 +1,13 @@
 """Pages of what is known of one client; the SQL is `one_client.sql`."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
+from pydantic import Field
+
 from console.queries.query_session import QuerySession, named_text
-from console.queries.rows import StateRow
+from console.queries.rows import StateRow, StoredText
 from runtime.database import sql
 
 #: Messages of a client that one page with changes only examines, and those before them that tell
@@ -29,9 +31,9 @@ class NamedClient(NamedTuple):
 class StateKey(NamedTuple):
     """Which state of a client: the key of a page of states. It is smaller than all by default."""
 
-    topic_type: int = -(2**31) - 1
-    topic_id: str = ""
-    user_sid: str = ""
+    topic_type: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] = -(2**31) - 1
+    topic_id: StoredText = ""
+    user_sid: StoredText = ""
 
     @classmethod
     def of(cls, row: StateRow) -> "StateKey":

@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from console.queries.query_session import QuerySession, all_of, named_text
 from runtime.database import sql
 
@@ -44,7 +46,7 @@ class SiteRequest(NamedTuple):
 class RequestKey(NamedTuple):
     """The place of a request in a list."""
 
-    requested_at: datetime
+    requested_at: AwareDatetime
     client_id: UUID
     request_id: UUID
 

@@ -1,10 +1,19 @@
 """What the queries return, as values. Moments are aware, UTC."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
+from pydantic import StringConstraints
+
+from schemas.report import MAX_NAME_LENGTH
 from schemas.serials import SerialRanges
+
+#: Text as it stands in a table, blanks included: the id of a topic, or a user.
+StoredText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=False, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$"),
+]
 
 
 class Totals(NamedTuple):

@@ -1,13 +1,11 @@
 """What all answers of the API have in common."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from console.output import as_data
-from console.places import Token
-from web.fields import Filter, Optional
 
 
 class Problem(BaseModel):
@@ -27,20 +25,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: _problem("A value cannot be read; `detail` names it."),
     503: _problem("A server is away, or too busy; try again."),
 }
-
-#: How many entries a page has.
-Limit = Annotated[int, Field(ge=1, le=1000, description="Entries at most.")]
-#: Where a list goes on.
-After = Annotated[
-    Optional[Token], Field(description="Goes on where the last page said: its `next`.")
-]
-
-
-class Listed(Filter):
-    """The values of a list without restrictions."""
-
-    after: After = None
-    limit: Limit = 50
 
 
 def answer(**parts: Any) -> JSONResponse:

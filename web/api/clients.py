@@ -1,17 +1,17 @@
 """`/api/v1/clients`: the clients, and what is known of one."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field, TypeAdapter
 
-from console.paging import page_of
-from console.places import place, token
-from console.queries.clients import ClientKey, ListedClient
+from console.places import behind, paged, place
+from console.queries.clients import ListedClient
 from console.queries.one_client import StateKey
 from console.queries.rows import ClientRow, DueRow, MissingRow, RequestRow, StateRow
 from console.states import states_as_data
@@ -20,55 +20,53 @@ from console.why.evidence import answer_as_data
 from console.why.facts import Topic, facts_of_database
 from console.why.verdict import Verdict
 from console.why.verdict import answer as verdict_of
-from web.api.answers import PROBLEMS, Listed, answer
-from web.api.shapes import row, shape
+from runtime.options import GivenClient
+from web.api.answers import PROBLEMS, answer
+from web.api.shapes import page, row, shape
 from web.broker import broker_facts
-from web.fields import Client, Filter, Optional, Serial, StoredText, TopicId
+from web.fields import Client, Filter, Optional, Serial, TopicId
 from web.fields import Topic as TopicType
-from web.fields import TopicType as StoredTopicType
+from web.lists import Listed
 from web.pages.clients import ClientList
-from web.site import TheSite
+from web.readers import SiteQueries
+from web.site import Site, TheSite
 
 router = APIRouter(prefix="/api/v1/clients", tags=["clients"], responses=PROBLEMS)
 
 Asked = Annotated[Client, Path(description="Its id, or its name in any letter case.")]
 _Whole = Annotated[int, Field(ge=0, le=1_000_000)]
-_STATE = TypeAdapter(tuple[StoredTopicType, StoredText, StoredText])
 _NUMBER = TypeAdapter(tuple[_Whole])
+#: Rows of a page, and where the list goes on.
+_Page: TypeAlias = tuple[Sequence[Any], str | None]
 
 
-#: The beginning of every answer about one client.
-_named = {"as_of": datetime, "client_id": UUID, "name": str}
+#: The beginning of every list about one client.
+_named = {"client_id": UUID, "name": str}
 
 
 @router.get(
     "",
-    response_model=shape(
+    response_model=page(
         "Clients",
         "A page of the list of clients.",
-        as_of=datetime,
         evaluated_at=datetime | None,
         completeness=dict[str, datetime | int],
         clients=list[ListedClient],
-        next=str | None,
     ),
 )
 def clients(site: TheSite, asked: Annotated[ClientList, Query()]) -> JSONResponse:
     """List clients, as `statesys clients --json`."""
     with site.readers.snapshot() as queries:
         now = queries.now()
-        evaluated = None if asked.collection is None else queries.evaluated(asked.collection)
-        found = queries.clients(
-            asked.chosen, order=asked.sort, after=asked.behind, limit=asked.limit + 1, now=now
-        )
-        completeness = queries.completeness(now=now)
-    shown, last = page_of(found, asked.limit)
+        evaluated = asked.evaluated(queries)
+        shown, following = asked.page(queries)
+        completeness = queries.completeness()
     return answer(
         as_of=now,
         evaluated_at=evaluated,
         completeness={"as_of": completeness.as_of, **completeness.clients},
         clients=shown,
-        next=None if last is None else token(ClientKey.of(last)),
+        next=following,
     )
 
 
@@ -102,29 +100,23 @@ def client(site: TheSite, client: Asked) -> JSONResponse:
 
 @router.get(
     "/{client}/states",
-    response_model=shape(
+    response_model=page(
         "States",
         "A page of the current states of a client.",
         **_named,
         states=list[row(StateRow, topic_name=str, state_name=str)],  # type: ignore[misc]
-        next=str | None,
     ),
 )
 def states(site: TheSite, client: Asked, asked: Annotated[Listed, Query()]) -> JSONResponse:
     """The current states, as `statesys states --json`."""
-    after = None if asked.after is None else StateKey(*place(asked.after, _STATE))
-    with site.readers.snapshot() as queries:
-        known = queries.known(client)
-        found = queries.state_page(known.client_id, after=after, limit=asked.limit + 1)
-        now = queries.now()
-    shown, last = page_of(found, asked.limit)
-    return answer(
-        as_of=now,
-        client_id=known.client_id,
-        name=known.name,
-        states=states_as_data(shown),
-        next=None if last is None else token(StateKey.of(last)),
-    )
+    after = behind(asked.after, StateKey)
+
+    def states(queries: SiteQueries, client_id: UUID) -> _Page:
+        found = queries.state_page(client_id, after=after, limit=asked.limit + 1)
+        shown, following = paged(found, asked.limit, StateKey.of)
+        return states_as_data(shown), following
+
+    return _of_client(site, client, "states", states)
 
 
 class ClientGaps(Listed):
@@ -135,56 +127,37 @@ class ClientGaps(Listed):
 
 @router.get(
     "/{client}/gaps",
-    response_model=shape(
-        "ClientGaps",
-        "A page of the missing ranges of a client.",
-        **_named,
-        gaps=list[MissingRow],
-        next=str | None,
+    response_model=page(
+        "ClientGaps", "A page of the missing ranges of a client.", **_named, gaps=list[MissingRow]
     ),
 )
 def gaps(site: TheSite, client: Asked, asked: Annotated[ClientGaps, Query()]) -> JSONResponse:
     """The missing ranges, open ones first, oldest first, as `statesys gaps --json`."""
     begin = _begin(asked)
-    with site.readers.snapshot() as queries:
-        known = queries.known(client)
-        now = queries.now()
-        found = queries.missing(
-            known.client_id, closed=asked.closed, limit=begin + asked.limit + 1, now=now
-        )
-    return answer(
-        as_of=now,
-        client_id=known.client_id,
-        name=known.name,
-        gaps=found[begin : begin + asked.limit],
-        next=_following(begin, asked, len(found)),
-    )
+
+    def ranges(queries: SiteQueries, client_id: UUID) -> _Page:
+        most = begin + asked.limit + 1
+        return _numbered(queries.missing(client_id, closed=asked.closed, limit=most), begin, asked)
+
+    return _of_client(site, client, "gaps", ranges)
 
 
 @router.get(
     "/{client}/requests",
-    response_model=shape(
-        "ClientRequests",
-        "A page of the resync requests of a client.",
+    response_model=page(
+        *("ClientRequests", "A page of the resync requests of a client."),
         **_named,
         requests=list[RequestRow],
-        next=str | None,
     ),
 )
 def requests(site: TheSite, client: Asked, asked: Annotated[Listed, Query()]) -> JSONResponse:
     """The resync requests, newest first; claims without a request have no reason."""
     begin = _begin(asked)
-    with site.readers.snapshot() as queries:
-        known = queries.known(client)
-        now = queries.now()
-        found = queries.requests(known.client_id, limit=begin + asked.limit + 1)
-    return answer(
-        as_of=now,
-        client_id=known.client_id,
-        name=known.name,
-        requests=found[begin : begin + asked.limit],
-        next=_following(begin, asked, len(found)),
-    )
+
+    def asked_of_it(queries: SiteQueries, client_id: UUID) -> _Page:
+        return _numbered(queries.requests(client_id, limit=begin + asked.limit + 1), begin, asked)
+
+    return _of_client(site, client, "requests", asked_of_it)
 
 
 class AskedTopic(Filter):
@@ -245,11 +218,22 @@ def trace(site: TheSite, client: Asked, serial: Serial) -> JSONResponse:
     return answer(as_of=now, **data)
 
 
+def _of_client(
+    site: Site, client: GivenClient, name: str, page_of_it: Callable[[SiteQueries, UUID], _Page]
+) -> JSONResponse:
+    """A page of what is known of one client, under a name."""
+    with site.readers.snapshot() as queries:
+        known, now = queries.known(client), queries.now()
+        shown, following = page_of_it(queries, known.client_id)
+    named = {"client_id": known.client_id, "name": known.name, name: shown}
+    return answer(as_of=now, **named, next=following)
+
+
 def _begin(asked: Listed) -> int:
     """How many rows of a short list come before a page."""
     return 0 if asked.after is None else place(asked.after, _NUMBER)[0]
 
 
-def _following(begin: int, asked: Listed, found: int) -> str | None:
-    end = begin + asked.limit
-    return token((end,)) if found > end else None
+def _numbered(found: Sequence[Any], begin: int, asked: Listed) -> _Page:
+    """A page of a short list, whose places are numbers."""
+    return paged(found[begin:], asked.limit, lambda _row: (begin + asked.limit,))

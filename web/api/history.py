@@ -13,7 +13,7 @@ from console.names import state_name, topic_name
 from console.queries.messages import FoundMessage, StoredMessage
 from web.api.answers import PROBLEMS, answer
 from web.api.clients import Asked as AskedClient
-from web.api.shapes import row, shape
+from web.api.shapes import page, row, shape
 from web.message_search import MessageSearch, OfOneClient
 from web.site import Site, TheSite
 from web.stored_message import KEY, find_message, rendered
@@ -21,14 +21,12 @@ from web.stored_message import KEY, find_message, rendered
 router = APIRouter(prefix="/api/v1", tags=["messages"], responses=PROBLEMS)
 
 _Message = row(FoundMessage, key=str, topic_name=str, state_name=str)
-_Page = shape(
+_Page = page(
     "Messages",
     "A page of messages. `searched_to`: the search stopped there although the page is not full, so "
     "that the answer comes quickly; it goes on with `next`.",
-    as_of=datetime,
     messages=list[_Message],  # type: ignore[valid-type]
     searched_to=datetime | int | None,
-    next=str | None,
 )
 
 

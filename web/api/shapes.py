@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, reduce
 from operator import or_
 from types import UnionType
@@ -36,6 +36,11 @@ def shape(name: str, about: str, /, **parts: Any) -> type[BaseModel]:
     told: Any = {part: (_written(kind), ...) for part, kind in parts.items()}
     made: type[BaseModel] = create_model(name, __doc__=about, **told)
     return made
+
+
+def page(name: str, about: str, /, **parts: Any) -> type[BaseModel]:
+    """The schema of a page of a list: its moment, its parts, and where the list goes on."""
+    return shape(name, about, **{"as_of": datetime, **parts, "next": parts.get("next", str | None)})
 
 
 def row(kind: Any, /, *, without: Collection[str] = (), **more: Any) -> type[BaseModel]:

@@ -1,7 +1,7 @@
 """`/api/v1/status` and the lists of the whole site: gaps, resyncs, collections, settings."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -12,20 +12,20 @@ from console.collections import gather
 from console.collections.gather import known
 from console.collections.view import collection_as_data
 from console.findings import Finding
-from console.paging import page_of
-from console.places import place, token
+from console.places import page_of, paged, place
 from console.queries.collections import CollectionRow, MemberRow
-from console.queries.missing import RangeKey
-from console.queries.resyncs import RequestKey, RequestState, SiteRequest
+from console.queries.resyncs import SiteRequest
 from console.queries.rows import MissingRow
-from console.resyncs import behind
 from console.settings import Used, used
 from console.status.gather import Status
 from schemas.errors import BrokerUnavailable
-from web.api.answers import PROBLEMS, Limit, Listed, answer
-from web.api.shapes import row, shape
-from web.fields import Age, Filter, Optional, Text
-from web.pages import gaps as gaps_page
+from web.api.answers import PROBLEMS, answer
+from web.api.shapes import page, row, shape
+from web.fields import Optional, Text
+from web.lists import Listed
+from web.pages.collections import Members
+from web.pages.gaps import GapList
+from web.pages.resyncs import RequestList
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1", tags=["site"], responses=PROBLEMS)
@@ -60,70 +60,39 @@ def status(site: TheSite) -> JSONResponse:
     return answer(as_of=found.at, **found._asdict())
 
 
-class GapList(Listed):
-    """Which missing ranges are listed."""
-
-    state: Literal["open", "closed"] = "open"
-
-
 @router.get(
     "/gaps",
-    response_model=shape(
-        "Gaps",
-        "A page of the missing ranges of all clients.",
-        as_of=datetime,
-        gaps=list[MissingRow],
-        next=str | None,
+    response_model=page(
+        "Gaps", "A page of the missing ranges of all clients.", gaps=list[MissingRow]
     ),
 )
 def gaps(site: TheSite, asked: Annotated[GapList, Query()]) -> JSONResponse:
     """The missing ranges: open ones oldest first, closed ones by client."""
-    after = None if asked.after is None else RangeKey(*place(asked.after, gaps_page.PLACE))
     with site.readers.snapshot() as queries:
         now = queries.now()
-        found = queries.missing_page(
-            closed=asked.state == "closed", after=after, limit=asked.limit + 1, now=now
-        )
-    shown, last = page_of(found, asked.limit)
-    return answer(as_of=now, gaps=shown, next=None if last is None else token(RangeKey.of(last)))
-
-
-class ResyncList(Listed):
-    """Which resync requests are listed."""
-
-    state: RequestState = RequestState.PENDING
+        shown, following = asked.page(queries)
+    return answer(as_of=now, gaps=shown, next=following)
 
 
 @router.get(
     "/resyncs",
-    response_model=shape(
-        "Resyncs",
-        "A page of the resync requests of all clients.",
-        as_of=datetime,
-        requests=list[SiteRequest],
-        next=str | None,
+    response_model=page(
+        "Resyncs", "A page of the resync requests of all clients.", requests=list[SiteRequest]
     ),
 )
-def resyncs(site: TheSite, asked: Annotated[ResyncList, Query()]) -> JSONResponse:
+def resyncs(site: TheSite, asked: Annotated[RequestList, Query()]) -> JSONResponse:
     """The resync requests of one state: open ones oldest first, closed ones by client."""
-    after = behind(asked.after)
     with site.readers.snapshot() as queries:
         now = queries.now()
-        found = queries.site_requests(asked.state, after=after, limit=asked.limit + 1)
-    shown, last = page_of(found, asked.limit)
-    return answer(
-        as_of=now, requests=shown, next=None if last is None else token(RequestKey.of(last))
-    )
+        shown, following = asked.page(queries)
+    return answer(as_of=now, requests=shown, next=following)
 
 
 @router.get(
     "/collections",
-    response_model=shape(
-        "Collections",
-        "A page of the collections.",
-        as_of=datetime,
+    response_model=page(
+        *("Collections", "A page of the collections."),
         collections=list[_Collection],  # type: ignore[valid-type]
-        next=str | None,
     ),
 )
 def collections(site: TheSite, asked: Annotated[Listed, Query()]) -> JSONResponse:
@@ -132,24 +101,8 @@ def collections(site: TheSite, asked: Annotated[Listed, Query()]) -> JSONRespons
     with site.readers.snapshot() as queries:
         now = queries.now()
         found = [one for one in queries.collections() if one.name.lower() > after]
-    shown, last = page_of(found, asked.limit)
-    return answer(
-        as_of=now,
-        collections=list(map(collection_as_data, shown)),
-        next=None if last is None else token((last.name.lower(),)),
-    )
-
-
-class Members(Filter):
-    """Which members of a collection are listed."""
-
-    joined_since: Annotated[
-        Age, Field(description="Only who became a member within this time.")
-    ] = None
-    after: Annotated[
-        Optional[UUID], Field(description="Goes on behind this client: `next` of the last page.")
-    ] = None
-    limit: Limit = 50
+    shown, following = paged(found, asked.limit, lambda one: (one.name.lower(),))
+    return answer(as_of=now, collections=list(map(collection_as_data, shown)), next=following)
 
 
 @router.get(
@@ -178,16 +131,14 @@ def members(site: TheSite, name: str, asked: Annotated[Members, Query()]) -> JSO
         collection=collection.name,
         as_of=as_of,
         members=shown,
-        next=None if last is None else last.client_id,
+        next=last and last.client_id,
     )
 
 
 @router.get(
     "/settings",
-    response_model=shape(
-        "Settings",
-        "The settings of the workers that run.",
-        as_of=datetime,
+    response_model=page(
+        *("Settings", "The settings of the workers that run."),
         workers=int,
         settings=list[Used],
         next=None,
@@ -226,13 +177,11 @@ class DeadList(Listed):
 
 @router.get(
     "/dead",
-    response_model=shape(
-        "DeadLetters",
-        "A page of the dead letters, oldest first.",
+    response_model=page(
+        *("DeadLetters", "A page of the dead letters, oldest first."),
         as_of=datetime | None,
         letters=list[DeadLetter],
         cut=bool,
-        next=str | None,
     ),
 )
 def dead(site: TheSite, asked: Annotated[DeadList, Query()]) -> JSONResponse:
@@ -246,10 +195,10 @@ def dead(site: TheSite, asked: Annotated[DeadList, Query()]) -> JSONResponse:
         for number, seen in enumerate(look.letters.letters, 1)
         if number > after and asked.reason in (None, seen.letter.reason)
     ]
-    shown, last = page_of(found, asked.limit)
+    shown, following = paged(found, asked.limit, lambda one: one[:1])
     return answer(
         as_of=look.letters.as_of,
         letters=[letter.as_data() for _, letter in shown],
         cut=look.letters.cut,
-        next=None if last is None else token((last[0],)),
+        next=following,
     )

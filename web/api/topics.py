@@ -12,13 +12,13 @@ from console.compliance.gather import Question, count, find
 from console.compliance.state import catalogued_states, read_state
 from console.compliance.view import totals_as_data
 from console.names import topic_name, topic_sentence
-from console.paging import page_of
-from console.places import place, token
+from console.places import paged, place
 from console.queries.compliance import ClientInState
 from schemas.topics import topic_types
-from web.api.answers import PROBLEMS, Limit, Listed, answer
-from web.api.shapes import shape
+from web.api.answers import PROBLEMS, answer
+from web.api.shapes import page, shape
 from web.fields import Filter, Optional, Text, Topic, TopicId
+from web.lists import Limit, Listed
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1/topics", tags=["topics"], responses=PROBLEMS)
@@ -53,26 +53,19 @@ _CountedState = shape(
 
 @router.get(
     "",
-    response_model=shape(
-        "Topics",
-        "A page of the topic catalogue.",
-        as_of=datetime,
+    response_model=page(
+        *("Topics", "A page of the topic catalogue."),
         topics=list[_Type],  # type: ignore[valid-type]
-        next=str | None,
     ),
 )
 def topics(site: TheSite, asked: Annotated[Listed, Query()]) -> JSONResponse:
     """The topic types with their states, as `statesys topics` tells them."""
     after = -1 if asked.after is None else place(asked.after, _TYPE)[0]
     found = [number for number in sorted(topic_types()) if number > after]
-    shown, last = page_of(found, asked.limit)
+    shown, following = paged(found, asked.limit, lambda number: (number,))
     with site.readers.snapshot() as queries:
         now = queries.now()
-    return answer(
-        as_of=now,
-        topics=[_described(number) for number in shown],
-        next=None if last is None else token((last,)),
-    )
+    return answer(as_of=now, topics=list(map(_described, shown)), next=following)
 
 
 class OneTopic(Filter):
@@ -134,10 +127,8 @@ class InState(OneTopic):
 
 @router.get(
     "/{topic_type}/clients",
-    response_model=shape(
-        "TopicClients",
-        "A page of the clients in a state.",
-        as_of=datetime,
+    response_model=page(
+        *("TopicClients", "A page of the clients in a state."),
         topic_type=int,
         topic_id=str | None,
         state_ids=list[int] | None,

@@ -8,8 +8,7 @@ from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
-from console.paging import page_of
-from console.queries import Queries
+from console.places import page_of
 from console.queries.audit import AuditRow
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional
@@ -45,12 +44,11 @@ def audit(request: Request, site: TheSite, asked: Annotated[AuditList, Query()])
 @router.get("/audit.csv")
 def audit_csv(site: TheSite) -> StreamingResponse:
     """The whole list as CSV."""
-
-    def following(queries: Queries, last: AuditRow | None) -> list[AuditRow]:
-        return queries.audit(limit=PAGE, after=None if last is None else last.id)
-
-    columns = AuditRow._fields
-    return csv_stream(site.readers, "audit.csv", columns, following, attrgetter(*columns))
+    return csv_stream(
+        *(site.readers, "audit.csv", AuditRow._fields),
+        lambda queries, after: queries.audit(limit=PAGE, after=after),
+        key=attrgetter("id"),
+    )
 
 
 @router.get("/audit/{entry}")

@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import Field
 
 from console.names import state_name, topic_name
-from console.paging import page_of
+from console.places import page_of
 from console.queries.one_client import StateKey
-from console.queries.rows import StateRow
+from console.queries.rows import StateRow, StoredText
 from console.trace.places import places
 from console.trace.view import client_facts, closed_words, reason_words
 from console.why.facts import Facts, facts_of_database
@@ -23,7 +23,7 @@ from runtime.options import ClientType
 from web.broker import broker_facts
 from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
-from web.fields import Filter, Optional, StoredText, TopicType
+from web.fields import Filter, Optional, TopicType
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite
@@ -104,13 +104,12 @@ def client(
 @router.get("/clients/{client_id}/states.csv")
 def states_csv(site: TheSite, client_id: UUID) -> StreamingResponse:
     """All current states of a client as CSV."""
-
-    def following(queries: SiteQueries, last: StateRow | None) -> list[StateRow]:
-        after = None if last is None else StateKey.of(last)
-        return queries.state_page(client_id, after=after, limit=PAGE)
-
-    name = f"states-{client_id}.csv"
-    return csv_stream(site.readers, name, _STATE_COLUMNS, following, _cells)
+    return csv_stream(
+        *(site.readers, f"states-{client_id}.csv", _STATE_COLUMNS),
+        lambda queries, after: queries.state_page(client_id, after=after, limit=PAGE),
+        key=StateKey.of,
+        cells=_cells,
+    )
 
 
 def _named(request: Request, site: TheSite, name: str) -> Response:

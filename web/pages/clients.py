@@ -1,28 +1,24 @@
 """`/clients`: the list of clients, its filter in the URL."""
 
+from datetime import datetime
 from operator import attrgetter
 from typing import Annotated
-from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import Field
 
 from console.completeness import CONDITIONS, sentence
-from console.paging import page_of
-from console.places import Token, place, token
-from console.queries import Queries
+from console.places import Token, behind, paged
 from console.queries.clients import ClientFilter, ClientKey, Condition, ListedClient, Order
 from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
-from web.fields import Age, Filter, Optional, StoredText, Text
+from web.fields import Age, Filter, Optional, Text
 from web.page import Page, render
+from web.readers import SiteQueries
 from web.site import TheSite
 
 router = APIRouter()
-
-_PLACE = TypeAdapter(tuple[StoredText, AwareDatetime | None, UUID])
 
 
 class ClientList(Filter):
@@ -38,11 +34,6 @@ class ClientList(Filter):
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
 
     @property
-    def behind(self) -> ClientKey | None:
-        """Where the list goes on; None: at its beginning."""
-        return None if self.after is None else ClientKey(*place(self.after, _PLACE))
-
-    @property
     def chosen(self) -> ClientFilter:
         """The clients that are listed."""
         return ClientFilter(
@@ -53,27 +44,39 @@ class ClientList(Filter):
             collection=self.collection,
         )
 
+    def evaluated(self, queries: SiteQueries) -> datetime | None:
+        """When the collection was evaluated last; None without one, or if it was not yet.
+
+        Raises:
+            UnknownCollection: there is none of the name.
+        """
+        return None if self.collection is None else queries.evaluated(self.collection)
+
+    def find(self, queries: SiteQueries, after: ClientKey | None, limit: int) -> list[ListedClient]:
+        """The clients behind a place."""
+        return queries.clients(self.chosen, order=self.sort, after=after, limit=limit)
+
+    def page(self, queries: SiteQueries) -> tuple[list[ListedClient], str | None]:
+        """The clients of the page, and the `after` of the next one."""
+        found = self.find(queries, behind(self.after, ClientKey), self.limit + 1)
+        return paged(found, self.limit, ClientKey.of)
+
 
 @router.get("/clients")
 def clients(request: Request, site: TheSite, asked: Annotated[ClientList, Query()]) -> HTMLResponse:
     """A page of the list."""
     with site.readers.snapshot() as queries:
         now = queries.now()
-        if asked.collection is not None:
-            queries.evaluated(asked.collection)
-        found = queries.clients(
-            asked.chosen, order=asked.sort, after=asked.behind, limit=asked.limit + 1, now=now
-        )
-        completeness = queries.completeness(now=now)
-    shown, last = page_of(found, asked.limit)
+        asked.evaluated(queries)
+        shown, following = asked.page(queries)
+        completeness = queries.completeness()
     page = Page(
         title="Clients",
         command=command_line("statesys clients", asked.with_values(after=None)),
         as_of=now,
         completeness=sentence(completeness, now),
-        csv=f"/clients.csv?{urlencode(asked.with_values(after=None, limit=None))}",
+        csv=asked.whole("/clients.csv"),
     )
-    after = None if last is None else token(ClientKey.of(last))
     return render(
         request,
         "clients.html",
@@ -81,9 +84,8 @@ def clients(request: Request, site: TheSite, asked: Annotated[ClientList, Query(
         asked=asked,
         clients=shown,
         conditions=CONDITIONS,
-        counts=completeness.clients,
         orders=list(Order),
-        following=None if after is None else urlencode(asked.with_values(after=after)),
+        following=asked.following(following),
     )
 
 
@@ -91,12 +93,11 @@ def clients(request: Request, site: TheSite, asked: Annotated[ClientList, Query(
 def clients_csv(site: TheSite, asked: Annotated[ClientList, Query()]) -> StreamingResponse:
     """The whole list as CSV."""
 
-    def following(queries: Queries, last: ListedClient | None) -> list[ListedClient]:
-        if last is None and asked.collection is not None:
-            # Raises where there is none of the name.
-            queries.evaluated(asked.collection)
-        after = None if last is None else ClientKey.of(last)
-        return queries.clients(asked.chosen, order=asked.sort, after=after, limit=PAGE)
+    def find(queries: SiteQueries, after: ClientKey | None) -> list[ListedClient]:
+        if after is None:
+            asked.evaluated(queries)
+        return asked.find(queries, after, PAGE)
 
     columns = ("name", "client_id", "version", "last_seen", "last_change", "condition", "states")
-    return csv_stream(site.readers, "clients.csv", columns, following, attrgetter(*columns))
+    cells = attrgetter(*columns)
+    return csv_stream(site.readers, "clients.csv", columns, find, key=ClientKey.of, cells=cells)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, NamedTuple
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -13,7 +13,7 @@ from pydantic import Field
 from console.collections.gather import conditions_now, known, members
 from console.collections.view import MEMBER_COLUMNS, evaluated_words, member_cells, problem_of
 from console.completeness import sentence
-from console.paging import page_of
+from console.places import page_of
 from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
 from runtime.collection_rules import RuleRefused, parse_rule
@@ -21,6 +21,7 @@ from schemas.errors import UnknownCollection
 from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
 from web.fields import Age, Filter, Optional
+from web.lists import Limit
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite
@@ -31,11 +32,15 @@ _COLUMNS = ("name", "members", "evaluated_at", "rule", "problem", "created_at", 
 
 
 class Members(Filter):
-    """Which members are listed."""
+    """Which members of a collection are listed."""
 
-    joined_since: Age = None
-    after: Optional[UUID] = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    joined_since: Annotated[
+        Age, Field(description="Only who became a member within this time.")
+    ] = None
+    after: Annotated[
+        Optional[UUID], Field(description="Goes on behind this client: `next` of the last page.")
+    ] = None
+    limit: Limit = 50
 
 
 class _Counted(NamedTuple):
@@ -96,7 +101,6 @@ def collection(
         rows = _members(queries, found, asked, after=asked.after, limit=asked.limit + 1)
     shown, last = page_of(rows, asked.limit)
     options = asked.with_values(after=None)
-    whole = urlencode(asked.with_values(after=None, limit=None))
     page = Page(
         title=found.name,
         command=command_line("statesys collections members", options, found.name),
@@ -104,7 +108,7 @@ def collection(
         completeness=None
         if counted.conditions is None or counted.as_of is None
         else sentence(Completeness(counted.as_of, counted.conditions), now),
-        csv=f"/collections/{found.name}/members.csv?{whole}".rstrip("?"),
+        csv=asked.whole(f"/collections/{found.name}/members.csv"),
     )
     return render(
         request,
@@ -116,7 +120,7 @@ def collection(
         problem=problem_of(found),
         evaluated=evaluated_words(found, now),
         members=shown,
-        following=None if last is None else urlencode(asked.with_values(after=last.client_id)),
+        following=asked.following(last and last.client_id),
     )
 
 
@@ -124,11 +128,11 @@ def collection(
 def members_csv(site: TheSite, name: str, asked: Annotated[Members, Query()]) -> StreamingResponse:
     """All members as CSV."""
 
-    def following(queries: SiteQueries, last: MemberRow | None) -> list[MemberRow]:
-        after = None if last is None else last.client_id
+    def find(queries: SiteQueries, after: UUID | None) -> list[MemberRow]:
         return _members(queries, _known(queries, name), asked, after=after, limit=PAGE)
 
-    return csv_stream(site.readers, "members.csv", MEMBER_COLUMNS, following, member_cells)
+    columns, key = MEMBER_COLUMNS, attrgetter("client_id")
+    return csv_stream(site.readers, "members.csv", columns, find, key=key, cells=member_cells)
 
 
 def _known(queries: SiteQueries, name: str) -> CollectionRow:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from console.dead.view import readable, reason_words
-from console.paging import page_of
+from console.places import page_of
 from runtime.printable import printable
 from web.command import command_line
 from web.fields import Filter, Optional, Text
@@ -58,7 +58,7 @@ def dead(request: Request, site: TheSite, asked: Annotated[LetterList, Query()])
         link=_link,
         reasons=Counter(seen.letter.reason for seen in look.letters.letters).most_common(),
         reason_words=reason_words,
-        following=None if last is None else urlencode(asked.with_values(after=last[0])),
+        following=asked.following(last and last[0]),
     )
 
 

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -29,10 +28,6 @@ class MessageList(MessageSearch):
     """The values of the page's URL."""
 
     live: bool = False
-
-    def url(self, path: str, **changed: object) -> str:
-        """The same search at a path, some of its values changed."""
-        return f"{path}?{urlencode(self.with_values(**changed))}".rstrip("?")
 
 
 Asked = Annotated[MessageList, Query()]

@@ -1,37 +1,35 @@
 """`/resyncs`: the resync requests of all clients."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import Field
 
-from console.paging import page_of
-from console.places import Token, token
-from console.queries import Queries
+from console.places import behind, paged
 from console.queries.resyncs import RequestKey, RequestState, SiteRequest
-from console.resyncs import behind
 from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
-from web.fields import Filter, Optional
+from web.lists import Listed
 from web.page import Page, render
+from web.readers import SiteQueries
 from web.site import TheSite
 
 router = APIRouter()
 
 
-class RequestList(Filter):
-    """The values of the list's URL."""
+class RequestList(Listed):
+    """Which resync requests are listed."""
 
     state: RequestState = RequestState.PENDING
-    after: Optional[Token] = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 50
 
-    @property
-    def behind(self) -> RequestKey | None:
-        """Where the list goes on; None: at its beginning."""
-        return behind(self.after)
+    def find(self, queries: SiteQueries, after: RequestKey | None, limit: int) -> list[SiteRequest]:
+        """The requests behind a place."""
+        return queries.site_requests(self.state, after=after, limit=limit)
+
+    def page(self, queries: SiteQueries) -> tuple[list[SiteRequest], str | None]:
+        """The requests of the page, and the `after` of the next one."""
+        found = self.find(queries, behind(self.after, RequestKey), self.limit + 1)
+        return paged(found, self.limit, RequestKey.of)
 
 
 @router.get("/resyncs")
@@ -41,17 +39,15 @@ def resyncs(
     """A page of the list."""
     with site.readers.snapshot() as queries:
         now = queries.now()
-        found = queries.site_requests(asked.state, after=asked.behind, limit=asked.limit + 1)
+        shown, following = asked.page(queries)
     # Counting them takes longer than the list on a large site, and the poller does it anyway.
     half = site.watching.look().status.database
-    shown, last = page_of(found, asked.limit)
     page = Page(
         title="Resync requests",
         command=command_line("statesys resync list", asked.with_values(after=None, limit=None)),
         as_of=now,
-        csv=f"/resyncs.csv?{urlencode(asked.with_values(after=None, limit=None))}",
+        csv=asked.whole("/resyncs.csv"),
     )
-    after = None if last is None else token(RequestKey.of(last))
     return render(
         request,
         "resyncs.html",
@@ -60,16 +56,15 @@ def resyncs(
         requests=shown,
         totals=half.totals if half else None,
         states=list(RequestState),
-        following=None if after is None else urlencode(asked.with_values(after=after)),
+        following=asked.following(following),
     )
 
 
 @router.get("/resyncs.csv")
 def resyncs_csv(site: TheSite, asked: Annotated[RequestList, Query()]) -> StreamingResponse:
     """The whole list as CSV."""
-
-    def following(queries: Queries, last: SiteRequest | None) -> list[SiteRequest]:
-        after = None if last is None else RequestKey.of(last)
-        return queries.site_requests(asked.state, after=after, limit=PAGE)
-
-    return csv_stream(site.readers, "resyncs.csv", SiteRequest._fields, following, tuple)
+    return csv_stream(
+        *(site.readers, "resyncs.csv", SiteRequest._fields),
+        lambda queries, after: asked.find(queries, after, PAGE),
+        key=RequestKey.of,
+    )

@@ -1,7 +1,6 @@
 """`/top`: the clients and topic types that send most, in the last hour and the last day."""
 
 from enum import StrEnum
-from operator import attrgetter
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -59,11 +58,9 @@ def top(request: Request, site: TheSite, asked: Asked) -> HTMLResponse:
     """Both lists."""
     with site.readers.snapshot() as queries:
         now = queries.now()
-        clients, topics = (
-            clients_as_data(asked.clients(queries)),
-            topics_as_data(asked.topics(queries)),
-        )
-        completeness = queries.completeness(now=now)
+        clients = clients_as_data(asked.clients(queries))
+        topics = topics_as_data(asked.topics(queries))
+        completeness = queries.completeness()
     values = asked.with_values()
     page = Page(
         title="Who sends most",
@@ -93,8 +90,7 @@ def clients_csv(site: TheSite, asked: Asked) -> StreamingResponse:
         found: list[BusyClient] = clients_as_data(asked.clients(queries))["clients"]
         return found
 
-    columns = BusyClient._fields
-    return csv_of_whole(site.readers, "top-clients.csv", columns, rows, attrgetter(*columns))
+    return csv_of_whole(site.readers, "top-clients.csv", BusyClient._fields, rows)
 
 
 @router.get("/top/topics.csv")
@@ -105,5 +101,4 @@ def topics_csv(site: TheSite, asked: Asked) -> StreamingResponse:
         found: list[BusyTopic] = topics_as_data(asked.topics(queries))["topics"]
         return found
 
-    columns = BusyTopic._fields
-    return csv_of_whole(site.readers, "top-topics.csv", columns, rows, attrgetter(*columns))
+    return csv_of_whole(site.readers, "top-topics.csv", BusyTopic._fields, rows)

@@ -25,10 +25,11 @@ from console.compliance.view import Clients, numbers_of, rows_of
 from console.names import topic_name, topic_sentence
 from console.queries.clients import Completeness
 from console.queries.compliance import ClientInState
+from console.queries.rows import StoredText
 from web.bars import Piece, bar
 from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
-from web.fields import Filter, Optional, StoredText, Text, TopicId, TopicType
+from web.fields import Filter, Optional, Text, TopicId, TopicType
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import Site, TheSite
@@ -37,7 +38,6 @@ router = APIRouter()
 
 #: States, those of most clients, and topic ids that a page shows.
 _STATES, _TOPICS = 100, 50
-_CLIENT_COLUMNS = ("name", "client_id", "since", "last_seen", "condition")
 _STATE_COLUMNS = ("topic_type", "topic_id", "state_id", "state", "clients", *CONDITIONS, "as_of")
 
 
@@ -108,15 +108,14 @@ def compliance_csv(site: TheSite, asked: Annotated[Compliance, Query()]) -> Stre
         def numbers(queries: SiteQueries) -> list[Sequence[object]]:
             return _as_rows(question, count(queries, question))
 
-        return csv_of_whole(site.readers, "compliance.csv", _STATE_COLUMNS, numbers, tuple)
+        return csv_of_whole(site.readers, "compliance.csv", _STATE_COLUMNS, numbers)
     state, states = asked.state, read_state(asked.topic_type, asked.state)
 
-    def following(queries: SiteQueries, last: ClientInState | None) -> list[ClientInState]:
-        after = None if last is None else last.client_id
+    def find_behind(queries: SiteQueries, after: UUID | None) -> list[ClientInState]:
         return find(queries, question, state, states, after=after, limit=PAGE).clients
 
-    cells = attrgetter(*_CLIENT_COLUMNS)
-    return csv_stream(site.readers, "clients.csv", _CLIENT_COLUMNS, following, cells)
+    columns, key = ClientInState._fields, attrgetter("client_id")
+    return csv_stream(site.readers, "clients.csv", columns, find_behind, key=key)
 
 
 def _topic(request: Request, site: Site, question: Question, asked: TopicPage) -> HTMLResponse:
@@ -159,7 +158,7 @@ def _topic(request: Request, site: Site, question: Question, asked: TopicPage) -
         overlap=sum(sum(of.values()) for of in totals.states.values()) > sum(totals.told.values()),
         never=states is None,
         listed=listed,
-        following=None if goes_on is None else urlencode(asked.with_values(after=goes_on)),
+        following=asked.following(goes_on),
         topics=topics[:_TOPICS],
         more_topics=urlencode({"after_id": topics[_TOPICS - 1].topic_id}) if more_topics else None,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request
@@ -18,8 +17,6 @@ from web.readers import SiteQueries
 from web.site import TheSite
 
 router = APIRouter()
-
-_COLUMNS = ("topic_type", "name", "clients", "meaning")
 
 
 class TypeRow(NamedTuple):
@@ -55,7 +52,7 @@ def topics_csv(site: TheSite) -> StreamingResponse:
     def rows(queries: SiteQueries) -> list[TypeRow]:
         return _rows(queries.told_of_types(now=queries.now()))
 
-    return csv_of_whole(site.readers, "topics.csv", _COLUMNS, rows, attrgetter(*_COLUMNS))
+    return csv_of_whole(site.readers, "topics.csv", TypeRow._fields, rows)
 
 
 def _rows(told: Sequence[ToldOfType] | None) -> list[TypeRow]:

@@ -5,17 +5,16 @@ from uuid import UUID
 
 import pytest
 
-from console.places import place, token
+from console.places import behind, token
 from console.queries.missing import RangeKey
 from schemas.errors import Unusable
 from web.hexdump import hexdump
-from web.pages.gaps import PLACE
 
 KEY = RangeKey(datetime(2026, 3, 2, 8, 0, 0, 123456, tzinfo=UTC), UUID(int=7), 42)
 
 
 def test_a_place_is_read_as_it_was_written() -> None:
-    assert RangeKey(*place(token(KEY), PLACE)) == KEY
+    assert behind(token(KEY), RangeKey) == KEY
 
 
 @pytest.mark.parametrize(
@@ -23,7 +22,7 @@ def test_a_place_is_read_as_it_was_written() -> None:
 )
 def test_another_text_is_refused_with_what_to_do(text: str) -> None:
     with pytest.raises(Unusable, match="or leave it out to begin"):
-        place(text, PLACE)
+        behind(text, RangeKey)
 
 
 def test_a_dump_has_places_values_and_ascii() -> None:
