@@ -9,8 +9,7 @@ from console.listing import going_on, limit_option, print_rows
 from console.output import print_json
 from console.places import page_of
 from console.queries.audit import AuditQueries
-from console.reading import reading
-from runtime.command import settings_without_logs
+from console.reading import snapshot
 from runtime.options import json_option
 
 _COLUMNS = ("entry", "when", "who", "from", "action", "the same on a terminal", "ended", "result")
@@ -39,8 +38,7 @@ def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None
       statesys audit --limit 1000000 --csv > audit.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    settings = settings_without_logs()
-    with reading(AuditQueries, settings, name="statesys audit") as queries, queries.snapshot():
+    with snapshot(AuditQueries, name="statesys audit") as queries:
         now = queries.now()
         found = queries.audit(limit=limit + 1, after=after)
     shown, last = page_of(found, limit)

@@ -12,8 +12,7 @@ from console.output import moment, print_json
 from console.places import page_of
 from console.queries import Queries
 from console.queries.clients import ClientFilter, ClientKey, Condition, Order
-from console.reading import reading
-from runtime.command import settings_without_logs
+from console.reading import snapshot
 from runtime.options import ClientType, DurationType, GivenClient, json_option
 
 _COLUMNS = ("name", "id", "version", "last seen", "last state change", "condition", "states")
@@ -78,8 +77,7 @@ def clients(
         stale=stale,
         collection=collection,
     )
-    settings = settings_without_logs()
-    with reading(Queries, settings, name="statesys clients") as queries, queries.snapshot():
+    with snapshot(Queries, name="statesys clients") as queries:
         now = queries.now()
         evaluated_at = None if collection is None else queries.evaluated(collection)
         found = queries.clients(

@@ -7,8 +7,7 @@ from console.listing import limit_option
 from console.output import age, counted, moment, print_json, stdout, table
 from console.places import page_of
 from console.queries import Queries
-from console.reading import reading
-from runtime.command import settings_without_logs
+from console.reading import snapshot
 from runtime.options import ClientType, GivenClient, json_option
 from runtime.rules import given_rules
 from runtime.setting_options import site_rule
@@ -35,11 +34,8 @@ def gaps(
       statesys gaps --all GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
       statesys gaps --min-missing-message-age 1h
     """
-    given, settings = given_rules(**flags), settings_without_logs()
-    with (
-        reading(Queries, settings, name="statesys gaps") as queries,
-        queries.snapshot(),
-    ):
+    given = given_rules(**flags)
+    with snapshot(Queries, name="statesys gaps") as queries:
         client_id = None if client is None else queries.known(client).client_id
         now, rules = queries.now(), queries.rules()._replace(**given)
         found = queries.missing(client_id, closed=closed, limit=limit + 1, now=now, rules=rules)

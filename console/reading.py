@@ -8,6 +8,7 @@ import click
 
 from console.output import age, moment
 from console.queries.query_session import Freshness, QuerySession
+from runtime.command import settings_without_logs
 from runtime.settings import Settings
 from schemas.errors import DatabaseUnavailable
 
@@ -41,6 +42,13 @@ def reading(
         raise DatabaseUnavailable(f"{error} (for reading: STATESYS_DATABASE_READ_URL)") from None
     if found.standby and not says_age_first:
         click.echo(_words(found), err=True)
+
+
+@contextmanager
+def snapshot(kind: type[Kind], *, name: str) -> Iterator[Kind]:
+    """As `reading`, of what this process's settings name, and in one snapshot."""
+    with reading(kind, settings_without_logs(), name=name) as queries, queries.snapshot():
+        yield queries
 
 
 def _words(found: Freshness) -> str:

@@ -7,9 +7,8 @@ from console.listing import going_on, limit_option
 from console.output import moment, print_json, stdout, table
 from console.places import behind, paged
 from console.queries.resyncs import RequestKey, RequestState, ResyncQueries, SiteRequest
-from console.reading import reading
+from console.reading import snapshot
 from loader.resync_cli import check, request
-from runtime.command import settings_without_logs
 from runtime.options import json_option
 
 _COLUMNS = ("client", "reason", "requested", "sent", "attempts", "closed", "how")
@@ -51,8 +50,7 @@ def list_requests(
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     start = behind(after, RequestKey)
-    settings = settings_without_logs()
-    with reading(ResyncQueries, settings, name="statesys resync") as queries, queries.snapshot():
+    with snapshot(ResyncQueries, name="statesys resync") as queries:
         now = queries.now()
         found = queries.site_requests(RequestState(state), after=start, limit=limit + 1)
     shown, following = paged(found, limit, RequestKey.of)

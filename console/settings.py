@@ -10,9 +10,9 @@ import click
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
 from console.queries.workers import WorkerRow
-from console.reading import reading
+from console.reading import snapshot
 from console.site_control import export, import_
-from runtime.command import settings_without_logs, with_private_servers
+from runtime.command import with_private_servers
 from runtime.in_force import in_force, unit
 from runtime.options import json_option
 from runtime.settings import Settings, load_settings
@@ -116,8 +116,7 @@ def _known_site(given: Settings) -> SiteSettings | None:
 
 
 def _show_site(*, as_json: bool) -> None:
-    given = settings_without_logs()
-    with reading(Queries, given, name="statesys settings") as queries, queries.snapshot():
+    with snapshot(Queries, name="statesys settings") as queries:
         as_of: datetime = queries.now()
         row = queries.site_settings()
         workers = [worker for worker in queries.workers() if not worker.late]

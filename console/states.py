@@ -9,8 +9,7 @@ from console.names import state_name, topic_name
 from console.output import moment, print_json, stdout, table
 from console.queries import Queries
 from console.queries.rows import StateRow
-from console.reading import reading
-from runtime.command import settings_without_logs
+from console.reading import snapshot
 from runtime.options import GivenClient, client_argument, json_option
 
 
@@ -24,8 +23,7 @@ def states(*, client: GivenClient, as_json: bool) -> None:
     Example:
       statesys states GUID:AA9C5F9F-24C2-4B2A-8C4E-0A1B2C3D4E5F
     """
-    settings = settings_without_logs()
-    with reading(Queries, settings, name="statesys states") as queries, queries.snapshot():
+    with snapshot(Queries, name="statesys states") as queries:
         known = queries.known(client)
         found = queries.states(known.client_id)
     if as_json:

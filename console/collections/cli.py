@@ -14,7 +14,7 @@ from console.csv_output import csv_option, refuse_csv_with_json
 from console.listing import limit_option
 from console.places import page_of
 from console.queries.collections import CollectionQueries
-from console.reading import reading
+from console.reading import snapshot
 from runtime.command import settings_without_logs
 from runtime.options import ClientType, DurationType, GivenClient, json_option
 
@@ -69,7 +69,7 @@ def list_(*, as_json: bool) -> None:
     Example:
       statesys collections list
     """
-    with _queries() as queries:
+    with snapshot(CollectionQueries, name=_NAME) as queries:
         found, now = queries.collections(), queries.now()
     print_collections(found, now=now, as_json=as_json)
 
@@ -86,7 +86,7 @@ def show(*, name: str, as_json: bool) -> None:
     Example:
       statesys collections show Waiting
     """
-    with _queries() as queries:
+    with snapshot(CollectionQueries, name=_NAME) as queries:
         found, now, counted = known(queries, name), queries.now(), None
         if found.evaluated_at is None or queries.countable():
             counted = conditions_now(queries, found)
@@ -131,7 +131,7 @@ def members(
       statesys collections members Waiting --joined-since 1h --csv > new.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    with _queries() as queries:
+    with snapshot(CollectionQueries, name=_NAME) as queries:
         found = known(queries, name)
         as_of, rows = gather.members(
             *(queries, found),
@@ -161,13 +161,6 @@ def delete(*, name: str) -> None:
     with _store() as store:
         done = changing.delete(store, found)
     click.echo(done, err=True)
-
-
-@contextmanager
-def _queries() -> Iterator[CollectionQueries]:
-    settings = settings_without_logs()
-    with reading(CollectionQueries, settings, name=_NAME) as queries, queries.snapshot():
-        yield queries
 
 
 @contextmanager

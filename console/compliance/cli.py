@@ -7,9 +7,8 @@ from console.compliance.state import read_state
 from console.compliance.view import show_clients, show_totals
 from console.csv_output import csv_option, refuse_csv_with_json
 from console.queries.compliance import ComplianceQueries
-from console.reading import reading
+from console.reading import snapshot
 from console.topic_type import TopicType
-from runtime.command import settings_without_logs
 from runtime.options import ClientType, GivenClient, json_option
 
 #: Clients of a page, unless `--limit` says another number.
@@ -80,11 +79,7 @@ def compliance(
         raise click.UsageError("--after, --limit and --now need --clients")
     question = Question(topic_type, topic_id)
     states = None if state is None else read_state(topic_type, state)
-    settings = settings_without_logs()
-    with (
-        reading(ComplianceQueries, settings, name="statesys compliance") as queries,
-        queries.snapshot(),
-    ):
+    with snapshot(ComplianceQueries, name="statesys compliance") as queries:
         if state is None:
             show_totals(question, count(queries, question), as_json=as_json, as_csv=as_csv)
             return

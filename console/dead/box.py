@@ -8,10 +8,11 @@ still leaves them out.
 """
 
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from console.output import counted
 from runtime.broker import Administration, Delivery
 from runtime.broker.dead_letters import Letter, read_dead_letter, replayed
 from runtime.broker.shards import count_shards
@@ -68,6 +69,23 @@ class Moved:
     done: list[Letter] = field(default_factory=list)
     stuck: list[Letter] = field(default_factory=list)
 
+    def check_replayed(self, chosen: Choice) -> None:
+        """Check that a replay moved all that was chosen.
+
+        Raises:
+            StatesysError: a name was not found, or letters stay.
+        """
+        chosen.check_found([*self.done, *self.stuck])
+        if self.stuck:
+            raise StatesysError(
+                f"{counted(len(self.stuck), 'letter')} cannot be put back: it is not known which "
+                "queue they came from, or it took no message"
+            )
+
+    def words(self, word: str) -> str:
+        """How many letters were moved; `word` is `replayed` or `deleted`."""
+        return f"{word} {counted(len(self.done), 'letter')}"
+
 
 class Box:
     """The dead letters in `statesys.dead`.
@@ -109,6 +127,16 @@ class Box:
             if last is not None:
                 self._admin.requeue(last, up_to=True)
 
+    def chosen(self, chosen: Choice) -> list[Letter]:
+        """The dead letters that a choice means, all of them.
+
+        Raises:
+            StatesysError: a name is not among the dead letters.
+        """
+        seen = [letter for letter, _ in self.look(most=sys.maxsize) if chosen(letter)]
+        chosen.check_found(seen)
+        return seen
+
     def replay(self, chosen: Callable[[Letter], bool]) -> Moved:
         """Publish dead letters to the queues they came from.
 
@@ -140,6 +168,13 @@ class Box:
     def purge(self, chosen: Callable[[Letter], bool]) -> Moved:
         """Delete dead letters."""
         return self._move(chosen, lambda _delivery, _letter: True)
+
+    def purge_seen(self, chosen: Choice, names: Container[str]) -> Moved:
+        """Delete chosen dead letters, but only those with the names that an operator agreed to.
+
+        A dead letter that arrived during the question stays.
+        """
+        return self.purge(lambda letter: letter.name in names and chosen(letter))
 
     def _move(
         self, chosen: Callable[[Letter], bool], act: Callable[[Delivery, Letter], bool]

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import click
 
 from console.dead.box import Box, Choice, Moved
-from console.dead.moving import check_replayed, chosen_of, moved_words, purge_seen
 from console.dead.view import list_table, readable, show_letter
 from console.output import counted, print_json, stdout
 from runtime.broker import Administration
@@ -109,7 +108,7 @@ def replay(*, ids: tuple[str, ...], everything: bool, reason: str | None, as_jso
     with _box() as box:
         moved = box.replay(chosen)
     _report(moved, "replayed", as_json=as_json)
-    check_replayed(chosen, moved)
+    moved.check_replayed(chosen)
 
 
 @dead.command()
@@ -129,14 +128,14 @@ def purge(*, ids: tuple[str, ...], reason: str | None, yes: bool, as_json: bool)
     """
     chosen = Choice(names=frozenset(ids), reason=reason)
     with _box() as box:
-        seen = chosen_of(box, chosen)
+        seen = box.chosen(chosen)
     if seen and not yes:
         question = f"Delete {counted(len(seen), 'dead letter')} for good?"
         click.confirm(question, abort=True, err=True)
     moved = Moved()
     if seen:
         with _box() as box:
-            moved = purge_seen(box, chosen, {letter.name for letter in seen})
+            moved = box.purge_seen(chosen, {letter.name for letter in seen})
     _report(moved, "deleted", as_json=as_json)
 
 
@@ -150,4 +149,4 @@ def _report(moved: Moved, word: str, *, as_json: bool) -> None:
     if as_json:
         print_json({word: len(moved.done), "stuck": len(moved.stuck)})
     else:
-        click.echo(moved_words(moved, word))
+        click.echo(moved.words(word))

@@ -1,10 +1,10 @@
 """Finds the dead letters of one client."""
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from console.dead.view import contents
 from runtime.broker import Administration, Delivery
 from runtime.broker.dead_letters import Letter
 from runtime.settings import Settings
@@ -16,6 +16,14 @@ from schemas.smx import parse_batch
 from schemas.topology import is_incoming
 
 T = TypeVar("T")
+
+
+class Content(NamedTuple):
+    """A range of serials of one client."""
+
+    client_id: UUID
+    first_serial: int
+    last_serial: int
 
 
 class ClientLetter(NamedTuple):
@@ -43,18 +51,58 @@ def letters_of(letters: Iterable[tuple[Letter, Delivery]], client_id: UUID) -> l
 
 def letter_by_client(letter: Letter, delivery: Delivery) -> dict[UUID, ClientLetter]:
     """What a dead letter holds of each client in it."""
-    serials: dict[UUID, list[tuple[int, int]]] = {}
-    for one in contents(letter, delivery):
-        serials.setdefault(one.client_id, []).append((one.first_serial, one.last_serial))
-    topics = _topics(letter, delivery) if serials else None
+    reports = _reports(letter, delivery.body)
+    serials: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
+    for client_id, first, last in _contents(letter, reports):
+        serials[client_id].append((first, last))
+    topics: defaultdict[UUID, set[tuple[int, str]]] = defaultdict(set)
+    for report in reports or ():
+        topics[report.client_id].update((one.topic_type, one.topic_id) for one in report.messages)
     return {
         client_id: ClientLetter(
             letter,
             SerialRanges(ranges),
-            None if topics is None else frozenset(topics.get(client_id, ())),
+            None if reports is None else frozenset(topics[client_id]),
         )
         for client_id, ranges in serials.items()
     }
+
+
+def contents(letter: Letter, delivery: Delivery) -> list[Content]:
+    """The clients and serials in a dead letter, as far as headers and body tell them."""
+    return _contents(letter, _reports(letter, delivery.body))
+
+
+def _contents(letter: Letter, reports: Sequence[Report] | None) -> list[Content]:
+    """Of headers and body the better one.
+
+    A report's headers come first, because its body may be unreadable. A batch may hold many
+    clients, so its body comes first.
+    """
+    client, first, last = letter.client_id, letter.first_serial, letter.last_serial
+    headers = []
+    if client is not None and first is not None and last is not None and first <= last:
+        headers = [Content(client, first, last)]
+    body = [
+        Content(report.client_id, serial, serial)
+        for report in reports or ()
+        for serial in report.serials
+    ]
+    return body or headers if _is_batch(letter) else headers or body
+
+
+def _reports(letter: Letter, body: bytes) -> list[Report] | None:
+    """The reports in a body; None when it cannot be read."""
+    try:
+        if _is_batch(letter):
+            return [smx.report for smx in parse_batch(body, any_format=True).smx]
+        return [parse_report(body)]
+    except Refused:
+        return None
+
+
+def _is_batch(letter: Letter) -> bool:
+    return letter.queue is not None and is_incoming(letter.queue)
 
 
 def ask_broker(
@@ -73,21 +121,3 @@ def ask_broker(
             return question(admin)
     except (BrokerUnavailable, PermissionMissing, SettingsError):
         return None
-
-
-def _topics(letter: Letter, delivery: Delivery) -> dict[UUID, set[tuple[int, str]]] | None:
-    """Topic types and ids by client; None when the body cannot be read."""
-    found: dict[UUID, set[tuple[int, str]]] = {}
-    try:
-        for report in _reports(letter, delivery.body):
-            told = ((message.topic_type, message.topic_id) for message in report.messages)
-            found.setdefault(report.client_id, set()).update(told)
-    except Refused:
-        return None
-    return found
-
-
-def _reports(letter: Letter, body: bytes) -> Iterable[Report]:
-    if letter.queue is not None and is_incoming(letter.queue):
-        return [smx.report for smx in parse_batch(body, any_format=True).smx]
-    return [parse_report(body)]

@@ -1,8 +1,6 @@
 """Shows dead letters to a person."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
-from uuid import UUID
 
 from rich.console import Console
 from rich.table import Table
@@ -12,59 +10,7 @@ from console.output import facts, table
 from runtime.broker import Delivery
 from runtime.broker.dead_letters import Letter, headers_of
 from runtime.printable import printable, printable_text
-from schemas.errors import Refused
 from schemas.refusal import Reason
-from schemas.report import Report
-from schemas.report_reader import parse_report
-from schemas.smx import parse_batch
-from schemas.topology import is_incoming
-
-
-class Content(NamedTuple):
-    """A range of serials of one client."""
-
-    client_id: UUID
-    first_serial: int
-    last_serial: int
-
-
-def contents(letter: Letter, delivery: Delivery) -> list[Content]:
-    """The clients and serials in a dead letter, as far as headers and body tell them.
-
-    A report's headers come first, because its body may be unreadable. A batch may hold many
-    clients, so its body comes first.
-    """
-    headers = _from_headers(letter)
-    if letter.queue is not None and is_incoming(letter.queue):
-        return _from_batch(delivery.body) or headers
-    return headers or _from_report(delivery.body)
-
-
-def _from_headers(letter: Letter) -> list[Content]:
-    client, first, last = letter.client_id, letter.first_serial, letter.last_serial
-    if client is None or first is None or last is None or first > last:
-        return []
-    return [Content(client, first, last)]
-
-
-def _from_report(body: bytes) -> list[Content]:
-    try:
-        return _singles(parse_report(body))
-    except Refused:
-        return []
-
-
-def _from_batch(body: bytes) -> list[Content]:
-    try:
-        batch = parse_batch(body, any_format=True)
-        return [single for smx in batch.smx for single in _singles(smx.report)]
-    except Refused:
-        return []
-
-
-def _singles(report: Report) -> list[Content]:
-    return [Content(report.client_id, serial, serial) for serial in report.serials]
-
 
 _BOMS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8"))
 #: Without a byte-order mark, a zero byte beside `<` means UTF-16.

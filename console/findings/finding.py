@@ -28,9 +28,9 @@ class Finding(NamedTuple):
     name: str
     number: int | None
     sentence: str
-    since: datetime | None
-    page: str
-    command: str
+    since: datetime | None = None
+    page: str = "/pipeline"
+    command: str = "statesys status"
 
 
 def are(count: int) -> str:

@@ -38,7 +38,4 @@ def _away(status: Status) -> Iterator[Finding]:
     halves = ((status.database, "database", 0), (status.broker, "broker", -1))
     for half, name, place in halves:
         if half is None and status.troubles:
-            yield Finding(
-                *(Severity.CRITICAL, f"{name} away", None, status.troubles[place], None),
-                *("/pipeline", "statesys status"),
-            )
+            yield Finding(Severity.CRITICAL, f"{name} away", None, status.troubles[place])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from console.findings.finding import Finding, Severity, are, ending
 from console.output import counted
-from console.status.gather import BrokerStatus, QueueStatus
+from console.status.gather import BrokerStatus
 from schemas.refusal import Reason
 from schemas.topology import RESYNC, is_incoming, is_reply_queue, is_reports, shard_of
 
@@ -34,30 +34,22 @@ def _stages(broker: BrokerStatus) -> Iterator[Finding]:
             waiting,
             f"no {role} is at work{where}"
             + (f", and {what} wait{ending(waiting)} for one" if waiting else ""),
-            None,
-            "/pipeline",
-            f"statesys {role} run",
+            command=f"statesys {role} run",
         )
 
 
 def _unread(broker: BrokerStatus) -> Iterator[Finding]:
     """Resync requests that nobody takes; the queues of relays and loaders are told by `_stages`."""
     for queue in broker.queues:
-        if queue.ready and not queue.consumers and _is_of_requests(queue):
+        of_requests = queue.name == RESYNC or is_reply_queue(queue.name)
+        if queue.ready and not queue.consumers and of_requests:
             yield Finding(
                 Severity.WARNING,
                 f"unread {queue.name}",
                 queue.ready,
                 f"{counted(queue.ready, 'message')} wait{ending(queue.ready)} in {queue.name} "
                 f"({queue.carries}), and nobody reads that queue",
-                None,
-                "/pipeline",
-                "statesys status",
             )
-
-
-def _is_of_requests(queue: QueueStatus) -> bool:
-    return queue.name == RESYNC or is_reply_queue(queue.name)
 
 
 def _unavailable(broker: BrokerStatus) -> Iterator[Finding]:
@@ -71,9 +63,7 @@ def _unavailable(broker: BrokerStatus) -> Iterator[Finding]:
             f"{counted(len(names), 'queue')} {'has' if one else 'have'} no leader, so "
             f"{'it takes and gives' if one else 'they take and give'} no message: "
             f"{', '.join(names)}; the broker's log says why",
-            None,
-            "/pipeline",
-            "statesys topology check",
+            command="statesys topology check",
         )
 
 
@@ -89,9 +79,7 @@ def _undeclared(broker: BrokerStatus) -> Iterator[Finding]:
             "missing queues",
             len(names),
             f"{counted(len(names), 'queue')} {are(len(names))} missing: {', '.join(names)}",
-            None,
-            "/pipeline",
-            "statesys topology check",
+            command="statesys topology check",
         )
 
 
@@ -118,9 +106,8 @@ def _dead(broker: BrokerStatus) -> Iterator[Finding]:
             f"dead {reason}",
             letters,
             f"{least}{counted(letters, 'dead letter')} for {reason}{meaning}{advice}",
-            None,
-            f"/dead?reason={reason}" if known else "/dead",
-            f"statesys dead list --reason {reason}" if known else "statesys dead list",
+            page=f"/dead?reason={reason}" if known else "/dead",
+            command=f"statesys dead list --reason {reason}" if known else "statesys dead list",
         )
 
 

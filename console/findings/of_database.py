@@ -24,13 +24,13 @@ def _names(workers: list[WorkerRow]) -> str:
 
 
 def _partitions(half: DatabaseStatus, _now: datetime) -> Iterator[Finding]:
-    help_ = ("/pipeline", "statesys loader run")
+    run = "statesys loader run"
     if not half.history.today:
         words = "the history has no partition for today, so no message can be loaded"
-        yield Finding(Severity.CRITICAL, "no partition today", None, words, None, *help_)
+        yield Finding(Severity.CRITICAL, "no partition today", None, words, command=run)
     elif not half.history.days_ahead:
         words = "the history has no partition for tomorrow: a running loader makes it"
-        yield Finding(Severity.WARNING, "no partition ahead", None, words, None, *help_)
+        yield Finding(Severity.WARNING, "no partition ahead", None, words, command=run)
 
 
 def _lost(half: DatabaseStatus, now: datetime) -> Iterator[Finding]:
@@ -43,9 +43,7 @@ def _lost(half: DatabaseStatus, now: datetime) -> Iterator[Finding]:
             len(lost),
             f"{counted(len(lost), 'worker')} {are(len(lost))} lost: {_names(lost)}, last seen "
             f"{newest} ago; what a lost worker held is delivered again",
-            lost[0].seen_at,
-            "/pipeline",
-            "statesys status",
+            since=lost[0].seen_at,
         )
 
 
@@ -60,9 +58,7 @@ def _differing(half: DatabaseStatus, _now: datetime) -> Iterator[Finding]:
             count,
             f"{counted(count, 'loader')} {were(count)} started with other rules than the site's, "
             f"which all loaders follow: {', '.join(rules)}",
-            None,
-            "/pipeline",
-            "statesys settings --site",
+            command="statesys settings --site",
         )
     at_work = [worker for worker in half.workers if not worker.late]
     settings = sorted({f"{one.name} of {one.role}s" for one in used(at_work) if one.differs})
@@ -73,9 +69,7 @@ def _differing(half: DatabaseStatus, _now: datetime) -> Iterator[Finding]:
             len(settings),
             f"workers of one role differ in {counted(len(settings), 'setting')}: "
             + ", ".join(settings),
-            None,
-            "/pipeline",
-            "statesys settings --site",
+            command="statesys settings --site",
         )
     versions = sorted({worker.version for worker in at_work})
     if len(versions) > 1:
@@ -84,9 +78,6 @@ def _differing(half: DatabaseStatus, _now: datetime) -> Iterator[Finding]:
             "differing versions",
             len(versions),
             f"the workers are of {len(versions)} versions: {', '.join(versions)}",
-            None,
-            "/pipeline",
-            "statesys status",
         )
 
 
@@ -109,9 +100,8 @@ def _resyncs(half: DatabaseStatus, now: datetime) -> Iterator[Finding]:
             "resyncs unanswered",
             totals.unanswered,
             f"{counted(totals.unanswered, 'resync request')} got no answer",
-            None,
-            "/resyncs?state=unanswered",
-            "statesys clients --condition silent",
+            page="/resyncs?state=unanswered",
+            command="statesys clients --condition silent",
         )
 
 
@@ -124,9 +114,8 @@ def _uncounted(half: DatabaseStatus, now: datetime) -> Iterator[Finding]:
             None,
             "the loaders count the site once an hour, and have not for "
             f"{age(now - as_of)}: counts of clients are as old as that",
-            as_of,
-            "/pipeline",
-            "statesys loader run",
+            since=as_of,
+            command="statesys loader run",
         )
 
 

@@ -5,10 +5,9 @@ import click
 from console.csv_output import csv_option, refuse_csv_with_json
 from console.listing import limit_option
 from console.queries.activity import ActivityQueries
-from console.reading import reading
+from console.reading import snapshot
 from console.top.rankings import top_topics
 from console.top.view import show_clients, show_topics
-from runtime.command import settings_without_logs
 from runtime.options import json_option, together
 
 _options = together(
@@ -46,8 +45,7 @@ def clients(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top clients --by day --limit 100 --csv > storm.csv
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    settings = settings_without_logs()
-    with reading(ActivityQueries, settings, name="statesys top") as queries, queries.snapshot():
+    with snapshot(ActivityQueries, name="statesys top") as queries:
         found = queries.top_clients(by_day=by == "day", limit=limit)
     show_clients(found, as_json=as_json, as_csv=as_csv)
 
@@ -67,7 +65,6 @@ def topics(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top topics --by day --json
     """
     refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
-    settings = settings_without_logs()
-    with reading(ActivityQueries, settings, name="statesys top") as queries, queries.snapshot():
+    with snapshot(ActivityQueries, name="statesys top") as queries:
         found = top_topics(queries, by_day=by == "day", limit=limit)
     show_topics(found, as_json=as_json, as_csv=as_csv)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.dead.box import Box
-from console.dead.view import contents
+from console.dead.search import contents
 from console.queries import Queries
 from console.servers import Servers
 from lab.verify.backlog import Backlog, look, wait_until_empty

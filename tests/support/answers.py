@@ -8,8 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.dead.box import Box
-from console.dead.search import ClientLetter, letters_of
-from console.dead.view import contents
+from console.dead.search import ClientLetter, contents, letters_of
 from console.queries import Queries
 from console.why.facts import BrokerFacts, Facts, Topic, facts_of_database
 from console.why.verdict import Answer, Verdict, answer

@@ -8,7 +8,6 @@ from fastapi import HTTPException
 from pydantic import Field
 
 from console.dead.box import Box, Choice
-from console.dead.moving import check_replayed, chosen_of, moved_words, purge_seen
 from console.output import counted
 from runtime.broker import Administration
 from schemas.errors import BrokerUnavailable
@@ -64,7 +63,7 @@ class Replay(_Chosen):
     def ask(self, site: Site) -> Question:
         """How many letters would be put back."""
         with _box(site) as box:
-            seen = chosen_of(box, self.choice)
+            seen = box.chosen(self.choice)
         stuck = sum(not letter.replayable for letter in seen)
         facts: list[tuple[str, object]] = [("Chosen", counted(len(seen), "dead letter"))]
         if stuck:
@@ -78,8 +77,8 @@ class Replay(_Chosen):
         def replay() -> str:
             with _box(site) as box:
                 moved = box.replay(self.choice)
-            check_replayed(self.choice, moved)
-            return moved_words(moved, "replayed")
+            moved.check_replayed(self.choice)
+            return moved.words("replayed")
 
         return replay
 
@@ -96,7 +95,7 @@ class Purge(_Chosen):
     def ask(self, site: Site) -> Question:
         """How many letters would be deleted."""
         with _box(site) as box:
-            names = frozenset(letter.name for letter in chosen_of(box, self.choice))
+            names = frozenset(letter.name for letter in box.chosen(self.choice))
         return Question(
             "Delete these dead letters for good? "
             "Deleted messages stay missing until their client answers a resync.",
@@ -113,7 +112,7 @@ class Purge(_Chosen):
 
         def purge() -> str:
             with _box(site) as box:
-                return moved_words(purge_seen(box, self.choice, names), "deleted")
+                return box.purge_seen(self.choice, names).words("deleted")
 
         return purge
 

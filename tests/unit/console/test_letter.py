@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.dead.view import Content, contents, readable
+from console.dead.search import Content, contents
+from console.dead.view import readable
 from console.output import as_data
 from runtime.broker import Delivery, Properties
 from runtime.broker.dead_letters import QUEUE, REASON, STAGE, Letter, read_dead_letter, replayed
