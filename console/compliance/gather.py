@@ -8,7 +8,12 @@ from uuid import UUID
 
 from console.compliance.state import catalogued_states, unknown_state
 from console.places import page_of
-from console.queries.compliance import ClientInState, ComplianceQueries, StateTotals
+from console.queries.compliance import (
+    ClientInState,
+    ComplianceQueries,
+    KeptClients,
+    StateTotals,
+)
 
 #: Clients that a quick search looks at in one statement, and seconds after which it ends.
 _AT_ONCE, _PATIENCE = 4_000, 0.1
@@ -34,18 +39,19 @@ class Found(NamedTuple):
     Attributes:
         state_ids: None: clients that never told.
         more: whether further clients follow.
+        kept: those among which they were found; None: among all.
     """
 
     now: datetime
     state_ids: Sequence[int] | None
     clients: list[ClientInState]
     more: bool
+    kept: KeptClients | None
 
 
 def count(queries: ComplianceQueries, question: Question) -> Counted:
     """Count the clients in each state."""
-    now, rules = queries.now(), queries.rules()
-    return Counted(now, queries.state_totals(*question, now=now, rules=rules))
+    return Counted(queries.now(), queries.state_totals(*question))
 
 
 def find(
@@ -72,17 +78,15 @@ def find(
     Raises:
         click.BadParameter: neither the catalogue nor a client has the state.
     """
-    now, rules = queries.now(), queries.rules()
-    totals = queries.state_totals(*question, now=now, rules=rules)
-    kept = None if at_once else queries.kept_clients(*question, totals, state_ids)
-    among = None if kept is None else kept.client_ids
-    found = queries.clients_in_state(
-        *question, state_ids, among=among, after=after, limit=limit + 1, now=now, rules=rules
-    )
-    if not found and state_ids is not None and nobody_in(state_ids, totals):
+    totals = None if at_once and state_ids is None else queries.state_totals(*question)
+    kept = None
+    if totals is not None and not at_once:
+        kept = queries.kept_clients(*question, totals, state_ids)
+    shown, last = _page(queries, question, state_ids, kept, after=after, limit=limit)
+    if not shown and totals is not None:
         require_known(question, state, state_ids, totals)
-    shown, last = page_of(found, limit)
-    return Found(now if kept is None else kept.as_of, state_ids, shown, more=last is not None)
+    as_of = queries.now() if kept is None else kept.as_of
+    return Found(as_of, state_ids, shown, last is not None, kept)
 
 
 def find_quickly(
@@ -107,27 +111,16 @@ def find_quickly(
     Returns:
         The clients, and behind which client the search goes on; None when all were looked at.
     """
-    now, rules = queries.now(), queries.rules()
     kept = queries.kept_clients(*question, totals, state_ids)
     if kept is not None:
-        among = kept.client_ids
-        listed = queries.clients_in_state(
-            *question, state_ids, among=among, after=after, limit=limit + 1, now=now, rules=rules
-        )
-        shown, last = page_of(listed, limit)
+        shown, last = _page(queries, question, state_ids, kept, after=after, limit=limit)
         return shown, None if last is None else last.client_id
     found: list[ClientInState] = []
     begun = monotonic()
     while True:
         until = queries.client_behind(after, _AT_ONCE)
         found += queries.clients_in_state(
-            *question,
-            state_ids,
-            after=after,
-            until=until,
-            limit=limit + 1 - len(found),
-            now=now,
-            rules=rules,
+            *question, state_ids, after=after, until=until, limit=limit + 1 - len(found)
         )
         if len(found) > limit:
             return found[:limit], found[limit - 1].client_id
@@ -136,16 +129,25 @@ def find_quickly(
         after = until
 
 
-def nobody_in(state_ids: Sequence[int], totals: StateTotals) -> bool:
-    """Whether no client was in one of these states when the totals were counted.
-
-    To find that out again would mean to look at every client, since no index has the states.
-    """
-    return totals.states.keys().isdisjoint(state_ids)
+def _page(
+    queries: ComplianceQueries,
+    question: Question,
+    state_ids: Sequence[int] | None,
+    kept: KeptClients | None,
+    *,
+    after: UUID | None,
+    limit: int,
+) -> tuple[list[ClientInState], ClientInState | None]:
+    """A page of the clients in a state, among those that are kept, and its last if it goes on."""
+    among = None if kept is None else kept.client_ids
+    found = queries.clients_in_state(
+        *question, state_ids, among=among, after=after, limit=limit + 1
+    )
+    return page_of(found, limit)
 
 
 def require_known(
-    question: Question, state: str, state_ids: Sequence[int], totals: StateTotals
+    question: Question, state: str, state_ids: Sequence[int] | None, totals: StateTotals
 ) -> None:
     """Check that the catalogue or a client has a state.
 
@@ -153,5 +155,5 @@ def require_known(
         click.BadParameter: neither has it.
     """
     known = {*catalogued_states(question.topic_type), *totals.states}
-    if known.isdisjoint(state_ids):
+    if state_ids is not None and known.isdisjoint(state_ids):
         raise unknown_state(question.topic_type, state, known)

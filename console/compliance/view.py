@@ -1,6 +1,6 @@
 """How `statesys compliance` shows its answers: tables, JSON and CSV."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,9 +13,10 @@ from console.listing import going_on
 from console.names import state_name, topic_name, topic_sentence
 from console.output import counted, moment, print_json, stdout, table
 from console.queries.clients import Completeness
-from console.queries.compliance import StateTotals
+from console.queries.compliance import ClientInState, StateTotals
 from runtime.printable import printable
 
+TOTALS_COLUMNS = ("topic_type", "topic_id", "state_id", "state", "clients", *CONDITIONS, "as_of")
 #: Clients of one row, by condition.
 Clients = Mapping[str, int]
 
@@ -26,17 +27,10 @@ def show_totals(question: Question, found: Counted, *, as_json: bool, as_csv: bo
     if as_json:
         print_json(totals_as_data(question, found))
     elif as_csv:
-        columns = ["topic_type", "topic_id", "state_id", "state", "clients", *CONDITIONS, "as_of"]
-        print_csv(
-            columns,
-            (
-                (*question, number, name, *numbers_of(clients), totals.as_of)
-                for number, name, clients in rows_of(question, totals)
-            ),
-        )
+        print_csv(TOTALS_COLUMNS, totals_cells(question, totals))
     else:
         _print_totals(question, found)
-    if sum(sum(clients.values()) for clients in totals.states.values()) > _sum(totals.told):
+    if totals.overlap:
         click.echo(
             "a client counts once in each state that its topics or users have, so the states add "
             "up to more than the clients that told",
@@ -58,7 +52,7 @@ def show_clients(question: Question, found: Found, *, as_json: bool, as_csv: boo
             }
         )
     elif as_csv:
-        print_csv(["name", "client_id", "since", "last_seen", "condition"], found.clients)
+        print_csv(ClientInState._fields, found.clients)
     else:
         rows = (
             (row.name, row.client_id, moment(row.since), moment(row.last_seen), row.condition)
@@ -99,6 +93,14 @@ def rows_of(question: Question, totals: StateTotals) -> Iterator[tuple[int | Non
     yield None, "told", totals.told
     yield None, f"{NEVER} told", totals.never
     yield None, "all clients", totals.clients
+
+
+def totals_cells(question: Question, totals: StateTotals) -> list[Sequence[object]]:
+    """The values of each row, as many as `TOTALS_COLUMNS`."""
+    return [
+        (*question, number, name, *numbers_of(clients), totals.as_of)
+        for number, name, clients in rows_of(question, totals)
+    ]
 
 
 def numbers_of(clients: Clients) -> list[int]:

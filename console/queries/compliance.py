@@ -6,7 +6,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from console.queries.query_session import QuerySession
-from runtime.rules import SiteRules
 
 #: Tables whose size decides whether clients are counted while the user waits.
 _COUNTED = ("client", "current_state")
@@ -45,6 +44,11 @@ class StateTotals(NamedTuple):
     clients: dict[str, int]
     as_of: datetime
     counted_now: bool
+
+    @property
+    def overlap(self) -> bool:
+        """Whether the states add up to more than the clients that told."""
+        return sum(sum(one.values()) for one in self.states.values()) > sum(self.told.values())
 
     @property
     def never(self) -> dict[str, int]:
@@ -96,9 +100,7 @@ class ToldOfTopic(NamedTuple):
 class ComplianceQueries(QuerySession):
     """The queries of `statesys compliance`."""
 
-    def state_totals(
-        self, topic_type: int, topic_id: str | None, *, now: datetime, rules: SiteRules
-    ) -> StateTotals:
+    def state_totals(self, topic_type: int, topic_id: str | None) -> StateTotals:
         """How many clients are in which state.
 
         Counted now on a small site; else as the loaders counted last. A topic that has too few
@@ -107,7 +109,8 @@ class ComplianceQueries(QuerySession):
         Args:
             topic_id: None means all topics of the type.
         """
-        values = {"topic_type": topic_type, "topic_id": topic_id, **self._view(now, rules)}
+        now = self.now()
+        values = {"topic_type": topic_type, "topic_id": topic_id, **self._view(now)}
         if not self._small(*_COUNTED, costly=_COSTLY):
             kept = self._all("kept_state_totals", StateTotal, **values)
             if kept:
@@ -128,8 +131,6 @@ class ComplianceQueries(QuerySession):
         after: UUID | None = None,
         until: UUID | None = None,
         limit: int,
-        now: datetime,
-        rules: SiteRules,
     ) -> list[ClientInState]:
         """The clients that have one of some states, by client id.
 
@@ -152,7 +153,7 @@ class ComplianceQueries(QuerySession):
             after=after,
             until=until,
             limit=limit,
-            **self._view(now, rules),
+            **self._view(None),
         )
 
     def kept_clients(
@@ -171,9 +172,12 @@ class ComplianceQueries(QuerySession):
 
         Returns:
             None when they were counted now, or when many clients have one of the states: it is then
-            quicker to look for a page of them. Of clients that never told of a type, only that
-            there were none is known.
+            quicker to look for a page of them. That there were none is known of any state, since no
+            index has the states and every client would have to be looked at; and of clients that
+            never told of a type.
         """
+        if state_ids is not None and totals.states.keys().isdisjoint(state_ids):
+            return KeptClients((), totals.as_of)
         if totals.counted_now:
             return None
         if state_ids is None:
@@ -186,21 +190,21 @@ class ComplianceQueries(QuerySession):
         if len(kept) < len(counted):
             return None
         clients = {client for row in kept for client in row.client_ids}
-        return KeptClients(clients, min((row.as_of for row in kept), default=totals.as_of))
+        return KeptClients(clients, min(row.as_of for row in kept))
 
     def client_behind(self, after: UUID | None, clients: int) -> UUID | None:
         """The client that is so many behind another one, by id; None when fewer follow."""
         found = self._scalars("client_behind", after=after, clients=clients)
         return found[0] if found else None
 
-    def told_of_types(self, *, now: datetime) -> list[ToldOfType] | None:
+    def told_of_types(self) -> list[ToldOfType] | None:
         """How many clients told of each topic type that any client told of.
 
         Returns:
             Counted now on a small site; else as the loaders counted last, None until they have.
         """
         if self._small(*_COUNTED, costly=_COSTLY):
-            return self._all("counted_told", ToldOfType, now=now)
+            return self._all("counted_told", ToldOfType, now=self.now())
         return self._all("kept_told", ToldOfType) or None
 
     def topic_ids(

@@ -33,7 +33,6 @@ from console.queries.why import WhyQueries
 from console.queries.workers import WorkerQueries
 from runtime.database import Multirange, Range, sql
 from runtime.options import GivenClient
-from runtime.rules import SiteRules
 from schemas.errors import StatesysError
 from schemas.serials import SerialRanges
 
@@ -129,18 +128,14 @@ class Queries(
             )
         return found
 
-    def condition(
-        self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
-    ) -> str | None:
+    def condition(self, client_id: UUID, *, now: datetime | None = None) -> str | None:
         """The condition of a client (see the glossary), None when the server does not know it."""
-        found = self._scalars("condition", client_id=client_id, **self._view(now, rules))
+        found = self._scalars("condition", client_id=client_id, **self._view(now))
         return found[0] if found else None
 
-    def due(
-        self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
-    ) -> DueRow | None:
+    def due(self, client_id: UUID, *, now: datetime | None = None) -> DueRow | None:
         """Whether and when a client is asked for a resync, None when there is no cause."""
-        found = self._all("due", DueRow, client_id=client_id, **self._view(now, rules))
+        found = self._all("due", DueRow, client_id=client_id, **self._view(now))
         return found[0] if found else None
 
     def states(self, client_id: UUID) -> list[StateRow]:

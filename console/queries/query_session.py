@@ -58,6 +58,7 @@ class QuerySession:
         self._session = session
         # Of the snapshot in which queries read, if they read in one.
         self._freshness: Freshness | None = None
+        self._rules: SiteRules | None = None
 
     @classmethod
     @contextmanager
@@ -98,7 +99,7 @@ class QuerySession:
             try:
                 yield
             finally:
-                self._freshness = None
+                self._freshness = self._rules = None
 
     def freshness(self) -> Freshness:
         """How new the data is; in a snapshot, that of the snapshot."""
@@ -117,7 +118,10 @@ class QuerySession:
 
     def rules(self) -> SiteRules:
         """The site's rules, which all loaders follow: who is asked for a resync, and when."""
-        return self.site_settings().rules
+        rules = self._rules or self.site_settings().rules
+        if self._freshness is not None:
+            self._rules = rules
+        return rules
 
     def site_settings(self) -> SiteSettings:
         """The row of the site: its rules, and what else was imported."""

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from console.queries.query_session import QuerySession
 from console.queries.rows import MessageRow, StateRow
-from runtime.rules import SiteRules
 
 
 class Since(NamedTuple):
@@ -44,20 +43,14 @@ class Changes(NamedTuple):
 class WhyQueries(QuerySession):
     """The queries about one client and one of its topics."""
 
-    def since(
-        self, client_id: UUID, *, now: datetime | None = None, rules: SiteRules | None = None
-    ) -> Since:
+    def since(self, client_id: UUID, *, now: datetime | None = None) -> Since:
         """Since when what is the matter with a client; a client may be in several fields."""
-        view = self._view(now, rules)
-        found = (
-            self._scalars(name, client_id=client_id, **view)
-            for name in (
-                "duplicate_identity_since",
-                "reuse_unanswered_since",
-                "silent_since",
-                "quiet_since",
-            )
+        view = self._view(now)
+        names = (
+            *("duplicate_identity_since", "reuse_unanswered_since"),
+            *("silent_since", "quiet_since"),
         )
+        found = (self._scalars(name, client_id=client_id, **view) for name in names)
         return Since(*(rows[0] if rows else None for rows in found))
 
     def open_ranges(self, client_id: UUID) -> list[OpenRange]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from console.dead.box import Box
@@ -11,10 +11,17 @@ from console.queries import Queries
 from console.queries.rows import ClientRow, DueRow, MessageRow, MissingRow, RequestRow
 from console.reading import reading
 from producers.store import Answer, InjectedFault, StoreReader
+from producers.store.values import OutboxRange
 from runtime.broker.dead_letters import Letter
 from runtime.options import GivenClient
 from runtime.settings import Settings
 from schemas.errors import StatesysError
+
+
+def _as_data(trace: "SerialTrace | ClientTrace") -> dict[str, Any]:
+    letters = trace.letters
+    told = None if letters is None else [letter.as_data() for letter in letters]
+    return {**trace._asdict(), "letters": told}
 
 
 class FleetSide(NamedTuple):
@@ -104,10 +111,7 @@ class SerialTrace(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """For `--json`."""
-        data = self._asdict()
-        letters = self.letters
-        data["letters"] = None if letters is None else [letter.as_data() for letter in letters]
-        return {"verdict": self.verdict, **data}
+        return {"verdict": self.verdict, **_as_data(self)}
 
 
 class ClientTrace(NamedTuple):
@@ -132,11 +136,10 @@ class ClientTrace(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """For `--json`."""
-        data = self._asdict()
-        letters = self.letters
-        data["letters"] = None if letters is None else [letter.as_data() for letter in letters]
-        return data
+        return _as_data(self)
 
+
+Trace = TypeVar("Trace", SerialTrace, ClientTrace)
 
 #: Messages and requests of a client that are shown.
 LATEST = 10
@@ -154,10 +157,7 @@ def trace_serial(
     with reading(Queries, settings, name=_NAME) as queries:
         client_id = queries.client_id_of(given)
         found = serial_of_database(queries, client_id, serial)
-    return found._replace(
-        letters=_letters(settings, client_id, serial),
-        fleet=None if directory is None else _fleet(directory, client_id, serial),
-    )
+    return _completed(found, settings, client_id, serial, directory)
 
 
 def serial_of_database(queries: Queries, client_id: UUID, serial: int) -> SerialTrace:
@@ -186,22 +186,32 @@ def trace_client(settings: Settings, given: GivenClient, directory: Path | None)
     Raises:
         StatesysError: the server does not know it.
     """
-    with reading(Queries, settings, name=_NAME) as queries:
+    with reading(Queries, settings, name=_NAME) as queries, queries.snapshot():
         client = queries.known(given)
         client_id = client.client_id
-        now, rules = queries.now(), queries.rules()
-        return ClientTrace(
-            at=now,
+        found = ClientTrace(
+            at=queries.now(),
             client=client,
-            condition=queries.condition(client_id, now=now, rules=rules),
-            due=queries.due(client_id, now=now, rules=rules),
+            condition=queries.condition(client_id),
+            due=queries.due(client_id),
             open_ranges=queries.missing(client_id),
             requests=queries.requests(client_id, limit=LATEST),
             messages=queries.last_messages(client_id, limit=LATEST),
-            states=len(queries.states(client_id)),
-            letters=_letters(settings, client_id, None),
-            fleet=None if directory is None else _fleet(directory, client_id, None),
+            states=queries.changes(client_id).states,
+            letters=None,
+            fleet=None,
         )
+    return _completed(found, settings, client_id, None, directory)
+
+
+def _completed(
+    found: Trace, settings: Settings, client_id: UUID, serial: int | None, directory: Path | None
+) -> Trace:
+    """A trace with what dead letters and the store of the fleet know, beside the database."""
+    return found._replace(
+        letters=_letters(settings, client_id, serial),
+        fleet=None if directory is None else _fleet(directory, client_id, serial),
+    )
 
 
 def _letters(settings: Settings, client_id: UUID, serial: int | None) -> list[Letter] | None:
@@ -218,6 +228,11 @@ def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:
     Raises:
         StatesysError: the store does not hold the client.
     """
+
+    def concerns(one: InjectedFault | OutboxRange) -> bool:
+        of_serial = serial is None or one.first_serial <= serial <= one.last_serial
+        return one.client_id == client_id and of_serial
+
     with StoreReader(directory) as store, store.snapshot():
         own = next((c for c in store.clients() if c.client_id == client_id), None)
         if own is None:
@@ -226,17 +241,8 @@ def _fleet(directory: Path, client_id: UUID, serial: int | None) -> FleetSide:
         return FleetSide(
             last_serial=own.last_serial,
             digest=digests.get(serial) if serial else None,
-            in_outbox=any(
-                waiting.client_id == client_id
-                and (serial is None or waiting.first_serial <= serial <= waiting.last_serial)
-                for waiting in store.outbox_ranges()
-            ),
-            faults=[
-                fault
-                for fault in store.injected()
-                if fault.client_id == client_id
-                and (serial is None or fault.first_serial <= serial <= fault.last_serial)
-            ],
+            in_outbox=any(concerns(waiting) for waiting in store.outbox_ranges()),
+            faults=[fault for fault in store.injected() if concerns(fault)],
             answers=[
                 answer
                 for answer in store.answers()

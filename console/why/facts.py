@@ -152,12 +152,12 @@ def facts_of_database(
         now: the moment to judge by; the database's clock by default.
     """
     with queries.snapshot():
-        now, rules = now or queries.now(), queries.rules()
+        now = now or queries.now()
         facts = Facts(
             at=now,
             client_id=client_id,
             topic=topic,
-            heartbeat_interval=rules.heartbeat_interval,
+            heartbeat_interval=queries.rules().heartbeat_interval,
             client=queries.client(client_id),
             front=queries.front(),
         )
@@ -165,9 +165,9 @@ def facts_of_database(
             return facts
         facts = replace(
             facts,
-            condition=queries.condition(client_id, now=now, rules=rules),
-            since=queries.since(client_id, now=now, rules=rules),
-            due=queries.due(client_id, now=now, rules=rules),
+            condition=queries.condition(client_id, now=now),
+            since=queries.since(client_id, now=now),
+            due=queries.due(client_id, now=now),
             ranges=queries.open_ranges(client_id),
             requests=queries.requests(client_id, limit=LATEST),
             changes=queries.changes(client_id),

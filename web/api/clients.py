@@ -87,14 +87,12 @@ def client(site: TheSite, client: Asked) -> JSONResponse:
     """One client: its counters, its condition, and when it is asked for a resync."""
     with site.readers.snapshot() as queries:
         known = queries.known(client)
-        now, rules = queries.now(), queries.rules()
-        changes = queries.changes(known.client_id)
         return answer(
-            as_of=now,
+            as_of=queries.now(),
             client=known,
-            condition=queries.condition(known.client_id, now=now, rules=rules),
-            due=queries.due(known.client_id, now=now, rules=rules),
-            **changes._asdict(),
+            condition=queries.condition(known.client_id),
+            due=queries.due(known.client_id),
+            **queries.changes(known.client_id)._asdict(),
         )
 
 

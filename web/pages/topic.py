@@ -17,14 +17,13 @@ from console.compliance.gather import (
     count,
     find,
     find_quickly,
-    nobody_in,
     require_known,
 )
 from console.compliance.state import NEVER, read_state
-from console.compliance.view import Clients, numbers_of, rows_of
+from console.compliance.view import TOTALS_COLUMNS, Clients, numbers_of, rows_of, totals_cells
 from console.names import topic_name, topic_sentence
 from console.queries.clients import Completeness
-from console.queries.compliance import ClientInState
+from console.queries.compliance import ClientInState, KeptClients
 from console.queries.rows import StoredText
 from web.bars import Piece, bar
 from web.command import command_line
@@ -38,7 +37,6 @@ router = APIRouter()
 
 #: States, those of most clients, and topic ids that a page shows.
 _STATES, _TOPICS = 100, 50
-_STATE_COLUMNS = ("topic_type", "topic_id", "state_id", "state", "clients", *CONDITIONS, "as_of")
 
 
 class TopicPage(Filter):
@@ -106,13 +104,22 @@ def compliance_csv(site: TheSite, asked: Annotated[Compliance, Query()]) -> Stre
     if asked.state is None:
 
         def numbers(queries: SiteQueries) -> list[Sequence[object]]:
-            return _as_rows(question, count(queries, question))
+            return totals_cells(question, queries.state_totals(*question))
 
-        return csv_of_whole(site.readers, "compliance.csv", _STATE_COLUMNS, numbers)
+        return csv_of_whole(site.readers, "compliance.csv", TOTALS_COLUMNS, numbers)
     state, states = asked.state, read_state(asked.topic_type, asked.state)
 
+    kept: KeptClients | None = None
+
     def find_behind(queries: SiteQueries, after: UUID | None) -> list[ClientInState]:
-        return find(queries, question, state, states, after=after, limit=PAGE).clients
+        nonlocal kept
+        if after is None:
+            found = find(queries, question, state, states, after=None, limit=PAGE)
+            kept = found.kept
+            return found.clients
+        # The numbers are not asked again: they take longer than a page.
+        among = None if kept is None else kept.client_ids
+        return queries.clients_in_state(*question, states, among=among, after=after, limit=PAGE)
 
     columns, key = ClientInState._fields, attrgetter("client_id")
     return csv_stream(site.readers, "clients.csv", columns, find_behind, key=key)
@@ -125,10 +132,8 @@ def _topic(request: Request, site: Site, question: Question, asked: TopicPage) -
     topics = []
     with site.readers.snapshot() as queries:
         counted = count(queries, question)
-        if asked.state is not None and states is not None and nobody_in(states, counted.totals):
+        if asked.state is not None:
             require_known(question, asked.state, states, counted.totals)
-            listed = []
-        elif asked.state is not None:
             listed, goes_on = find_quickly(
                 queries, question, states, counted.totals, after=asked.after, limit=asked.limit
             )
@@ -155,7 +160,7 @@ def _topic(request: Request, site: Site, question: Question, asked: TopicPage) -
         conditions=CONDITIONS,
         lines=lines[:_STATES] + lines[-3:] if len(lines) > _STATES + 3 else lines,
         hidden=max(len(lines) - _STATES - 3, 0),
-        overlap=sum(sum(of.values()) for of in totals.states.values()) > sum(totals.told.values()),
+        overlap=totals.overlap,
         never=states is None,
         listed=listed,
         following=asked.following(goes_on),
@@ -179,13 +184,6 @@ def _line(
     number: int | None, name: str, state: str | None, clients: Clients, total: int
 ) -> StateLine:
     return StateLine(number, name, state, numbers_of(clients), bar(clients, total))
-
-
-def _as_rows(question: Question, counted: Counted) -> list[Sequence[object]]:
-    return [
-        (*question, number, name, *numbers_of(clients), counted.totals.as_of)
-        for number, name, clients in rows_of(question, counted.totals)
-    ]
 
 
 def _command(question: Question, asked: TopicPage) -> str:

@@ -13,7 +13,6 @@ from console.queries.compliance import ToldOfType
 from schemas.topics import topic_types
 from web.csv_stream import csv_of_whole
 from web.page import Page, render
-from web.readers import SiteQueries
 from web.site import TheSite
 
 router = APIRouter()
@@ -33,8 +32,8 @@ def topics(request: Request, site: TheSite) -> HTMLResponse:
     """All topic types: those of the catalogue, and others that clients told of."""
     with site.readers.snapshot() as queries:
         now = queries.now()
-        told = queries.told_of_types(now=now)
-        completeness = queries.completeness(now=now)
+        told = queries.told_of_types()
+        completeness = queries.completeness()
     page = Page(
         title="Topics",
         command="statesys topics",
@@ -48,11 +47,8 @@ def topics(request: Request, site: TheSite) -> HTMLResponse:
 @router.get("/topics.csv")
 def topics_csv(site: TheSite) -> StreamingResponse:
     """The same as CSV."""
-
-    def rows(queries: SiteQueries) -> list[TypeRow]:
-        return _rows(queries.told_of_types(now=queries.now()))
-
-    return csv_of_whole(site.readers, "topics.csv", TypeRow._fields, rows)
+    columns = TypeRow._fields
+    return csv_of_whole(site.readers, "topics.csv", columns, lambda q: _rows(q.told_of_types()))
 
 
 def _rows(told: Sequence[ToldOfType] | None) -> list[TypeRow]:

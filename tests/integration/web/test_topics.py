@@ -190,9 +190,9 @@ def test_a_large_site_tells_what_the_loaders_counted(
     monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
     monkeypatch.setattr(resyncs, "SMALL_TOPIC", small_topic)
     with ComplianceQueries.open(database_url, name="test") as queries:
-        assert queries.told_of_types(now=queries.now()) is None
+        assert queries.told_of_types() is None
         count_kept()
-        types = queries.told_of_types(now=queries.now())
+        types = queries.told_of_types()
         assert types is not None
         assert {row.topic_type: row.clients for row in types} == {k: told(site, k) for k in KINDS}
         for kind in KINDS:
