@@ -4,7 +4,7 @@ from operator import attrgetter
 
 import click
 
-from console.csv_output import csv_option, refuse_csv_with_json
+from console.csv_output import csv_option
 from console.listing import going_on, limit_option, print_rows
 from console.output import print_json
 from console.places import page_of
@@ -37,7 +37,6 @@ def audit(*, after: int | None, limit: int, as_csv: bool, as_json: bool) -> None
       statesys audit
       statesys audit --limit 1000000 --csv > audit.csv
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with snapshot(AuditQueries, name="statesys audit") as queries:
         now = queries.now()
         found = queries.audit(limit=limit + 1, after=after)

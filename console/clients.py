@@ -6,7 +6,7 @@ from operator import attrgetter
 import click
 
 from console.completeness import sentence
-from console.csv_output import csv_option, refuse_csv_with_json
+from console.csv_output import csv_option
 from console.listing import going_on, limit_option, print_rows
 from console.output import moment, print_json
 from console.places import page_of
@@ -69,7 +69,6 @@ def clients(
       statesys clients --stale 7d --sort seen --csv --limit 1000000
       statesys clients --name 'NB-*' --version '5.00.9106.*'
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     chosen = ClientFilter(
         condition=None if condition is None else Condition(condition),
         name=name,

@@ -3,11 +3,13 @@
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from console.output import as_data
+from runtime.options import Command
 from runtime.printable import printable_text
 
 if TYPE_CHECKING:
@@ -44,18 +46,20 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def csv_option(command: Any) -> Any:
-    """Add the option `--csv`: the list for a spreadsheet."""
-    return click.option(
-        "--csv", "as_csv", is_flag=True, help="Print CSV on stdout instead of a table."
-    )(command)
-
-
-def refuse_csv_with_json(*, as_csv: bool, as_json: bool) -> None:
-    """Refuse a command line that asks for both.
+def csv_option(command: Command) -> Command:
+    """Add the option `--csv`, the list for a spreadsheet; `--json` excludes it.
 
     Raises:
-        click.UsageError: it does.
+        click.UsageError: from the command, when both are given.
     """
-    if as_csv and as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+
+    @wraps(command)
+    def one_of_both(*, as_csv: bool, as_json: bool, **given: Any) -> Any:
+        if as_csv and as_json:
+            raise click.UsageError("--csv and --json exclude each other")
+        return command(as_csv=as_csv, as_json=as_json, **given)
+
+    option = click.option(
+        "--csv", "as_csv", is_flag=True, help="Print CSV on stdout instead of a table."
+    )
+    return option(one_of_both)

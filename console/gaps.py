@@ -42,7 +42,7 @@ def gaps(
 
     shown, last = page_of(found, limit)
     if as_json:
-        print_json([row._asdict() for row in shown])
+        print_json(shown)
     else:
         rows = [
             (

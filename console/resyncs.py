@@ -2,7 +2,7 @@
 
 import click
 
-from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.csv_output import csv_option, print_csv
 from console.listing import going_on, limit_option
 from console.output import moment, print_json, stdout, table
 from console.places import behind, paged
@@ -48,7 +48,6 @@ def list_requests(
       statesys resync list
       statesys resync list --state unanswered --limit 1000000 --csv > unanswered.csv
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     start = behind(after, RequestKey)
     with snapshot(ResyncQueries, name="statesys resync") as queries:
         now = queries.now()

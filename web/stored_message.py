@@ -46,20 +46,5 @@ def find_message(site: Site, client_id: UUID, key: str) -> Found:
 
 def rendered(found: StoredMessage) -> str:
     """A message as XML, from its row: attributes and spaces may differ from what was sent."""
-    return message_xml(
-        StateMessage(
-            serial=found.serial,
-            serial_text=found.serial_text,
-            topic_type=found.topic_type,
-            topic_id=found.topic_id,
-            id_type=found.id_type,
-            user_name=found.user_name,
-            user_sid=found.user_sid,
-            state_id=found.state_id,
-            criticality=found.criticality,
-            message_time=found.message_time,
-            params=tuple(found.params),
-            details=found.details,
-            details_type=found.details_type,
-        )
-    )
+    kept = {name: getattr(found, name) for name in StateMessage._fields}
+    return message_xml(StateMessage(**{**kept, "params": tuple(found.params)}))

@@ -16,7 +16,7 @@ from console.status.gather import (
     BrokerStatus,
     DatabaseStatus,
     Status,
-    broker_status,
+    count_letters,
     database_status,
     joined,
     queue_status,
@@ -214,8 +214,8 @@ class Watching:
         except StatesysError:
             self._disconnect()
             raise
-        letters = [one.letter for one in seen.letters]
-        return broker_status(queues, letters, cut=seen.cut, management=management)
+        dead = count_letters(one.letter for one in seen.letters)
+        return BrokerStatus(queues, dead, seen.cut, management)
 
     def _rest(self) -> None:
         """Close the connection, unless a reading still uses it."""

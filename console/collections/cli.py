@@ -10,7 +10,7 @@ import click
 from console.collections import changing, gather
 from console.collections.gather import conditions_now, known
 from console.collections.view import print_collection, print_collections, print_members
-from console.csv_output import csv_option, refuse_csv_with_json
+from console.csv_output import csv_option
 from console.listing import limit_option
 from console.places import page_of
 from console.queries.collections import CollectionQueries
@@ -130,7 +130,6 @@ def members(
       statesys collections members Waiting
       statesys collections members Waiting --joined-since 1h --csv > new.csv
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with snapshot(CollectionQueries, name=_NAME) as queries:
         found = known(queries, name)
         as_of, rows = gather.members(

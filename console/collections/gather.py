@@ -1,12 +1,16 @@
 """What the commands of collections ask the database."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.queries.collections import CollectionQueries, CollectionRow, MemberRow
 from runtime.collection_rules import Rule, RuleRefused, parse_rule, require_collection_name
 from schemas.errors import StatesysError, UnknownCollection
+
+
+class UnreadableRule(StatesysError):
+    """Another version stored the rule, and this one cannot read it."""
 
 
 class Membership(NamedTuple):
@@ -34,12 +38,12 @@ def rule_of(collection: CollectionRow) -> Rule:
     """The rule of a collection as it is stored.
 
     Raises:
-        StatesysError: it is one of another version, whose rules differ.
+        UnreadableRule: it is one of another version, whose rules differ.
     """
     try:
         return parse_rule(collection.rule)
     except RuleRefused as error:
-        raise StatesysError(
+        raise UnreadableRule(
             f"this version cannot read the rule of collection {collection.name}, which another "
             f"one stored: {error}; upgrade, or give it another rule with `statesys collections "
             "create --replace`"
@@ -49,10 +53,9 @@ def rule_of(collection: CollectionRow) -> Rule:
 def conditions_now(queries: CollectionQueries, collection: CollectionRow) -> dict[str, int] | None:
     """Members by condition at this moment; None if this version cannot read the rule."""
     try:
-        rule = parse_rule(collection.rule)
-    except RuleRefused:
+        return queries.member_conditions(rule_of(collection))
+    except UnreadableRule:
         return None
-    return queries.member_conditions(rule)
 
 
 def members(
@@ -75,20 +78,11 @@ def members(
         at_once: on a large site, too: evaluate the rule now.
 
     Raises:
-        StatesysError: the rule is one of another version, and has to be evaluated now.
+        UnreadableRule: the rule is one of another version, and has to be evaluated now.
     """
     now = queries.now()
     begin = None if joined_since is None else now - joined_since
+    place: dict[str, Any] = {"limit": limit, "after": after, "joined_since": begin}
     if at_once or collection.evaluated_at is None or queries.countable():
-        found = queries.members(
-            *(collection, rule_of(collection)),
-            limit=limit,
-            after=after,
-            joined_since=begin,
-            now=now,
-        )
-        return Membership(now, found)
-    found = queries.evaluated_members(
-        collection, limit=limit, after=after, joined_since=begin, now=now
-    )
-    return Membership(collection.evaluated_at, found)
+        return Membership(now, queries.members(collection, rule_of(collection), **place))
+    return Membership(collection.evaluated_at, queries.evaluated_members(collection, **place))

@@ -86,9 +86,8 @@ def print_members(
     """
     after = None if last is None else last.client_id
     if as_json:
-        listed = [row._asdict() for row in rows]
         print_json(
-            {"collection": collection.name, "as_of": as_of, "members": listed, "next_after": after}
+            {"collection": collection.name, "as_of": as_of, "members": rows, "next_after": after}
         )
     elif as_csv:
         print_csv(MEMBER_COLUMNS, (member_cells(row) for row in rows))

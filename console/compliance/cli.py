@@ -5,7 +5,7 @@ import click
 from console.compliance.gather import Question, count, find
 from console.compliance.state import read_state
 from console.compliance.view import show_clients, show_totals
-from console.csv_output import csv_option, refuse_csv_with_json
+from console.csv_output import csv_option
 from console.queries.compliance import ComplianceQueries
 from console.reading import snapshot
 from console.topic_type import TopicType
@@ -74,7 +74,6 @@ def compliance(
       statesys compliance SUM_ASSIGNMENT_ENFORCEMENT --clients 'Failed to install update(s)'
       statesys compliance 301 --clients never --csv --limit 1000000 > never.csv
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     if state is None and (after is not None or limit is not None or at_once):
         raise click.UsageError("--after, --limit and --now need --clients")
     question = Question(topic_type, topic_id)

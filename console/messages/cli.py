@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 
 import click
 
-from console.csv_output import csv_option, print_csv, refuse_csv_with_json
+from console.csv_output import csv_option, print_csv
 from console.listing import going_on, limit_option
-from console.messages.columns import COLUMNS, cells
 from console.messages.following import follow
 from console.messages.search import Search, filter_of, search
-from console.messages.view import as_data, show
+from console.messages.view import COLUMNS, as_data, cells, show
 from console.output import moment, print_json
 from console.queries import Queries
 from console.queries.messages import FoundMessage
@@ -72,7 +71,6 @@ def messages(
           --within 1d --limit 1000000 > failed.csv
       statesys messages --client NB-000017 --follow
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     if is_followed and (as_csv or until is not None or after is not None):
         raise click.UsageError("--follow excludes --csv, --until and --after")
     chosen = filter_of(topic_type, topic_id, state, option="--state")

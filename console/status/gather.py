@@ -177,8 +177,8 @@ def gather(settings: Settings) -> Status:
             named = database.totals.reply_queues if database else ()
             queues, management = queue_status(admin, settings, named)
             box = Box(admin)
-            letters = [letter for letter, _ in box.look()]
-            return broker_status(queues, letters, cut=box.cut, management=management)
+            dead = count_letters(letter for letter, _ in box.look())
+            return BrokerStatus(queues, dead, box.cut, management)
 
     return joined(*read_halves(read_database, read_broker))
 
@@ -252,24 +252,6 @@ def queue_status(
         for queue in (*queues(count_shards(admin)), *fleet_queues)
     ]
     return found, statistics is not None
-
-
-def broker_status(
-    queues: list[QueueStatus], letters: Iterable[Letter], *, cut: bool, management: bool
-) -> BrokerStatus:
-    """The broker's half.
-
-    Args:
-        letters: the dead letters.
-        cut: there are more.
-        management: whether the management API answered.
-    """
-    return BrokerStatus(
-        queues=queues,
-        dead=count_letters(letters),
-        letters_cut=cut,
-        management=management,
-    )
 
 
 def count_letters(letters: Iterable[Letter]) -> list[DeadLetterCount]:

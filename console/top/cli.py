@@ -2,7 +2,7 @@
 
 import click
 
-from console.csv_output import csv_option, refuse_csv_with_json
+from console.csv_output import csv_option
 from console.listing import limit_option
 from console.queries.activity import ActivityQueries
 from console.reading import snapshot
@@ -44,7 +44,6 @@ def clients(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top clients
       statesys top clients --by day --limit 100 --csv > storm.csv
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with snapshot(ActivityQueries, name="statesys top") as queries:
         found = queries.top_clients(by_day=by == "day", limit=limit)
     show_clients(found, as_json=as_json, as_csv=as_csv)
@@ -64,7 +63,6 @@ def topics(*, by: str, limit: int, as_json: bool, as_csv: bool) -> None:
       statesys top topics
       statesys top topics --by day --json
     """
-    refuse_csv_with_json(as_csv=as_csv, as_json=as_json)
     with snapshot(ActivityQueries, name="statesys top") as queries:
         found = top_topics(queries, by_day=by == "day", limit=limit)
     show_topics(found, as_json=as_json, as_csv=as_csv)

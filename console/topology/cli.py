@@ -4,10 +4,12 @@ import click
 
 from console.output import counted, print_json, stdout, table
 from console.topology.checks import check as look
-from console.topology.cutting import cut
+from runtime.broker import Administration
+from runtime.broker.shards import count_shards, extend
 from runtime.command import settings_without_logs
 from runtime.options import json_option
-from schemas.errors import TopologyWrong
+from runtime.settings import Settings
+from schemas.errors import SettingsError, TopologyWrong
 from schemas.topology import MAX_SHARDS
 
 
@@ -39,7 +41,7 @@ def check(*, as_json: bool) -> None:
         print_json(
             {
                 "right": not found.wrong,
-                "checked": [one._asdict() for one in found.checked],
+                "checked": found.checked,
                 "not_looked_at": found.unseen,
             }
         )
@@ -73,8 +75,35 @@ def shards(*, count: int | None, as_json: bool) -> None:
       statesys topology shards
       statesys topology shards 3
     """
-    found = cut(settings_without_logs(), count)
+    found = _cut(settings_without_logs(), count)
     if as_json:
         print_json({"shards": found})
     else:
         click.echo(counted(found, "shard"))
+
+
+def _cut(settings: Settings, shards: int | None) -> int:
+    """Make as many shards as are asked for; queues that are there already are verified.
+
+    Args:
+        shards: None leaves everything as it is.
+
+    Returns:
+        How many there are now.
+
+    Raises:
+        SettingsError: there are more than that.
+        BrokerUnavailable, PermissionMissing, TopologyWrong: as `Administration.declare`.
+    """
+    with Administration(settings.required_amqp_url(), name="statesys topology shards") as admin:
+        there_are = count_shards(admin)
+        if shards is None:
+            return there_are
+        if shards < there_are:
+            raise SettingsError(
+                f"there are {there_are} shards, and they cannot become {shards}: messages of "
+                "clients may be on their way in each"
+            )
+        if shards > 1:
+            extend(admin, shards)
+        return shards

@@ -27,11 +27,6 @@ from web.metrics.work import work_families
 REPLY_QUEUES = f"{RESYNC}.*"
 
 
-def gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    """An empty family of values that rise and fall."""
-    return GaugeMetricFamily(f"statesys_{name}", text, labels=labels)
-
-
 def single(name: str, text: str, value: float) -> GaugeMetricFamily:
     """A family of one value without labels."""
     return by_label(name, text, (), {(): value})
@@ -41,7 +36,7 @@ def by_label(
     name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
 ) -> GaugeMetricFamily:
     """A family of one value for the values of each label."""
-    family = gauge(name, text, *labels)
+    family = GaugeMetricFamily(f"statesys_{name}", text, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)
     return family
@@ -64,18 +59,19 @@ def families(measured: Measured, dead: DeadLetters | None) -> Iterator[Metric]:
 
 
 def _build_info() -> Metric:
-    family = gauge("build_info", "1; its labels describe the program.", "version", "python")
-    family.add_metric((version("statesys"), platform.python_version()), 1)
-    return family
+    about = (version("statesys"), platform.python_version())
+    text = "1; its labels describe the program."
+    return by_label("build_info", text, ("version", "python"), {about: 1})
 
 
 def _up(measured: Measured) -> Metric:
-    family = gauge("up", "1 if a server of the site answered, 0 if not.", "server")
-    family.add_metric(("broker",), measured.broker is not None)
-    family.add_metric(("database",), measured.database is not None)
+    up: dict[tuple[str, ...], float] = {
+        ("broker",): measured.broker is not None,
+        ("database",): measured.database is not None,
+    }
     if measured.broker is not None and measured.broker.management is not None:
-        family.add_metric(("management",), measured.broker.management)
-    return family
+        up["management",] = measured.broker.management
+    return by_label("up", "1 if a server of the site answered, 0 if not.", ("server",), up)
 
 
 def _queues(queues: Iterable[QueueStatus]) -> Iterator[Metric]:
@@ -137,13 +133,13 @@ def _of_database(numbers: DatabaseNumbers) -> Iterator[Metric]:
     )
     yield single("missing_ranges", "Open missing ranges.", totals.missing_ranges)
     yield single("missing_serials", "Serials in open missing ranges.", totals.missing_serials)
-    oldest = gauge(
+    oldest = numbers.oldest_missing
+    yield by_label(
         "missing_range_oldest_timestamp_seconds",
         "When the oldest open missing range was detected; absent without one.",
+        (),
+        {} if oldest is None else {(): oldest.timestamp()},
     )
-    if numbers.oldest_missing is not None:
-        oldest.add_metric((), numbers.oldest_missing.timestamp())
-    yield oldest
     yield _resyncs(totals)
     yield single("history_bytes", "Size of the history, indexes included.", history.bytes)
     yield single(
@@ -169,20 +165,19 @@ def _resyncs(totals: Totals) -> Metric:
 
 
 def _tasks(turns: Iterable[TaskTurn]) -> Iterator[Metric]:
-    done = gauge(
+    known = [(turn, turn.interval) for turn in turns if turn.interval is not None]
+    yield by_label(
         "task_last_success_timestamp_seconds",
         "When a periodic task of the site was done last, by any loader.",
-        "task",
+        ("task",),
+        {(turn.name,): turn.done_at.timestamp() for turn, _ in known},
     )
-    interval = gauge(
-        "task_interval_seconds", "After which time a periodic task is due again.", "task"
+    yield by_label(
+        "task_interval_seconds",
+        "After which time a periodic task is due again.",
+        ("task",),
+        {(turn.name,): interval.total_seconds() for turn, interval in known},
     )
-    for turn in turns:
-        if turn.interval is not None:
-            done.add_metric((turn.name,), turn.done_at.timestamp())
-            interval.add_metric((turn.name,), turn.interval.total_seconds())
-    yield done
-    yield interval
 
 
 def _workers(workers: Iterable[WorkerRow]) -> Iterator[Metric]:
@@ -199,13 +194,14 @@ def _workers(workers: Iterable[WorkerRow]) -> Iterator[Metric]:
         ("role", "condition"),
         counts,
     )
-    heartbeat = gauge(
+    heartbeats: dict[tuple[str, ...], float] = {
+        (role, which): of(moments).timestamp()
+        for role, moments in seen.items()
+        for which, of in (("oldest", min), ("newest", max))
+    }
+    yield by_label(
         "worker_heartbeat_timestamp_seconds",
         "When the last heartbeat of a worker was stored: the oldest and the newest of a role.",
-        "role",
-        "which",
+        ("role", "which"),
+        heartbeats,
     )
-    for role, moments in seen.items():
-        heartbeat.add_metric((role, "oldest"), min(moments).timestamp())
-        heartbeat.add_metric((role, "newest"), max(moments).timestamp())
-    yield heartbeat

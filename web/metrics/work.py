@@ -3,7 +3,8 @@
 They never fall, not even when a worker ends: the database keeps the sums.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
@@ -23,6 +24,8 @@ from schemas.workers import Role
 
 #: The verdict of a message that the database refused; it is dead-lettered, not loaded.
 POISON = "poison"
+#: The values of a family, by the values of its labels.
+Values: TypeAlias = dict[tuple[str, ...], float]
 _REASONS = (*Reason, UNKNOWN)
 
 
@@ -40,52 +43,49 @@ def work_families(
     finer = {role.value: Counts() for role in Role}
     for one in counts:
         finer.setdefault(one.role, Counts())[one.name] += one.value
-    runs = _counter("worker_runs", "Starts of workers that told of themselves.", "role")
-    for role in Role:
-        runs.add_metric((role.value,), by_role[role.value].workers)
-    yield runs
+    yield _counter(
+        "worker_runs",
+        "Starts of workers that told of themselves.",
+        ("role",),
+        {(role.value,): by_role[role.value].workers for role in Role},
+    )
     yield from _of_relays(by_role[Role.RELAY.value], finer[Role.RELAY.value])
     yield from _of_loaders(by_role[Role.LOADER.value], finer[Role.LOADER.value])
 
 
 def _of_relays(totals: WorkerTotals, counts: Counts) -> Iterator[Metric]:
-    reports = _counter(
-        "relay_reports",
-        "Reports that relays settled: forwarded, or refused, also those of clients in quarantine.",
-        "result",
-        "reason",
-    )
     # Heartbeats are not trusted, and a counter below zero is none.
-    reports.add_metric(("forwarded", ""), max(totals.reports - totals.refused, 0))
+    reports: Values = {("forwarded", ""): max(totals.reports - totals.refused, 0)}
     for reason, count in _by_reason(counts):
         result = "quarantined" if reason == Reason.QUARANTINED else "refused"
-        reports.add_metric((result, reason), count)
-    yield reports
-    batches = _counter("relay_batches", "Batches that relays sent.")
-    batches.add_metric((), totals.batches)
-    yield batches
-    messages = _counter("relay_messages", "State messages in the batches that relays sent.")
-    messages.add_metric((), totals.messages)
-    yield messages
+        reports[result, reason] = count
+    yield _counter(
+        "relay_reports",
+        "Reports that relays settled: forwarded, or refused, also those of clients in quarantine.",
+        ("result", "reason"),
+        reports,
+    )
+    yield _single("relay_batches", "Batches that relays sent.", totals.batches)
+    text = "State messages in the batches that relays sent."
+    yield _single("relay_messages", text, totals.messages)
 
 
 def _of_loaders(totals: WorkerTotals, counts: Counts) -> Iterator[Metric]:
-    messages = _counter(
+    messages: Values = {(str(one),): counts[loaded(one)] for one in (*Verdict, UNKNOWN)}
+    messages[POISON,] = counts[refused(Reason.DATABASE)]
+    yield _counter(
         "loader_messages",
         "State messages by what the database said; poison: refused, and dead-lettered.",
-        "verdict",
+        ("verdict",),
+        messages,
     )
-    for verdict in (*Verdict, UNKNOWN):
-        messages.add_metric((str(verdict),), counts[loaded(verdict)])
-    messages.add_metric((POISON,), counts[refused(Reason.DATABASE)])
-    yield messages
-    letters = _counter("loader_dead_letters", "Dead letters that loaders made.", "reason")
-    for reason, count in _by_reason(counts):
-        letters.add_metric((reason,), count)
-    yield letters
-    chunks = _counter("loader_chunks", "Chunks that loaders loaded.")
-    chunks.add_metric((), totals.chunks)
-    yield chunks
+    yield _counter(
+        "loader_dead_letters",
+        "Dead letters that loaders made.",
+        ("reason",),
+        {(reason,): count for reason, count in _by_reason(counts)},
+    )
+    yield _single("loader_chunks", "Chunks that loaders loaded.", totals.chunks)
     yield _histogram(
         "loader_chunk_duration_seconds", "How long loading a chunk took.", CHUNK_DURATION, counts
     )
@@ -105,8 +105,15 @@ def _by_reason(counts: Counts) -> Iterator[tuple[str, int]]:
     yield from known.items()
 
 
-def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(f"statesys_{name}", text, labels=labels)
+def _counter(name: str, text: str, labels: Sequence[str], values: Values) -> Metric:
+    family = CounterMetricFamily(f"statesys_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _single(name: str, text: str, value: float) -> Metric:
+    return _counter(name, text, (), {(): value})
 
 
 def _histogram(name: str, text: str, histogram: Histogram, counts: Counts) -> Metric:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from pydantic import Field
 from console.names import state_name, topic_name
 from console.places import page_of
 from console.queries.one_client import StateKey
-from console.queries.rows import StateRow, StoredText
+from console.queries.rows import ClientRow, StateRow, StoredText
 from console.trace.places import places
 from console.trace.view import client_facts, closed_words, reason_words
 from console.why.facts import Facts, facts_of_database
@@ -25,9 +25,8 @@ from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional, TopicType
 from web.page import Page, render
-from web.readers import SiteQueries
 from web.site import TheSite
-from web.strip import Strip, strip
+from web.strip import strip
 
 router = APIRouter()
 
@@ -54,12 +53,10 @@ class StatePage(Filter):
             return None
         return StateKey(self.after_type, self.after_topic, self.after_user)
 
-
-class _Known(NamedTuple):
-    """What a page shows of a client that the server knows, beside the verdict."""
-
-    states: list[StateRow]
-    strip: Strip | None
+    def behind(self, last: StateRow) -> dict[str, str]:
+        """The values of the next page."""
+        topic_type, topic_id, user = StateKey.of(last)
+        return self.with_values(after_type=topic_type, after_topic=topic_id, after_user=user)
 
 
 @router.get("/clients/{given}")
@@ -74,12 +71,16 @@ def client(
         return RedirectResponse(f"/clients/{who}")
     with site.readers.snapshot() as queries:
         facts = facts_of_database(queries, who, None)
-        known = _known(queries, facts, asked)
+        states: list[StateRow] = []
+        drawn = None
+        if (known := facts.client) is not None:
+            states = queries.state_page(who, after=asked.key, limit=asked.limit + 1)
+            reused = queries.reused_serials(who) if known.reused else []
+            drawn = strip(places(known, facts.ranges, reused), known.highest_serial)
     facts = replace(facts, broker=broker_facts(site, who))
-    found = answer(facts)
-    shown, last = page_of(known.states, asked.limit)
+    shown, last = page_of(states, asked.limit)
     page = Page(
-        title=(facts.client.name if facts.client is not None else "") or str(who),
+        title=(known.name if known is not None else "") or str(who),
         command=command_line("statesys why", None, who),
         as_of=facts.at,
     )
@@ -87,14 +88,14 @@ def client(
         request,
         "client.html",
         page,
-        status=200 if facts.client is not None else 404,
+        status=200 if known is not None else 404,
         facts=facts,
-        answer=found,
-        rows=_facts(facts),
+        answer=answer(facts),
+        rows=[] if known is None else _facts(facts, known),
         states=shown,
         begun=asked.key is not None,
-        following=None if last is None else _behind(last, asked),
-        strip=known.strip,
+        following=None if last is None else urlencode(asked.behind(last)),
+        strip=drawn,
         ranges=facts.ranges[:_RANGES],
         reason_words=reason_words,
         closed_words=closed_words,
@@ -130,39 +131,9 @@ def _named(request: Request, site: TheSite, name: str) -> Response:
     )
 
 
-def _known(queries: SiteQueries, facts: Facts, asked: StatePage) -> _Known:
-    if facts.client is None:
-        return _Known([], None)
-    # One state more than is shown tells whether there are more.
-    states = queries.state_page(facts.client_id, after=asked.key, limit=asked.limit + 1)
-    reused = queries.reused_serials(facts.client_id) if facts.client.reused else []
-    found = places(facts.client, facts.ranges, reused)
-    return _Known(states, strip(found, facts.client.highest_serial))
-
-
-def _facts(facts: Facts) -> list[tuple[str, object]]:
-    if facts.client is None:
-        return []
-    return client_facts(
-        facts.client,
-        at=facts.at,
-        condition=facts.condition,
-        due=facts.due,
-        states=facts.changes.states,
-    )
-
-
-def _behind(last: StateRow, asked: StatePage) -> str:
-    key = StateKey.of(last)
-    limit = {} if asked.limit == StatePage().limit else {"limit": asked.limit}
-    return urlencode(
-        {
-            "after_type": key.topic_type,
-            "after_topic": key.topic_id,
-            "after_user": key.user_sid,
-            **limit,
-        }
-    )
+def _facts(facts: Facts, known: ClientRow) -> list[tuple[str, object]]:
+    states = facts.changes.states
+    return client_facts(known, at=facts.at, condition=facts.condition, due=facts.due, states=states)
 
 
 def _cells(row: StateRow) -> Sequence[object]:

@@ -1,22 +1,21 @@
 """`/collections` and `/collections/{name}`: rules, and the clients that they pick out."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
-from console.collections.gather import conditions_now, known, members
+from console.collections.gather import UnreadableRule, conditions_now, known, members
 from console.collections.view import MEMBER_COLUMNS, evaluated_words, member_cells, problem_of
 from console.completeness import sentence
 from console.places import page_of
 from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
-from runtime.collection_rules import RuleRefused, parse_rule
+from runtime.collection_rules import RuleRefused
 from schemas.errors import UnknownCollection
 from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
@@ -43,23 +42,12 @@ class Members(Filter):
     limit: Limit = 50
 
 
-class _Counted(NamedTuple):
-    """Members by condition at a moment; None for a moment or numbers that nobody knows."""
-
-    conditions: Mapping[str, int] | None
-    as_of: datetime | None
-
-    @property
-    def members(self) -> int | None:
-        return None if self.conditions is None else sum(self.conditions.values())
-
-
 @router.get("/collections")
 def collections(request: Request, site: TheSite) -> HTMLResponse:
     """All collections, with the members that the last evaluation found."""
     with site.readers.snapshot() as queries:
         now, found = queries.now(), queries.collections()
-        completeness = queries.completeness(now=now)
+        completeness = queries.completeness()
     page = Page(
         title="Collections",
         command="statesys collections list",
@@ -104,10 +92,8 @@ def collection(
     page = Page(
         title=found.name,
         command=command_line("statesys collections members", options, found.name),
-        as_of=counted.as_of or now,
-        completeness=None
-        if counted.conditions is None or counted.as_of is None
-        else sentence(Completeness(counted.as_of, counted.conditions), now),
+        as_of=now if counted is None else counted.as_of,
+        completeness=None if counted is None else sentence(counted, now),
         csv=asked.whole(f"/collections/{found.name}/members.csv"),
     )
     return render(
@@ -116,7 +102,7 @@ def collection(
         page,
         asked=asked,
         collection=found,
-        count=counted.members,
+        count=None if counted is None else counted.total,
         problem=problem_of(found),
         evaluated=evaluated_words(found, now),
         members=shown,
@@ -142,30 +128,23 @@ def _known(queries: SiteQueries, name: str) -> CollectionRow:
         raise HTTPException(404, str(error)) from None
 
 
-def _counted(queries: SiteQueries, found: CollectionRow, now: datetime) -> _Counted:
-    """Counted now on a small site; on a large one, what the last evaluation found."""
+def _counted(queries: SiteQueries, found: CollectionRow, now: datetime) -> Completeness | None:
+    """Counted now on a small site; on a large one, what the last evaluation found, if any."""
     counted = conditions_now(queries, found) if queries.countable() else None
     if counted is not None:
-        return _Counted(counted, now)
-    return _Counted(found.conditions, found.evaluated_at)
+        return Completeness(now, counted)
+    if found.conditions is None or found.evaluated_at is None:
+        return None
+    return Completeness(found.evaluated_at, found.conditions)
 
 
 def _members(
     queries: SiteQueries, found: CollectionRow, asked: Members, *, after: UUID | None, limit: int
 ) -> list[MemberRow]:
     """The members, as the command lists them; those of the last evaluation if it lists none."""
-    if _readable(found):
-        return members(
-            queries, found, limit=limit, after=after, joined_since=asked.joined_since
-        ).rows
-    now = queries.now()
-    begin = None if asked.joined_since is None else now - asked.joined_since
-    return queries.evaluated_members(found, limit=limit, after=after, joined_since=begin, now=now)
-
-
-def _readable(found: CollectionRow) -> bool:
+    since = asked.joined_since
     try:
-        parse_rule(found.rule)
-    except RuleRefused:
-        return False
-    return True
+        return members(queries, found, limit=limit, after=after, joined_since=since).rows
+    except UnreadableRule:
+        begin = None if since is None else queries.now() - since
+        return queries.evaluated_members(found, limit=limit, after=after, joined_since=begin)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
@@ -55,7 +54,6 @@ def dead(request: Request, site: TheSite, asked: Annotated[LetterList, Query()])
         cut=look.letters.cut,
         found=len(numbered),
         letters=shown,
-        link=_link,
         reasons=Counter(seen.letter.reason for seen in look.letters.letters).most_common(),
         reason_words=reason_words,
         following=asked.following(last and last[0]),
@@ -107,7 +105,3 @@ def _text(body: bytes) -> tuple[str, bool]:
 def _away(look: Look) -> str | None:
     """Why the dead letters are not known; None when they are."""
     return None if look.status.broker is not None else look.status.troubles[-1]
-
-
-def _link(name: str) -> str:
-    return f"/dead/{quote(name, safe='')}"

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from console.messages.columns import COLUMNS, cells
 from console.messages.search import MessagePage, search
+from console.messages.view import COLUMNS, cells
 from console.names import topic_name
 from console.queries import Queries
 from console.queries.messages import FoundMessage

@@ -105,7 +105,8 @@ def test_on_a_large_site_the_members_are_those_of_the_last_evaluation(
         monkeypatch.setattr(query_session, "COUNTED_BYTES", -1)
         assert members() == expected
         counted = page_module._counted(queries, found, queries.now())
-        assert (counted.members, counted.as_of) == (len(expected), found.evaluated_at)
+        assert counted is not None
+        assert (counted.total, counted.as_of) == (len(expected), found.evaluated_at)
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("DELETE FROM statesys.missing_message_range")
             assert members() == expected
