@@ -26,6 +26,11 @@ def state_name(topic_type: int, state_id: int) -> str:
     return _names()[1].get((topic_type, state_id)) or str(state_id)
 
 
+def catalogued_states(topic_type: int) -> dict[int, str]:
+    """State id -> name, of the states of a type that have one."""
+    return {state: name for (kind, state), name in _names()[1].items() if kind == topic_type}
+
+
 def topic_sentence(topic_type: int) -> str | None:
     """What a topic type is about, in a sentence; None for a type that is not in the catalogue."""
     found = topic_types().get(topic_type)

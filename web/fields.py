@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from console.places import Token
 from console.topic_type import TopicType as NamedTopicType
 from runtime.options import ClientType, GivenClient, MomentType
 from runtime.settings import Duration
@@ -130,3 +131,18 @@ class Filter(BaseModel):
         """The values that are given, as text for a URL, some of them changed."""
         given = {**self.model_dump(mode="json", exclude_defaults=True), **changed}
         return {name: str(value) for name, value in given.items() if value is not None}
+
+
+#: How many entries a page has.
+Limit = Annotated[int, Field(ge=1, le=1000, description="Entries at most.")]
+#: Where a list goes on.
+After = Annotated[
+    Optional[Token], Field(description="Goes on where the last page said: its `next`.")
+]
+
+
+class Listed(Filter):
+    """The values of a list without restrictions."""
+
+    after: After = None
+    limit: Limit = 50

@@ -6,7 +6,8 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from console.compliance.state import catalogued_states, unknown_state
+from console.compliance.state import unknown_state
+from console.names import catalogued_states
 from console.places import page_of
 from console.queries.compliance import (
     ClientInState,

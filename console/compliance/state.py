@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from console.names import state_name
-from schemas.topics import catalogue
+from console.names import catalogued_states, state_name
 
 NEVER = "never"
 #: The option that takes `never` too.
@@ -35,15 +34,6 @@ def read_state(topic_type: int, text: str, *, option: str = _OF_CLIENTS) -> list
     if not ids:
         raise unknown_state(topic_type, text, named, option=option)
     return ids
-
-
-def catalogued_states(topic_type: int) -> dict[int, str]:
-    """State id -> name, of the states of a type that the catalogue has."""
-    return {
-        row.state_id: row.state_name
-        for row in catalogue()
-        if row.topic_type == topic_type and row.state_id is not None and row.state_name
-    }
 
 
 def unknown_state(

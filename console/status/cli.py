@@ -1,16 +1,17 @@
 """`statesys status`."""
 
 import sys
+import time
 
 import click
 
-from console.output import print_json, stdout
+from console.output import moment, print_json, stdout
 from console.status.findings import with_findings
-from console.status.gather import gather
+from console.status.gather import Status, gather
 from console.status.view import show
-from console.status.watch import watch
 from runtime.command import settings_without_logs
 from runtime.options import json_option
+from runtime.settings import Settings
 
 #: Seconds between two looks, at least and at most: a look takes a moment, and a day is long.
 _PAUSE = (0.2, 86_400.0)
@@ -55,7 +56,7 @@ def status(*, seconds: float | None, as_json: bool) -> None:
     """
     settings = settings_without_logs()
     if seconds is not None:
-        watch(settings, seconds, as_json=as_json)
+        _watch(settings, seconds, as_json=as_json)
         return
     found = gather(settings)
     if as_json:
@@ -63,3 +64,34 @@ def status(*, seconds: float | None, as_json: bool) -> None:
     else:
         show(found, stdout())
     sys.exit(found.exit_code)
+
+
+def _watch(settings: Settings, seconds: float, *, as_json: bool) -> None:
+    """Show the status until Ctrl-C ends it; servers that are away are shown as such.
+
+    On a terminal each status takes the place of the one before. Elsewhere it follows it, under a
+    line with its time; JSON documents follow each other without one.
+
+    Args:
+        seconds: pause between two looks.
+    """
+    try:
+        while True:
+            found = gather(settings)
+            if as_json:
+                print_json(with_findings(found))
+            else:
+                _redraw(found)
+            sys.stdout.flush()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        # The usual way to end it.
+        return
+
+
+def _redraw(found: Status) -> None:
+    console = stdout()
+    if sys.stdout.isatty():
+        console.clear()
+    console.print(f"--- {moment(found.at)} UTC ---")
+    show(found, console)

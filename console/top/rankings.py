@@ -8,7 +8,6 @@ from uuid import UUID
 from console.names import topic_name
 from console.queries.activity import (
     ActivityQueries,
-    ClientActivity,
     TopClients,
     TopicActivity,
     TopicTotals,
@@ -82,7 +81,7 @@ def clients_as_data(top: TopClients) -> dict[str, Any]:
         "as_of": top.hour.end,
         "hour": _sent(top.hour, top.typical.get("hour")),
         "day": _sent(top.day, top.typical.get("day")),
-        "clients": [_client(top, row) for row in top.found],
+        "clients": busy_clients(top),
     }
 
 
@@ -92,35 +91,43 @@ def topics_as_data(top: TopTopics) -> dict[str, Any]:
         "as_of": top.as_of,
         "hour": {**_limits(top.hour), "messages": top.totals.hour},
         "day": {**_limits(top.day), "messages": top.totals.day},
-        "topics": [_topic(top, row) for row in top.found],
+        "topics": busy_topics(top),
     }
 
 
-def _client(top: TopClients, row: ClientActivity) -> BusyClient:
-    return BusyClient(
-        client_id=row.client_id,
-        name=row.name,
-        hour=row.hour,
-        per_hour=_rounded(top.hour.an_hour(row.hour)),
-        hour_times=_times(top.typical.get("hour"), row.hour),
-        day=row.day,
-        day_times=_times(top.typical.get("day"), row.day),
-    )
+def busy_clients(top: TopClients) -> list[BusyClient]:
+    """The clients, most messages first."""
+    return [
+        BusyClient(
+            client_id=row.client_id,
+            name=row.name,
+            hour=row.hour,
+            per_hour=_rounded(top.hour.an_hour(row.hour)),
+            hour_times=_times(top.typical.get("hour"), row.hour),
+            day=row.day,
+            day_times=_times(top.typical.get("day"), row.day),
+        )
+        for row in top.found
+    ]
 
 
-def _topic(top: TopTopics, row: TopicActivity) -> BusyTopic:
-    rate = top.hour.an_hour(row.hour)
-    return BusyTopic(
-        topic_type=row.topic_type,
-        topic_name=topic_name(row.topic_type),
-        hour=row.hour,
-        per_hour=_rounded(rate),
-        hour_percent=_percent(row.hour, top.totals.hour),
-        usual=row.usual,
-        times=round(rate / row.usual, 1) if row.usual and rate is not None else None,
-        day=row.day,
-        day_percent=_percent(row.day, top.totals.day),
-    )
+def busy_topics(top: TopTopics) -> list[BusyTopic]:
+    """The topic types, most messages first."""
+    rates = [top.hour.an_hour(row.hour) for row in top.found]
+    return [
+        BusyTopic(
+            topic_type=row.topic_type,
+            topic_name=topic_name(row.topic_type),
+            hour=row.hour,
+            per_hour=_rounded(rate),
+            hour_percent=_percent(row.hour, top.totals.hour),
+            usual=row.usual,
+            times=round(rate / row.usual, 1) if row.usual and rate is not None else None,
+            day=row.day,
+            day_percent=_percent(row.day, top.totals.day),
+        )
+        for row, rate in zip(top.found, rates, strict=True)
+    ]
 
 
 def _sent(window: Window, typical: Typical | None) -> dict[str, Any]:

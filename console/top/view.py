@@ -1,7 +1,6 @@
 """Shows who sends most: a table, JSON or CSV."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -39,37 +38,41 @@ _TOPICS = {
 }
 #: Columns that are texts.
 _TEXTS = {"client", "id", "topic"}
-_WINDOWS = ("hour", "day")
 
 
 def show_clients(top: TopClients, *, as_json: bool, as_csv: bool) -> None:
     """Print the clients; with a table and CSV, the windows go to stderr."""
-    told = clients_as_data(top)
-    if as_json:
-        print_json(told)
-        return
-    _print(_CLIENTS, told["clients"], told, as_csv=as_csv)
-    for name in _WINDOWS:
-        window = told[name]
-        click.echo(
-            f"{name}: {_limits(window)}, {counted(window['messages'], 'message')} of "
-            f"{counted(window['clients'], 'client')}, median {window['median']:,}",
-            err=True,
-        )
-    _echo_as_of(told["as_of"])
+
+    def sent(window: Mapping[str, Any]) -> str:
+        return f" of {counted(window['clients'], 'client')}, median {window['median']:,}"
+
+    _show(_CLIENTS, clients_as_data(top), "clients", sent, as_json=as_json, as_csv=as_csv)
 
 
 def show_topics(top: TopTopics, *, as_json: bool, as_csv: bool) -> None:
     """Print the topic types; with a table and CSV, the windows go to stderr."""
-    told = topics_as_data(top)
+    _show(_TOPICS, topics_as_data(top), "topics", lambda _: "", as_json=as_json, as_csv=as_csv)
+
+
+def _show(
+    columns: Mapping[str, str],
+    told: Mapping[str, Any],
+    rows: str,
+    rest: Callable[[Mapping[str, Any]], str],
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
     if as_json:
         print_json(told)
         return
-    _print(_TOPICS, told["topics"], told, as_csv=as_csv)
-    for name in _WINDOWS:
+    _print(columns, told[rows], told, as_csv=as_csv)
+    for name in ("hour", "day"):
         window = told[name]
-        click.echo(f"{name}: {_limits(window)}, {counted(window['messages'], 'message')}", err=True)
-    _echo_as_of(told["as_of"])
+        limits = f"{moment(window['from'])} to {moment(window['to'])}"
+        sent = counted(window["messages"], "message")
+        click.echo(f"{name}: {limits}, {sent}{rest(window)}", err=True)
+    click.echo(f"as of {moment(told['as_of'])} UTC, by the database's clock", err=True)
 
 
 def _print(
@@ -97,11 +100,3 @@ def _cell(key: str, value: object) -> object:
         # A name rather than a number: no commas.
         return str(value)
     return f"{value:,.1f}" if isinstance(value, float) else value
-
-
-def _limits(window: Mapping[str, Any]) -> str:
-    return f"{moment(window['from'])} to {moment(window['to'])}"
-
-
-def _echo_as_of(now: datetime) -> None:
-    click.echo(f"as of {moment(now)} UTC, by the database's clock", err=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from console.servers import Servers
 from lab.bench.tables import Show, wipe
+from lab.servers import Servers
 from loader.migrations import migrate
 from runtime import devserver
 from runtime.broker import Administration

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from console.servers import Servers
 from lab.bench.job import WorkerSettings
 from lab.bench.meter import Meter
 from lab.program import Program
+from lab.servers import Servers
 from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 

@@ -10,11 +10,11 @@ import click
 
 from console.queries import Queries
 from console.queries.rows import Arrival
-from console.servers import Servers
 from lab.demo.progress import Display
 from lab.demo.site import FLEET
 from lab.demo.summary import DemoSummary
 from lab.demo.workers import DemoWorkers
+from lab.servers import Servers
 from lab.verify.verifying import verify
 from producers.fleet import Fleet
 from producers.fleet import Progress as Step

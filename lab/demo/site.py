@@ -7,7 +7,7 @@ the same directory empties them.
 import shutil
 from pathlib import Path
 
-from console.servers import Servers
+from lab.servers import Servers
 from loader.migrations import migrate
 from producers.store.lock import StoreLock
 from producers.store.writing import LOCK_FILE

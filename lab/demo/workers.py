@@ -5,8 +5,8 @@ from typing import Self
 
 import click
 
-from console.servers import Servers
 from lab.program import Program
+from lab.servers import Servers
 from runtime.closing import close_in_order
 from schemas.errors import StatesysError
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from console.servers import Servers
+from lab.servers import Servers
 from runtime.broker import Administration
 from runtime.broker.management import queue_statistics
 from runtime.broker.shards import count_shards

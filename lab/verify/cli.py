@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from console.output import print_json, stdout
-from console.servers import Servers
+from lab.servers import Servers
 from lab.verify.verifying import verify as look
 from lab.verify.view import show, waiting
 from producers.options import FLEET, fleet_option

@@ -10,7 +10,7 @@ from uuid import UUID
 from console.dead.box import Box
 from console.dead.search import contents
 from console.queries import Queries
-from console.servers import Servers
+from lab.servers import Servers
 from lab.verify.backlog import Backlog, look, wait_until_empty
 from lab.verify.reconcile import tally
 from lab.verify.verdict import Tally

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from console.servers import Servers as Addresses
+from lab.servers import Servers as Addresses
 from loader.migrations import migrate
 from producers.store import StoreReader
 from runtime.devserver.place import Account, for_postgres

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from console.queries import Queries
-from console.servers import Servers
 from console.why.facts import Topic
 from console.why.verdict import Verdict
+from lab.servers import Servers
 from producers.store import StoreReader
 from tests.chaos.copying import copy_rules
 from tests.chaos.test_hostile_fleet import RATES, living

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from console.dead.box import Box
-from console.servers import Servers
+from lab.servers import Servers
 from lab.verify.verdict import Tally
 from lab.verify.verifying import verify
 from producers.hostile import HOSTILE, MALFORMED

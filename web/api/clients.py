@@ -24,9 +24,8 @@ from runtime.options import GivenClient
 from web.api.answers import PROBLEMS, answer
 from web.api.shapes import page, row, shape
 from web.broker import broker_facts
-from web.fields import Client, Filter, Optional, Serial, TopicId
+from web.fields import Client, Filter, Listed, Optional, Serial, TopicId
 from web.fields import Topic as TopicType
-from web.lists import Listed
 from web.pages.clients import ClientList
 from web.readers import SiteQueries
 from web.site import Site, TheSite

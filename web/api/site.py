@@ -21,8 +21,7 @@ from console.status.gather import Status
 from schemas.errors import BrokerUnavailable
 from web.api.answers import PROBLEMS, answer
 from web.api.shapes import page, row, shape
-from web.fields import Optional, Text
-from web.lists import Listed
+from web.fields import Listed, Optional, Text
 from web.pages.collections import Members
 from web.pages.gaps import GapList
 from web.pages.resyncs import RequestList

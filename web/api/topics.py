@@ -9,16 +9,15 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, TypeAdapter
 
 from console.compliance.gather import Question, count, find
-from console.compliance.state import catalogued_states, read_state
+from console.compliance.state import read_state
 from console.compliance.view import totals_as_data
-from console.names import topic_name, topic_sentence
+from console.names import catalogued_states, topic_name, topic_sentence
 from console.places import paged, place
 from console.queries.compliance import ClientInState
 from schemas.topics import topic_types
 from web.api.answers import PROBLEMS, answer
 from web.api.shapes import page, shape
-from web.fields import Filter, Optional, Text, Topic, TopicId
-from web.lists import Limit, Listed
+from web.fields import Filter, Limit, Listed, Optional, Text, Topic, TopicId
 from web.site import TheSite
 
 router = APIRouter(prefix="/api/v1/topics", tags=["topics"], responses=PROBLEMS)
@@ -35,19 +34,10 @@ _Type = shape(
     meaning=str | None,
     states=list[_State],  # type: ignore[valid-type]
 )
-_Counts = shape(
-    "CountedClients",
-    "A number of clients, in all and by condition.",
-    clients=int,
-    conditions=dict[str, int],
-)
+_counts = {"clients": int, "conditions": dict[str, int]}
+_Counts = shape("CountedClients", "A number of clients, in all and by condition.", **_counts)
 _CountedState = shape(
-    "CountedState",
-    "The clients in one state.",
-    state_id=int,
-    state_name=str,
-    clients=int,
-    conditions=dict[str, int],
+    "CountedState", "The clients in one state.", state_id=int, state_name=str, **_counts
 )
 
 

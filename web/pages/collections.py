@@ -19,8 +19,7 @@ from runtime.collection_rules import RuleRefused
 from schemas.errors import UnknownCollection
 from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
-from web.fields import Age, Filter, Optional
-from web.lists import Limit
+from web.fields import Age, Filter, Limit, Optional
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite

@@ -11,7 +11,7 @@ from console.places import behind, paged
 from console.queries.missing import RangeKey
 from console.queries.rows import MissingRow
 from web.csv_stream import PAGE, csv_stream
-from web.lists import Listed
+from web.fields import Listed
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite

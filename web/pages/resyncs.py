@@ -9,7 +9,7 @@ from console.places import behind, paged
 from console.queries.resyncs import RequestKey, RequestState, SiteRequest
 from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
-from web.lists import Listed
+from web.fields import Listed
 from web.page import Page, render
 from web.readers import SiteQueries
 from web.site import TheSite

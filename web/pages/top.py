@@ -14,6 +14,8 @@ from console.top.rankings import (
     BusyClient,
     BusyTopic,
     TopTopics,
+    busy_clients,
+    busy_topics,
     clients_as_data,
     top_topics,
     topics_as_data,
@@ -85,20 +87,16 @@ def top(request: Request, site: TheSite, asked: Asked) -> HTMLResponse:
 @router.get("/top/clients.csv")
 def clients_csv(site: TheSite, asked: Asked) -> StreamingResponse:
     """The clients as CSV."""
-
-    def rows(queries: SiteQueries) -> list[BusyClient]:
-        found: list[BusyClient] = clients_as_data(asked.clients(queries))["clients"]
-        return found
-
-    return csv_of_whole(site.readers, "top-clients.csv", BusyClient._fields, rows)
+    return csv_of_whole(
+        *(site.readers, "top-clients.csv", BusyClient._fields),
+        lambda queries: busy_clients(asked.clients(queries)),
+    )
 
 
 @router.get("/top/topics.csv")
 def topics_csv(site: TheSite, asked: Asked) -> StreamingResponse:
     """The topic types as CSV."""
-
-    def rows(queries: SiteQueries) -> list[BusyTopic]:
-        found: list[BusyTopic] = topics_as_data(asked.topics(queries))["topics"]
-        return found
-
-    return csv_of_whole(site.readers, "top-topics.csv", BusyTopic._fields, rows)
+    return csv_of_whole(
+        *(site.readers, "top-topics.csv", BusyTopic._fields),
+        lambda queries: busy_topics(asked.topics(queries)),
+    )
