@@ -1,11 +1,20 @@
 """What a page about one client tells of the broker."""
 
+from dataclasses import replace
 from uuid import UUID
 
-from console.why.facts import BrokerFacts
+from console.why.facts import BrokerFacts, Facts, Topic, facts_of_database
 from runtime.broker import QueueDepth
+from runtime.options import GivenClient
 from schemas.topology import shard_of
 from web.site import Site
+
+
+def facts_of(site: Site, given: GivenClient, topic: Topic | None) -> Facts:
+    """What database and broker know of a client; errors as of `facts_of_database`."""
+    with site.readers.snapshot() as queries:
+        facts = facts_of_database(queries, queries.client_id_of(given), topic)
+    return replace(facts, broker=broker_facts(site, facts.client_id))
 
 
 def broker_facts(site: Site, client_id: UUID) -> BrokerFacts | None:

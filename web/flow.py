@@ -48,7 +48,7 @@ def flow(status: Status, before: Flow | None) -> Flow:
     """
     broker, half = status.broker, status.database
     reports = _depth(broker, is_reports)
-    relayed = _settled(broker)
+    relayed = _of_reports(broker, lambda queue: queue.settled)
     if relayed is None:
         relayed = _rate(half, "relay", lambda worker: worker.reports_per_second)
     return Flow(
@@ -92,10 +92,6 @@ def _of_reports(
     queues = broker.queues if broker else ()
     known = [rate(queue) for queue in queues if is_reports(queue.name)]
     return sum(filter(None, known)) if any(one is not None for one in known) else None
-
-
-def _settled(broker: BrokerStatus | None) -> float | None:
-    return _of_reports(broker, lambda queue: queue.settled)
 
 
 def _arriving(

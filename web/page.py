@@ -1,5 +1,7 @@
 """What every page has beside its own content, and how templates draw it."""
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -39,6 +41,20 @@ class Page:
     as_of: datetime | None = None
     completeness: str | None = None
     csv: str | None = None
+
+
+def command_line(command: str, options: Mapping[str, str] | None = None, *arguments: object) -> str:
+    """Write the command that says the same as a page, ready to be copied into a shell.
+
+    Args:
+        command: such as `statesys clients`.
+        options: values by the name of the option without dashes.
+        arguments: those without an option.
+    """
+    words = [str(argument) for argument in arguments]
+    for name, value in (options or {}).items():
+        words += [f"--{name.replace('_', '-')}", value]
+    return " ".join([command, *map(shlex.quote, words)])
 
 
 def render(

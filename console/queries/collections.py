@@ -58,11 +58,11 @@ class CollectionQueries(QuerySession):
 
     def collections(self) -> list[CollectionRow]:
         """All collections, by name."""
-        return self._collections(None)
+        return self._all("collections", CollectionRow, name=None)
 
     def collection(self, name: str) -> CollectionRow | None:
         """The collection of a name, in any letter case; None when there is none."""
-        found = self._collections(name)
+        found = self._all("collections", CollectionRow, name=name)
         return found[0] if found else None
 
     def members(
@@ -112,9 +112,6 @@ class CollectionQueries(QuerySession):
     def countable(self) -> bool:
         """Whether the site is small enough to evaluate any rule while the user waits."""
         return self._small(*_COUNTED)
-
-    def _collections(self, name: str | None) -> list[CollectionRow]:
-        return self._all("collections", CollectionRow, name=name)
 
     def _of_members(
         self, name: str, row: Any, rule: Rule, now: datetime | None, **parameters: Any

@@ -6,9 +6,8 @@ import time
 import click
 
 from console.output import moment, print_json, stdout
-from console.status.findings import with_findings
 from console.status.gather import Status, gather
-from console.status.view import show
+from console.status.view import show, with_findings
 from runtime.command import settings_without_logs
 from runtime.options import json_option
 from runtime.settings import Settings

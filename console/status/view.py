@@ -5,19 +5,22 @@ from datetime import datetime, timedelta
 from rich.console import Console
 from rich.text import Text
 
+from console.findings import Finding, Severity, findings
 from console.output import age, counted, facts, size, table
 from console.queries.rows import Totals
-from console.status.findings import show_findings
 from console.status.gather import BrokerStatus, DatabaseStatus, HistoryStatus, SiteStatus, Status
 from console.status.workers import show_workers
 
 _UNKNOWN = "?"
+#: Findings that are shown; the viewer shows all.
+_MOST = 8
+_STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.NOTICE: ""}
 
 
 def show(status: Status, console: Console) -> None:
     """Print what is wrong and both halves; for a missing one, print the reason in red."""
     if status.broker is not None or status.database is not None:
-        show_findings(status, console)
+        _show_findings(status, console)
     if status.broker is not None:
         _show_broker(status.broker, console)
     if status.database is not None:
@@ -26,6 +29,32 @@ def show(status: Status, console: Console) -> None:
         _show_differing(status.database.site, console)
     for trouble in status.troubles:
         console.print(Text(f"unknown: {trouble}", style="red"))
+
+
+def _findings(status: Status) -> list[Finding]:
+    """What is wrong, by the status alone."""
+    completeness = status.database.completeness if status.database else None
+    return findings(status, completeness, status.at)
+
+
+def with_findings(status: Status) -> dict[str, object]:
+    """The status and what is wrong, for `--json`."""
+    return {**status._asdict(), "findings": _findings(status)}
+
+
+def _show_findings(status: Status, console: Console) -> None:
+    """Print the worst findings; nothing when there are none."""
+    found = _findings(status)
+    for one in found[:_MOST]:
+        console.print(_line(one))
+    if len(found) > _MOST:
+        console.print(Text(f"and {len(found) - _MOST} more findings"))
+    if found:
+        console.print()
+
+
+def _line(one: Finding) -> Text:
+    return Text(f"{one.severity}: {one.sentence} ({one.command})", _STYLES[one.severity])
 
 
 def _show_broker(broker: BrokerStatus, console: Console) -> None:

@@ -10,8 +10,8 @@ from loader.store.collections import CollectionStore
 from runtime.collection_rules import parse_rule, require_collection_name
 from web.access.people import Person
 from web.actions.acting import Action, Deed, Question, change_of, opened
-from web.command import command_line
 from web.fields import Text
+from web.page import command_line
 from web.site import Site
 
 

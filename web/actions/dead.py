@@ -13,8 +13,8 @@ from runtime.broker import Administration
 from schemas.errors import BrokerUnavailable
 from web.access.people import Person
 from web.actions.acting import NAME, Action, Deed, Question
-from web.command import command_line
 from web.fields import Optional, Text
+from web.page import command_line
 from web.site import Site
 
 #: Dead letters that a form may name; by reason there may be any number.

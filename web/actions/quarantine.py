@@ -8,8 +8,8 @@ from loader.quarantining import LONGEST_REASON, put_in, take_out
 from loader.store.quarantine import QuarantineStore
 from web.access.people import Person
 from web.actions.acting import Action, Deed, Question, change_of
-from web.command import command_line
 from web.fields import Client
+from web.page import command_line
 from web.site import Site
 
 

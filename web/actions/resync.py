@@ -10,8 +10,8 @@ from loader.store.resyncs import ResyncStore
 from runtime.options import GivenClient
 from web.access.people import Person
 from web.actions.acting import Action, Deed, Question, change_of, opened
-from web.command import command_line
 from web.fields import Client, Optional, Text
+from web.page import command_line
 from web.site import Site
 
 

@@ -1,7 +1,6 @@
 """`/api/v1/clients`: the clients, and what is known of one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
@@ -17,13 +16,13 @@ from console.queries.rows import ClientRow, DueRow, MissingRow, RequestRow, Stat
 from console.states import states_as_data
 from console.trace.gather import SerialTrace, serial_of_database
 from console.why.evidence import answer_as_data
-from console.why.facts import Topic, facts_of_database
+from console.why.facts import Topic
 from console.why.verdict import Verdict
 from console.why.verdict import answer as verdict_of
 from runtime.options import GivenClient
 from web.api.answers import PROBLEMS, answer
 from web.api.shapes import page, row, shape
-from web.broker import broker_facts
+from web.broker import facts_of
 from web.fields import Client, Filter, Listed, Optional, Serial, TopicId
 from web.fields import Topic as TopicType
 from web.pages.clients import ClientList
@@ -182,9 +181,7 @@ class AskedTopic(Filter):
 def why(site: TheSite, client: Asked, asked: Annotated[AskedTopic, Query()]) -> JSONResponse:
     """Why its state, or one of its states, is unknown or old, as `statesys why --json`."""
     topic = None if asked.topic_type is None else Topic(asked.topic_type, asked.topic_id)
-    with site.readers.snapshot() as queries:
-        facts = facts_of_database(queries, queries.client_id_of(client), topic)
-    facts = replace(facts, broker=broker_facts(site, facts.client_id))
+    facts = facts_of(site, client, topic)
     return answer(**answer_as_data(facts, verdict_of(facts)))
 
 

@@ -12,7 +12,6 @@ from web.pages import (
     message,
     messages,
     metrics,
-    pipeline,
     reference,
     resyncs,
     serial,
@@ -27,7 +26,7 @@ from web.pages import (
 ROUTERS = tuple(
     page.router
     for page in (
-        *(start, live, pipeline),
+        *(start, live),
         *(clients, client, history, why, serial),
         *(topics, topic, collections, top),
         *(gaps, resyncs, dead),

@@ -21,10 +21,9 @@ from console.why.facts import Facts, facts_of_database
 from console.why.verdict import answer
 from runtime.options import ClientType
 from web.broker import broker_facts
-from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Filter, Optional, TopicType
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import TheSite
 from web.strip import strip
 

@@ -11,10 +11,9 @@ from pydantic import Field
 from console.completeness import CONDITIONS, sentence
 from console.places import Token, behind, paged
 from console.queries.clients import ClientFilter, ClientKey, Condition, ListedClient, Order
-from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Age, Filter, Optional, Text
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import TheSite
 

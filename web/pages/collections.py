@@ -17,10 +17,9 @@ from console.queries.clients import Completeness
 from console.queries.collections import CollectionRow, MemberRow
 from runtime.collection_rules import RuleRefused
 from schemas.errors import UnknownCollection
-from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
 from web.fields import Age, Filter, Limit, Optional
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import TheSite
 

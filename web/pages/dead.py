@@ -10,15 +10,16 @@ from pydantic import Field
 from console.dead.view import readable, reason_words
 from console.places import page_of
 from runtime.printable import printable
-from web.command import command_line
 from web.fields import Filter, Optional, Text
-from web.hexdump import hexdump
 from web.letters import KEPT
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import TheSite
 from web.watching import Look
 
 router = APIRouter()
+
+#: Bytes of a line of a dump.
+_WIDTH = 16
 
 
 class LetterList(Filter):
@@ -105,3 +106,13 @@ def _text(body: bytes) -> tuple[str, bool]:
 def _away(look: Look) -> str | None:
     """Why the dead letters are not known; None when they are."""
     return None if look.status.broker is not None else look.status.troubles[-1]
+
+
+def hexdump(data: bytes) -> str:
+    """Bytes that are no text: sixteen a line, as `00000010  3c 3f 78 …  |<?x…|`."""
+    return "\n".join(_line(at, data[at : at + _WIDTH]) for at in range(0, len(data), _WIDTH))
+
+
+def _line(at: int, part: bytes) -> str:
+    shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+    return f"{at:08x}  {part.hex(' '):<{_WIDTH * 3 - 1}}  |{shown}|"

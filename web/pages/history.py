@@ -13,10 +13,9 @@ from pydantic import AwareDatetime, Field
 
 from console.names import state_name, topic_name
 from console.queries.one_client import ClientMessage, HistoryKey
-from web.command import command_line
 from web.csv_stream import PAGE, Part, csv_of_search
 from web.fields import Filter, Optional, Serial
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import TheSite
 

@@ -5,8 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from web.command import command_line
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import TheSite
 from web.stored_message import find_message, rendered
 

@@ -12,10 +12,9 @@ from console.names import topic_name
 from console.queries import Queries
 from console.queries.messages import FoundMessage
 from schemas.topics import topic_types
-from web.command import command_line
 from web.csv_stream import PAGE, Part, csv_of_search
 from web.message_search import MessageSearch
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import Site, TheSite
 
 router = APIRouter()

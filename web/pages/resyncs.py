@@ -7,10 +7,9 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from console.places import behind, paged
 from console.queries.resyncs import RequestKey, RequestState, SiteRequest
-from web.command import command_line
 from web.csv_stream import PAGE, csv_stream
 from web.fields import Listed
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import TheSite
 

@@ -9,9 +9,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from console.trace.gather import serial_of_database
 from console.trace.view import closed_words, message_facts, reason_words
 from web.broker import broker_facts
-from web.command import command_line
 from web.fields import Filter, Serial
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import TheSite
 
 router = APIRouter()

@@ -20,10 +20,9 @@ from console.top.rankings import (
     top_topics,
     topics_as_data,
 )
-from web.command import command_line
 from web.csv_stream import csv_of_whole
 from web.fields import Filter
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import TheSite
 

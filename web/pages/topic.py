@@ -26,10 +26,9 @@ from console.queries.clients import Completeness
 from console.queries.compliance import ClientInState, KeptClients
 from console.queries.rows import StoredText
 from web.bars import Piece, bar
-from web.command import command_line
 from web.csv_stream import PAGE, csv_of_whole, csv_stream
 from web.fields import Filter, Optional, Text, TopicId, TopicType
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.readers import SiteQueries
 from web.site import Site, TheSite
 

@@ -1,6 +1,5 @@
 """`/clients/{client}/why/…`: why one state of a client is unknown or old."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -8,12 +7,11 @@ from fastapi.responses import HTMLResponse
 
 from console.names import topic_sentence
 from console.why.evidence import evidence_rows
-from console.why.facts import Topic, facts_of_database
+from console.why.facts import Topic
 from console.why.verdict import answer
-from web.broker import broker_facts
-from web.command import command_line
+from web.broker import facts_of
 from web.fields import TopicId, TopicType
-from web.page import Page, render
+from web.page import Page, command_line, render
 from web.site import Site, TheSite
 
 router = APIRouter()
@@ -40,9 +38,7 @@ def why_topic(
 
 
 def _why(request: Request, site: Site, client_id: UUID, topic: Topic) -> HTMLResponse:
-    with site.readers.snapshot() as queries:
-        facts = facts_of_database(queries, client_id, topic)
-    facts = replace(facts, broker=broker_facts(site, client_id))
+    facts = facts_of(site, client_id, topic)
     of_topic = [topic.topic_type] if topic.topic_id is None else [*topic]
     page = Page(
         title="Why is this state as it is?",

@@ -8,7 +8,7 @@ import pytest
 from console.places import behind, token
 from console.queries.missing import RangeKey
 from schemas.errors import Unusable
-from web.hexdump import hexdump
+from web.pages.dead import hexdump
 
 KEY = RangeKey(datetime(2026, 3, 2, 8, 0, 0, 123456, tzinfo=UTC), UUID(int=7), 42)
 
