@@ -20,6 +20,18 @@ HANGS = DatabaseUnavailable("it hangs")
 AWAY = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
+def hanging(answers: list[int], go_on: threading.Event) -> Reading[int]:
+    """Reads the first answer at once, and the others when it may go on."""
+    first = answers[0]
+
+    def read() -> int:
+        answer = answers.pop(0)
+        assert answer == first or go_on.wait(60)
+        return answer
+
+    return Reading(read, HANGS)
+
+
 def test_what_took_long_is_not_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("web.reading.monotonic", lambda: clock[0])
@@ -59,12 +71,7 @@ def test_a_server_that_hangs_delays_nothing_and_is_told(monkeypatch: pytest.Monk
     monkeypatch.setattr("web.reading.monotonic", lambda: clock[0])
     monkeypatch.setattr("web.reading._WAIT", 0.01)
 
-    def read() -> int:
-        answer = answers.pop(0)
-        assert answer == 6 or go_on.wait(60)
-        return answer
-
-    reading = Reading(read, HANGS)
+    reading = hanging(answers, go_on)
     reading.refresh()
     # The value before stands for some seconds.
     reading.refresh()
@@ -98,12 +105,7 @@ def test_a_reading_that_was_forgotten_while_it_went_on_is_repeated(
     monkeypatch.setattr("web.reading._SHARE", float("inf"))
     monkeypatch.setattr("web.reading._WAIT", 0.01)
 
-    def read() -> int:
-        answer = answers.pop(0)
-        assert answer == 6 or go_on.wait(60)
-        return answer
-
-    reading = Reading(read, HANGS)
+    reading = hanging(answers, go_on)
     reading.refresh()
     reading.refresh()
     assert (reading.value, reading.busy) == (6, True)
