@@ -51,7 +51,8 @@ class CreateCollection(Action):
     def deed(self, site: Site, _person: Person) -> Deed:
         """Make it."""
         return change_of(
-            *(site, CollectionStore),
+            site,
+            CollectionStore,
             lambda store: changing.make(store, self.name, self.rule, replace=self.replace),
         )
 

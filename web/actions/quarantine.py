@@ -43,7 +43,8 @@ class Quarantine(Action):
     def deed(self, site: Site, person: Person) -> Deed:
         """Set the reports aside."""
         return change_of(
-            *(site, QuarantineStore),
+            site,
+            QuarantineStore,
             lambda store: put_in(store, self.client, by=person.name, why=self.why),
         )
 

@@ -58,7 +58,8 @@ class Resync(Action):
         """Ask."""
         clients = self.clients
         return change_of(
-            *(site, ResyncStore),
+            site,
+            ResyncStore,
             lambda store: _words(ask_clients(store, clients, collection=self.collection)),
         )
 
