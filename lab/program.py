@@ -21,7 +21,7 @@ class Program:
 
     Args:
         arguments: of the command, such as ("relay", "run"); the first one names it in messages.
-        log: file of stdout and stderr; that of an earlier run is overwritten.
+        log: file that stdout and stderr are appended to.
         settings: for its environment, by their names without the prefix.
     """
 
@@ -29,7 +29,6 @@ class Program:
         self.name = arguments[0]
         self.log = log
         self._asked = False
-        log.unlink(missing_ok=True)
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "statesys", *arguments],

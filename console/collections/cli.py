@@ -133,7 +133,8 @@ def members(
     with snapshot(CollectionQueries, name=_NAME) as queries:
         found = known(queries, name)
         as_of, rows = gather.members(
-            *(queries, found),
+            queries,
+            found,
             limit=limit + 1,
             after=None if after is None else queries.client_id_of(after),
             joined_since=joined_since,

@@ -84,7 +84,10 @@ def compliance(
             return
         start = None if after is None else queries.client_id_of(after)
         found = find(
-            *(queries, question, state, states),
+            queries,
+            question,
+            state,
+            states,
             after=start,
             limit=limit or _PAGE,
             at_once=at_once,

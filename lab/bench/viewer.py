@@ -147,6 +147,7 @@ def viewer(*, runs: int, viewers: int, rounds: int, as_json: bool, **existing: i
 def _web(found: Testbed) -> Iterator[tuple[Program, tuple[str, int]]]:
     """Run the viewer; yield it with its host and port."""
     log = found.directory / "web.log"
+    log.unlink(missing_ok=True)
     urls = found.servers._asdict()
     program = Program(
         *("web", "--listen", "127.0.0.1:0"), log=log, settings={"home": found.directory, **urls}

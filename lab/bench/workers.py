@@ -128,6 +128,7 @@ class BenchWorkers:
         workers = self._running[role] = []
         for number in range(1, processes + 1):
             log = self._directory / f"{role}-{number}.log"
+            log.unlink(missing_ok=True)
             worker = _Worker(Program(role, "run", log=log, settings=self._settings), EventLog(log))
             workers.append(worker)
             self._meter.watch(role, worker.program.process.pid)

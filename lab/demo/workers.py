@@ -50,6 +50,7 @@ class DemoWorkers:
         for command in _COMMANDS:
             role, *arguments = command.split()
             log = self._directory / f"{role}.log"
+            log.unlink(missing_ok=True)
             self._running.append(Program(role, *arguments, log=log, settings=self._settings))
 
     def check(self) -> None:

@@ -141,7 +141,8 @@ def gaps(site: TheSite, client: Asked, asked: Annotated[ClientGaps, Query()]) ->
 @router.get(
     "/{client}/requests",
     response_model=page(
-        *("ClientRequests", "A page of the resync requests of a client."),
+        "ClientRequests",
+        "A page of the resync requests of a client.",
         **_named,
         requests=list[RequestRow],
     ),
