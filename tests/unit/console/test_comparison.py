@@ -51,6 +51,7 @@ def places(result: ClientResult) -> dict[Place, int]:
 
 def test_what_arrived_is_loaded() -> None:
     result = compare(sent(3), received(SerialRanges([(1, 3)]), 3), NOTHING)
+    assert result.client_id == CLIENT
     assert result.holds
     assert places(result) == {Place.LOADED: 3}
 
@@ -92,6 +93,26 @@ def test_a_completed_resync_overtakes_what_never_arrived() -> None:
     result = compare(sent(5), ledger, NOTHING)
     assert result.holds
     assert places(result) == {Place.LOADED: 3, Place.OVERTAKEN: 2}
+
+
+def test_a_resync_does_not_overtake_its_own_first_serial() -> None:
+    ledger = Received(resynced_below=2, accounted=SerialRanges([(1, 2)]))
+    result = compare(sent(2), ledger, NOTHING)
+    assert places(result) == {Place.OVERTAKEN: 1, Place.UNACCOUNTED: 1}
+    assert result.unaccounted == (2,)
+
+
+def test_what_was_destroyed_on_purpose_is_a_place_if_nothing_can_reveal_it() -> None:
+    lost = frozenset({Row(1, digest(1))})
+    another = Received(accounted=SerialRanges([(1, 1)]), rows=[Row(1, b"of a later life")])
+    for own, theirs, place in (
+        (sent(1, destroyed=lost), another, Place.DESTROYED),
+        (sent(1, destroyed=lost, bygone=lost), Received(), Place.DESTROYED),
+        (sent(1, destroyed=lost), Received(), Place.UNACCOUNTED),
+    ):
+        result = compare(own, theirs, NOTHING)
+        assert places(result) == {place: 1}
+        assert result.holds == (place is Place.DESTROYED)
 
 
 def test_accounted_for_without_row_or_resync_is_no_place() -> None:
@@ -159,6 +180,56 @@ class TestStates:
         found = self.result(State(digest(2), 2), State(digest(2), 2))
         assert found.holds
         assert found.equal_states == 1
+
+    def test_every_topic_is_compared_also_behind_one_that_is_not(self) -> None:
+        own = {
+            (HEARTBEAT_TOPIC, "heartbeat", ""): State(digest(1), 1),
+            TOPIC: State(digest(1), 1),
+            (301, "another", ""): State(digest(2), 2),
+            (301, "a third", ""): State(digest(2), 2),
+        }
+        theirs = {TOPIC: State(digest(1), 1), (301, "another", ""): State(digest(2), 2)}
+        ledger = Received(**{**vars(received(SerialRanges([(1, 2)]), 2)), "states": theirs})
+        found = compare(sent(2, states=own), ledger, NOTHING)
+        assert found.equal_states == 2
+        assert found.differing == ((301, "a third", ""),)
+
+    def test_a_topic_that_a_running_fleet_told_of_meanwhile_is_not_compared(self) -> None:
+        ledger = received(SerialRanges([(1, 2)]), 2)
+        ledger = Received(**{**vars(ledger), "states": {TOPIC: State(digest(2), 2)}})
+        assert compare(sent(1, last_serial_now=2), ledger, NOTHING).holds
+        assert compare(sent(1), ledger, NOTHING).differing == (TOPIC,)
+
+    @pytest.mark.parametrize("arrived", [SerialRanges([(1, 2)]), SerialRanges([(2, 2)])])
+    @pytest.mark.parametrize(
+        ("of_client", "of_server", "why"),
+        [
+            ({}, {"duplicate_identity": True}, "two machines share this id"),
+            (
+                {"hidden": True},
+                {},
+                "its store was rolled back, and what would have told so was destroyed",
+            ),
+        ],
+    )
+    def test_states_that_cannot_agree_are_exempt(
+        self,
+        arrived: SerialRanges,
+        of_client: dict[str, object],
+        of_server: dict[str, object],
+        why: str,
+    ) -> None:
+        """Whether they differ, or wait for a message that is missing."""
+        own = sent(2, states={TOPIC: State(digest(1), 1)}, **of_client)  # type: ignore[arg-type]
+        found = compare(own, Received(**{**vars(received(arrived, 2)), **of_server}), NOTHING)
+        assert (found.exempt, found.differing, found.behind) == (why, (), ())
+        assert found.holds
+
+    def test_a_hidden_store_whose_states_agree_needs_no_exemption(self) -> None:
+        own = sent(1, hidden=True, states={TOPIC: State(digest(1), 1)})
+        ledger = received(SerialRanges([(1, 1)]), 1)
+        ledger = Received(**{**vars(ledger), "states": {TOPIC: State(digest(1), 1)}})
+        assert compare(own, ledger, NOTHING).exempt == ""
 
     def test_another_digest_differs(self) -> None:
         found = self.result(State(digest(2), 2), State(digest(1), 1))

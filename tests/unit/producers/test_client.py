@@ -77,6 +77,19 @@ def test_a_report_is_cut_before_it_is_too_large() -> None:
     assert serials(reports) == list(range(1, 21))
 
 
+def test_a_report_that_is_too_large_is_halved_until_it_fits() -> None:
+    news = [a_state(str(n)) for n in range(5)]
+
+    def sizes(count: int, *, max_bytes: int) -> list[int]:
+        reports = forward(a_client(), news[:count], NOW, max_bytes=max_bytes)
+        return [len(report.messages) for report in reports]
+
+    of_two, of_three = (len(forward(a_client(), news[:n], NOW)[0].body) for n in (2, 3))
+    assert sizes(2, max_bytes=of_two) == [2]
+    assert sizes(2, max_bytes=of_two - 1) == [1, 1]
+    assert sizes(5, max_bytes=of_three) == [3, 2]
+
+
 def test_a_single_large_message_travels_alone() -> None:
     huge = a_state("huge")._replace(details="x" * MAX_BYTES)
 
@@ -93,6 +106,7 @@ def test_a_heartbeat_is_topic_701_in_state_1() -> None:
 
     (message,) = parse_report(report.body).messages
     assert message.topic == (HEARTBEAT_TOPIC, "heartbeat", "")
+    assert message == heartbeat(NOW)._replace(serial=42)
     assert message == StateMessage(42, None, HEARTBEAT_TOPIC, "heartbeat", None, "", "", 1, 0, NOW)
 
 
@@ -115,7 +129,7 @@ def test_an_answer_is_one_block_of_fresh_serials_that_every_report_claims(
     for report in reports:
         read = parse_report(report.body)
         assert read.claim == Claim(request.request_id, first, block[-1])
-        assert read.lane is Lane.LOW
+        assert (read.lane, read.priority) == (Lane.LOW, NORMAL_PRIORITY)
         assert report.request_id == request.request_id
     said = [m for report in reports for m in parse_report(report.body).messages]
     assert said[0] == StateMessage(
@@ -131,7 +145,8 @@ def test_a_client_without_any_state_has_an_answer_too() -> None:
 
 
 def test_a_highest_serial_that_leaves_no_serials_is_refused() -> None:
-    with pytest.raises(Refused) as refused:
+    assert answer(a_client(), a_request(a_client(), MAX_HIGHEST_SERIAL), [], NOW)
+    with pytest.raises(Refused, match=f"HighestSerial {MAX_HIGHEST_SERIAL + 1}") as refused:
         answer(a_client(), a_request(a_client(), MAX_HIGHEST_SERIAL + 1), [], NOW)
 
     assert refused.value.reason is Reason.BAD_SERIAL

@@ -35,6 +35,9 @@ def test_a_batch_is_closed_before_it_grows_over_its_size() -> None:
     assert full is not None
     assert (full.queue, full.tags, full.messages) == (NORMAL, (1, 2), 7)
     assert inside(full) == smx(60) + smx(40)
+    assert str(full.batch_id).encode() in full.body
+    # By default a report is none of the canonical ones.
+    assert full.canonical == 0
     (rest,) = found.close_all()
     assert (rest.tags, rest.messages) == ((3,), 5)
 
@@ -46,6 +49,7 @@ def test_canonical_reports_stand_first_in_their_batch() -> None:
     (batch,) = found.close_all()
     assert inside(batch) == smx(25, 1) + smx(25, 3) + smx(25, 0) + smx(25, 2)
     assert batch.tags == (0, 1, 2, 3)
+    assert batch.canonical == 2
 
 
 def test_a_report_over_the_size_travels_alone() -> None:

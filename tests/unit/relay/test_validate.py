@@ -2,18 +2,19 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.validate import Taken, accept
+from relay.validate import Taken, _ids, accept
 from runtime.broker import Delivery, Properties
 from schemas.errors import Refused
 from schemas.refusal import Reason
 from schemas.report import Lane
 from schemas.report_reader import parse_report
+from schemas.report_writer import report_xml
 from schemas.smx import Envelope, parse_batch, render_batch
 from tests.support.documents import (
     CLIENT_ID,
@@ -28,6 +29,8 @@ from tests.support.documents import (
 
 NOW = datetime(2011, 1, 7, 18, 40, tzinfo=UTC)
 REPLY_TO = "statesys.resync.0a1b2c3d"
+#: Of a UUID of version 4: its version and its variant.
+_FIXED_BITS = {76, 77, 78, 79, 62, 63}
 
 
 def taken(body: bytes = SAMPLE, **properties: Any) -> Taken:
@@ -70,6 +73,7 @@ def test_without_properties_the_report_is_enough() -> None:
     ("name", "value"),
     [
         ("timestamp", 0),
+        ("timestamp", -1),
         ("timestamp", 7_258_118_400),
         ("timestamp", 2**64 - 1),
         ("message_id", ""),
@@ -100,6 +104,32 @@ def test_lane_and_number_of_messages_come_from_the_xml() -> None:
     body = message() + message(serial="1432")
     found = taken(report(body, header="<Priority>1</Priority>").encode(), priority=9)
     assert (found.lane, found.messages) == (Lane.HIGH, 2)
+
+
+@pytest.mark.parametrize(("priority", "lane"), [(1, Lane.HIGH), (5, Lane.NORMAL), (10, Lane.LOW)])
+def test_both_readers_find_the_lane(priority: int, lane: Lane) -> None:
+    body = report_xml(parse_report(SAMPLE)._replace(priority=priority)).encode()
+    for document, canonical in ((body, True), (b"<!-- -->" + body, False)):
+        found = taken(document)
+        assert (found.lane, found.canonical) == (lane, canonical)
+
+
+def test_a_report_of_just_the_limit_is_accepted() -> None:
+    delivery = Delivery(1, "q", SAMPLE, Properties(), False)
+    assert accept(delivery, received_at=NOW, max_bytes=len(SAMPLE)).canonical
+    with pytest.raises(Refused) as refusal:
+        accept(delivery, received_at=NOW, max_bytes=len(SAMPLE) - 1)
+    assert refusal.value.reason is Reason.TOO_LARGE
+
+
+def test_a_thousand_ids_are_different_random_ones() -> None:
+    ids = {next(_ids) for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {(one.version, one.variant) for one in ids} == {(4, RFC_4122)}
+    # Each of the 122 random bits is set in about half of them.
+    for bit in range(128):
+        if bit not in _FIXED_BITS:
+            assert 350 < sum(one.int >> bit & 1 for one in ids) < 650
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -406,6 +406,15 @@ def in_a_batch(*smx: bytes) -> bytes:
 
 def smx(text: str, number: int = 1, **envelope: str) -> bytes:
     return render_smx(Envelope(UUID(int=number), NOW, **envelope), text.encode())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", [FULL, report(message(f"{TOPIC}{STATE}<x:a xmlns:x='u'/>"))])
+def test_the_envelope_is_read_whole_on_either_path(text: str) -> None:
+    sent, reply_to = NOW - timedelta(hours=1), "statesys.resync.0a1b2c3d"
+    envelope = Envelope(UUID(int=3), NOW, forwarded_at=sent, message_id="m", reply_to=reply_to)
+    (read,) = canonical.read_batch(in_a_batch(render_smx(envelope, text.encode())))
+    ids = (str(UUID(int=1)), str(UUID(int=3)))
+    assert read[:5] == (*ids, NOW.isoformat(), sent.isoformat(), reply_to)
 
 
 @pytest.mark.parametrize("border", BORDERS)

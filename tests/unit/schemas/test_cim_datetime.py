@@ -1,5 +1,6 @@
 """CIM datetimes."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -36,6 +37,16 @@ def test_minus_nothing_is_nothing() -> None:
 def test_a_moment_of_any_zone_is_written_in_utc() -> None:
     moment = datetime(2011, 1, 7, 20, 40, 30, 5, tzinfo=timezone(timedelta(hours=2)))
     assert cim_datetime.render(moment) == "20110107184030.000005+000"
+
+
+def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2011, 1, 7, 20, 40, 30, 5, tzinfo=timezone(timedelta(hours=2)))
+    with monkeypatch.context() as machine:
+        machine.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        written = cim_datetime.render(moment)
+    time.tzset()
+    assert written == "20110107184030.000005+000"
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,29 @@ def test_a_wrong_serial_of_a_claim_is_named_by_its_attribute(
     assert refusal.value.detail == f"{wrong} is not in 1..2^63-2"
 
 
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("<Other/>", "the root element is Other, not Report"),
+        (report(message(STATE)), "a StateMessage without Topic or State"),
+        (report(message(TOPIC + STATE.replace("/>", "><a/></State>"))), "in Topic or State"),
+        (
+            report(message(f'{TOPIC}{STATE}<StateDetails Type="{LONG}">a</StateDetails>')),
+            "StateDetails/@Type",
+        ),
+        (report(message(serial="0")), "SerialNumber '0' is not in 1..2^63-2"),
+        (
+            report(message(TOPIC.replace("500", "902") + STATE, serial=LONG)),
+            "SerialNumber",
+        ),
+    ],
+)
+def test_a_refusal_names_what_is_wrong(body: str, what: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        parse_report(body.encode())
+    assert what in refusal.value.detail
+
+
 def test_every_reason_of_the_reader_has_a_case() -> None:
     assert REFUSED.keys() == set(Reason) - ELSEWHERE
 

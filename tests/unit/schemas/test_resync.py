@@ -100,6 +100,23 @@ def test_a_bad_request_is_refused(old: str, new: str) -> None:
     assert refusal.value.reason is Reason.BAD_STRUCTURE
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("ResyncRequest", "Request", "the root element is not ResyncRequest"),
+        (f'ID="{GUID}"', 'ID="1"', "ID is no GUID"),
+        ('"90"', '"-1"', "HighestSerial '-1' is not in 0..2^63-2"),
+        ('"3"', '"0"', "'0' is not in 1..2^63-2"),
+        ("+00:00", "", "RequestedAt has no zone"),
+        ("MissingRange", "Range", "unknown element Range"),
+    ],
+)
+def test_a_refusal_of_a_request_names_what_is_wrong(old: str, new: str, what: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        parse_request(REQUEST.replace(old, new).encode())
+    assert what in refusal.value.detail
+
+
 def test_a_request_over_64_kib_is_refused_unread() -> None:
     with pytest.raises(Refused) as refusal:
         parse_request(b" " * (MAX_REQUEST_BYTES + 1))

@@ -68,6 +68,16 @@ def test_equal_sets_are_equal_ranges_with_equal_hashes(found: list[int]) -> None
     assert hash(one) == hash(other)
 
 
+@given(NUMBERS, NUMBERS)
+def test_other_sets_are_other_ranges(one: int, other: int) -> None:
+    assert (ranges_of([one]) == ranges_of([other])) == (one == other)
+    assert ranges_of([one]) != [(one, one)]
+
+
+def test_ranges_have_a_hash_for_many_buckets() -> None:
+    assert len({hash(ranges_of([n])) for n in range(1, 101)}) > 90
+
+
 def test_the_whole_of_int8_is_one_range() -> None:
     everything = SerialRanges([(FIRST_SERIAL, 8), (9, LAST_SERIAL)]) - SerialRanges()
     assert list(everything) == [SerialRange(FIRST_SERIAL, LAST_SERIAL)]
