@@ -50,7 +50,7 @@ test: setup ## all tests or TESTS=PATH, against real servers of their own, in fo
 	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 unit: setup ## the tests that need no server
-	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit
+	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist worksteal tests/unit
 
 soak: setup ## break everything on purpose, again and again: make soak MINUTES=10
 	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),10)
@@ -100,7 +100,7 @@ matrix: packages ## the unit tests on each Python that is here: make matrix PYTH
 		$$python -m venv .venv-$$python && \
 		.venv-$$python/bin/python -m pip install --quiet --disable-pip-version-check \
 			--constraint constraints.txt --editable '.[dev]' && \
-		.venv-$$python/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile tests/unit || exit 1; \
+		.venv-$$python/bin/python -m pytest -n $(or $(JOBS),2) --dist worksteal tests/unit || exit 1; \
 	done
 
 constraints: ## renew constraints.txt: the newest versions that pyproject.toml allows

@@ -168,7 +168,10 @@ def test_after_the_end_nothing_is_looked_at() -> None:
         watching.look()
 
 
-def test_what_was_seen_before_a_pause_is_not_shown_after_it() -> None:
+def test_what_was_seen_before_a_pause_is_not_shown_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.watching.INTERVAL", 0.05)
     watching = _away()
     try:
         before = watching.look()
