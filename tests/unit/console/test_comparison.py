@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.verify.comparison import ClientResult, Place, Received, Row, Sent, State, compare
+from lab.verify.comparison import ByClient, ClientResult, Place, Received, Row, Sent, State, compare
 from schemas.report import HEARTBEAT_TOPIC
 from schemas.serials import SerialRanges
 from tests.support.serials import numbers, ranges_of
@@ -289,3 +289,12 @@ def test_no_single_change_of_a_row_goes_unnoticed(last: int, data: st.DataObject
     else:
         rows.append(Row(last + 1 + at, digest(at)))
     assert not compare(sent(last), Received(**{**vars(ledger), "rows": rows}), NOTHING).holds
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers())), st.sets(st.integers(0, 9)))
+def test_rows_are_taken_client_by_client(rows: list[tuple[int, int]], asked: set[int]) -> None:
+    """Those of clients that nobody asks for are skipped."""
+    rows.sort()
+    stream = ByClient(rows, lambda row: UUID(int=row[0]))
+    for client in sorted(asked):
+        assert list(stream.take(UUID(int=client))) == [row for row in rows if row[0] == client]

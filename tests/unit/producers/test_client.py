@@ -16,6 +16,7 @@ from producers.client import (
     answer,
     forward,
     heartbeat,
+    is_state,
 )
 from schemas.digest import digest
 from schemas.errors import Refused
@@ -108,6 +109,11 @@ def test_a_heartbeat_is_topic_701_in_state_1() -> None:
     assert message.topic == (HEARTBEAT_TOPIC, "heartbeat", "")
     assert message == heartbeat(NOW)._replace(serial=42)
     assert message == StateMessage(42, None, HEARTBEAT_TOPIC, "heartbeat", None, "", "", 1, 0, NOW)
+
+
+def test_a_client_keeps_no_heartbeat_and_no_start_of_an_answer_as_a_state() -> None:
+    (begin,) = answer(a_client(), a_request(a_client()), [], NOW)[0].messages
+    assert [is_state(one) for one in (heartbeat(NOW), begin, a_state("a"))] == [False, False, True]
 
 
 @given(
